@@ -9,6 +9,13 @@
 /* Allocations that still succeed before one fails; -1 when the hook is off. */
 static _Thread_local long test_countdown = -1;
 
+/* No object may be larger: the difference of two pointers into it would not be representable. */
+static bool
+is_too_large(size_t size)
+{
+    return size > PTRDIFF_MAX;
+}
+
 static bool
 is_test_failure(void)
 {
@@ -47,7 +54,7 @@ pawl_can_add(size_t a, size_t b, size_t *out)
 void *
 pawl_malloc(size_t size)
 {
-    if (is_test_failure())
+    if (is_test_failure() || is_too_large(size))
         return NULL;
 
     /* malloc(0) may return NULL, which would read as out of memory. */
@@ -57,12 +64,12 @@ pawl_malloc(size_t size)
 void *
 pawl_calloc(size_t count, size_t size)
 {
-    if (is_test_failure())
-        return NULL;
-    if (count == 0 || size == 0)
-        return calloc(1, 1);
+    size_t bytes = 0;
 
-    return calloc(count, size);
+    if (is_test_failure() || !pawl_can_mul(count, size, &bytes) || is_too_large(bytes))
+        return NULL;
+
+    return calloc(1, bytes == 0 ? 1 : bytes);
 }
 
 void *
@@ -70,7 +77,7 @@ pawl_realloc(void *ptr, size_t count, size_t size)
 {
     size_t bytes = 0;
 
-    if (is_test_failure() || !pawl_can_mul(count, size, &bytes))
+    if (is_test_failure() || !pawl_can_mul(count, size, &bytes) || is_too_large(bytes))
         return NULL;
 
     return realloc(ptr, bytes == 0 ? 1 : bytes);
