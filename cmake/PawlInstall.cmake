@@ -1,0 +1,29 @@
+# What `cmake --install` puts where: the program, libpawl in both kinds, its headers, and the two ways to find it.
+# Outside programs say
+#
+#   find_package(pawl 0.1 REQUIRED)           target_link_libraries(app PRIVATE pawl::pawl)     (shared)
+#                                             target_link_libraries(app PRIVATE pawl::static)
+#   pkg-config --cflags --libs pawl           (--static for the static library)
+include(CMakePackageConfigHelpers)
+
+set(PAWL_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/pawl)
+
+install(TARGETS pawl_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(DIRECTORY include/pawl DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+
+# Two sets, because only the static library makes its user find what it is built on.
+set_target_properties(libpawl_shared PROPERTIES EXPORT_NAME pawl)
+install(TARGETS libpawl_shared EXPORT pawlTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS libpawl_static EXPORT pawlStaticTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(EXPORT pawlTargets NAMESPACE pawl:: DESTINATION ${PAWL_CMAKE_DIR})
+install(EXPORT pawlStaticTargets NAMESPACE pawl:: DESTINATION ${PAWL_CMAKE_DIR})
+
+configure_package_config_file(${CMAKE_SOURCE_DIR}/cmake/pawlConfig.cmake.in ${CMAKE_BINARY_DIR}/generated/pawlConfig.cmake
+                              INSTALL_DESTINATION ${PAWL_CMAKE_DIR})
+# Before 1.0 a minor version may change the API.
+write_basic_package_version_file(${CMAKE_BINARY_DIR}/generated/pawlConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_BINARY_DIR}/generated/pawlConfig.cmake ${CMAKE_BINARY_DIR}/generated/pawlConfigVersion.cmake
+        DESTINATION ${PAWL_CMAKE_DIR})
+
+configure_file(cmake/pawl.pc.in generated/pawl.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/generated/pawl.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
