@@ -1,0 +1,47 @@
+# One interface target carries the flags of every target of this project. Third-party headers come in as SYSTEM
+# includes, so none of the warnings applies to them.
+add_library(pawl_flags INTERFACE)
+set(CMAKE_C_STANDARD 17)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS OFF)
+set(CMAKE_C_VISIBILITY_PRESET hidden)
+
+target_compile_definitions(pawl_flags INTERFACE _POSIX_C_SOURCE=200809L)
+target_compile_options(pawl_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wcast-qual -Wformat=2 -Wstrict-prototypes
+  -Wmissing-prototypes -Wmissing-declarations -Wold-style-definition -Wpointer-arith -Wundef -Wvla -Wwrite-strings
+  -Wimplicit-fallthrough -Wnull-dereference -Wfloat-equal -Wdouble-promotion -Wswitch-enum -fno-common)
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(pawl_flags INTERFACE
+    -Wduplicated-cond -Wduplicated-branches -Wlogical-op -Wformat-signedness -Walloca -Wjump-misses-init)
+elseif(CMAKE_C_COMPILER_ID STREQUAL "Clang")
+  target_compile_options(pawl_flags INTERFACE -Wthread-safety -Wmissing-variable-declarations -Wcomma)
+else()
+  message(FATAL_ERROR "pawl is built with gcc or clang, not with ${CMAKE_C_COMPILER_ID}")
+endif()
+if(PAWL_WERROR)
+  target_compile_options(pawl_flags INTERFACE -Werror)
+endif()
+if(PAWL_FAILPOINTS)
+  target_compile_definitions(pawl_flags INTERFACE PAWL_FAILPOINTS=1)
+endif()
+if(PAWL_ASSERTS)
+  target_compile_options(pawl_flags INTERFACE -UNDEBUG)
+endif()
+if(PAWL_SANITIZE)
+  target_compile_options(pawl_flags INTERFACE
+    -O1 -g -fno-omit-frame-pointer -fsanitize=${PAWL_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(pawl_flags INTERFACE -fsanitize=${PAWL_SANITIZE})
+endif()
+if(PAWL_HARDEN)
+  target_compile_options(pawl_flags INTERFACE -g -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOURCE=2)
+  target_link_options(pawl_flags INTERFACE -Wl,-z,relro,-z,now)
+endif()
+if(PAWL_COVERAGE)
+  target_compile_options(pawl_flags INTERFACE --coverage -O0)
+  target_link_options(pawl_flags INTERFACE --coverage)
+endif()
+if(PAWL_TIDY)
+  find_program(CLANG_TIDY NAMES clang-tidy REQUIRED)
+  set(CMAKE_C_CLANG_TIDY ${CLANG_TIDY})
+endif()

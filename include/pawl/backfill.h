@@ -1,0 +1,73 @@
+/*
+ * backfill.h - one backfill as a call: move the data of a table in batches, resumable, every row exactly once.
+ *
+ * A call names its job. When a job of that name is unfinished in the ledger of the database, it is carried on; when it
+ * is finished, the call returns at once. The table, the columns, the key and `where` of an unfinished job must be what
+ * they were; the Lua file and the pace may change.
+ *
+ * What is promised: a row that exists when the job starts and keeps its key is transformed exactly once, whatever
+ * dies. Rows inserted later below the greatest key of the start may be transformed too; rows whose key changes while
+ * the job runs may be missed or done twice.
+ *
+ * Threads: the call starts its own worker threads and joins them before it returns; the sink is called from the
+ *          calling thread only. Several calls may run at once, in threads or processes, also for the same job.
+ * Memory:  options are only read; the result is a plain value.
+ */
+#ifndef PAWL_BACKFILL_H
+#define PAWL_BACKFILL_H
+
+#include "pawl/event.h"
+#include "pawl/stop.h"
+
+typedef struct pawl_set_expression
+{
+    const char *column;
+    const char *expression; /* SQL over the table's columns */
+} pawl_set_expression;
+
+typedef struct pawl_backfill_options
+{
+    const char *database;          /* libpq conninfo or URI; NULL: libpq's environment */
+    const char *ledger_schema;     /* NULL: "pawl"; created when it is missing */
+    const char *job;               /* the job's name, 1 to 63 bytes; required */
+    const char *table;             /* "schema.name" */
+    const char *const *key;        /* NULL: chosen; else the columns of a usable unique index */
+    size_t nkey;
+
+    /* Either a Lua transform ... */
+    const char *lua_root;          /* the directory that holds transforms/; NULL: "." */
+    const char *lua_file;          /* relative to lua_root */
+    const char *const *read;       /* columns the transform is given; key columns always are */
+    size_t nread;
+    const char *const *write;      /* columns it may set */
+    size_t nwrite;
+
+    /* ... or SQL expressions. */
+    const pawl_set_expression *set;
+    size_t nset;
+
+    const char *where;             /* SQL; NULL: every row */
+    const char *search_path;       /* for `where`, `set` and triggers; NULL: "public" */
+    int32_t workers;               /* 0: 2 */
+    int32_t batch_rows;            /* 0: found by the time a batch takes */
+    int32_t target_ms;             /* 0: 250; how long a batch should take when batch_rows is 0 */
+    const pawl_stop *stop;         /* may be NULL */
+    pawl_sink sink;
+} pawl_backfill_options;
+
+typedef struct pawl_backfill_result
+{
+    int64_t job_id;
+    bool was_resumed;       /* an unfinished job was carried on */
+    bool was_done;          /* the job had been finished before this call */
+    pawl_progress progress; /* totals over all runs of the job */
+} pawl_backfill_result;
+
+/*
+ * Run it to its end. PAWL_E_STOPPED on request; PAWL_E_TRANSFORM, PAWL_E_SERVER with the row's key in the detail when
+ * a row is at fault: everything before it is committed, and the same call carries on after the cause is mended.
+ */
+PAWL_API PAWL_NODISCARD pawl_status pawl_backfill(const pawl_backfill_options *options, pawl_backfill_result *result,
+                                                  pawl_error *err);
+
+#endif

@@ -1,0 +1,20 @@
+/*
+ * pawl.h - everything of libpawl: backfills, revisions, benchmarks.
+ *
+ * Threads: see each header.
+ * Memory:  see each header.
+ */
+#ifndef PAWL_PAWL_H
+#define PAWL_PAWL_H
+
+#include "pawl/backfill.h"
+#include "pawl/bench.h"
+#include "pawl/error.h"
+#include "pawl/event.h"
+#include "pawl/project.h"
+#include "pawl/stop.h"
+
+/* The version of the library, "0.1.0". A static string. */
+PAWL_API const char *pawl_version(void);
+
+#endif

@@ -1,0 +1,203 @@
+/*
+ * project.h - a migrations directory and the database it belongs to: everything that the program's verbs do.
+ *
+ *   pawl_project_open -> (verbs ...) -> pawl_project_close
+ *
+ * Opening reads pawl.yaml, the revisions and the files that they name, and connects to nothing. Every problem of the
+ * directory is collected (pawl_project_problem), not just the first; verbs that would act on a directory with problems
+ * return PAWL_E_INPUT. Verbs that only read never create or upgrade the ledger and work on a standby.
+ *
+ * Threads: a project belongs to one thread at a time; a running verb is stopped through the pawl_stop it was given.
+ * Memory:  a project owns what it returns unless a function says otherwise. Lists (pawl_history, ...) belong to the
+ *          caller and go back through their own free function.
+ */
+#ifndef PAWL_PROJECT_H
+#define PAWL_PROJECT_H
+
+#include "pawl/event.h"
+#include "pawl/stop.h"
+
+typedef struct pawl_project pawl_project;
+
+typedef struct pawl_key_value
+{
+    const char *key;
+    const char *value;
+} pawl_key_value;
+
+typedef struct pawl_project_options
+{
+    const char *config;              /* --config; NULL: pawl.yaml of the working directory, if it is there */
+    const char *environment;         /* --env; NULL: $PAWL_ENV, or none */
+    const pawl_key_value *overrides; /* flags: setting key and value, e.g. {"lock_timeout", "1s"} */
+    size_t noverrides;
+    const pawl_key_value *x;         /* -x */
+    size_t nx;
+} pawl_project_options;
+
+/* Something wrong with a file of the project. */
+typedef struct pawl_problem
+{
+    const char *file;
+    int line;            /* 0: the file as a whole */
+    int column;
+    const char *message;
+    const char *hint;    /* NULL when there is none */
+} pawl_problem;
+
+/* One setting, for help, completion and manuals. The table ends with a NULL key. */
+typedef struct pawl_setting_info
+{
+    const char *key;      /* "backfill.workers" */
+    const char *flag;     /* "--workers" */
+    const char *variable; /* "PAWL_BACKFILL_WORKERS" */
+    const char *argument; /* "N", "DURATION", ... */
+    const char *standard; /* the default, as text */
+    const char *help;     /* one line */
+} pawl_setting_info;
+
+PAWL_API const pawl_setting_info *pawl_settings_table(void);
+
+/* Open. Problems in files are no failure of this call; unreadable directories and wrong options are. */
+PAWL_API PAWL_NODISCARD pawl_status pawl_project_open(const pawl_project_options *options, pawl_project **out,
+                                                      pawl_error *err);
+PAWL_API void pawl_project_close(pawl_project *project);
+
+PAWL_API size_t pawl_project_problems(const pawl_project *project);
+PAWL_API const pawl_problem *pawl_project_problem(const pawl_project *project, size_t i);
+
+/* ---- writing files -------------------------------------------------------------------------------------------- */
+
+/* `pawl init`: pawl.yaml and migrations/ in `dir`; nothing that exists is touched. *created lists what was made, a
+ * line each, and belongs to the caller (free). PAWL_E_STATE when everything is there already. */
+PAWL_API PAWL_NODISCARD pawl_status pawl_init(const char *dir, char **created, pawl_error *err);
+
+typedef struct pawl_new_revision
+{
+    const char *message;   /* description, required */
+    const char *parent;    /* NULL: the head; "base": none */
+    const char *step;      /* template: a step kind, NULL: sql */
+    const char *id;        /* NULL: eight random hex digits */
+} pawl_new_revision;
+
+/* `pawl revision`: *path is the file that was written (free). */
+PAWL_API PAWL_NODISCARD pawl_status pawl_revision_create(pawl_project *project, const pawl_new_revision *what,
+                                                         char **path, pawl_error *err);
+
+/* Frees what the calls above return. */
+PAWL_API void pawl_text_free(char *text);
+
+/* ---- changing the database ------------------------------------------------------------------------------------ */
+
+typedef struct pawl_run_options
+{
+    const pawl_stop *stop; /* may be NULL */
+    pawl_sink sink;
+} pawl_run_options;
+
+/* Apply up to `target` (NULL: head). PAWL_OK also when there was nothing to do. */
+PAWL_API PAWL_NODISCARD pawl_status pawl_upgrade(pawl_project *project, const char *target,
+                                                 const pawl_run_options *options, pawl_error *err);
+
+/* Revert down to `target`. */
+PAWL_API PAWL_NODISCARD pawl_status pawl_downgrade(pawl_project *project, const char *target,
+                                                   const pawl_run_options *options, pawl_error *err);
+
+/* ---- looking --------------------------------------------------------------------------------------------------- */
+
+typedef struct pawl_history_entry
+{
+    const char *id;
+    const char *description;
+    const char *file;          /* "" when it is only in the ledger */
+    const char *const *parents;
+    size_t nparents;
+    const char *const *labels;
+    size_t nlabels;
+    bool is_head;
+    bool is_base;
+    bool is_applied;           /* meaningful when a database was asked */
+    bool is_current;           /* applied, and no descendant of it is */
+    const char *state;         /* "applied", "applying", "reverting", or "" */
+    const char *applied_at;    /* ISO time or "" */
+    const char *applied_by;
+    int64_t duration_ms;
+} pawl_history_entry;
+
+typedef struct pawl_history
+{
+    const char *target;             /* the database that was asked, "" when none was */
+    pawl_history_entry *entries;    /* newest first: descendants before their parents */
+    size_t length;
+    void *memory;
+} pawl_history;
+
+/* All revisions on disk and in the ledger. With `ask_database` false nothing is connected to. */
+PAWL_API PAWL_NODISCARD pawl_status pawl_history_get(pawl_project *project, bool ask_database,
+                                                     const pawl_run_options *options, pawl_history **out,
+                                                     pawl_error *err);
+PAWL_API void pawl_history_free(pawl_history *history);
+
+typedef struct pawl_worker_status
+{
+    const char *owner;        /* host:pid/worker */
+    int64_t chunk;
+    int64_t fence;
+    int64_t lease_left_ms;    /* negative: expired */
+    bool is_alive;            /* its backend is connected, as far as that can be seen */
+    int64_t rows_written;     /* of the chunk */
+    const char *cursor;       /* the key reached */
+} pawl_worker_status;
+
+typedef struct pawl_job_status
+{
+    int64_t job_id;
+    const char *revision;
+    int32_t step;             /* from 1 */
+    const char *table;
+    const char *state;        /* open, done, findings, abandoned */
+    const char *writer;       /* "update", "set" */
+    const char *started_at;
+    const char *finished_at;
+    pawl_progress progress;
+    double percent;           /* of the estimate; 100 only when done */
+    pawl_worker_status *workers; /* holders of open chunks */
+    size_t nworkers;
+} pawl_job_status;
+
+typedef struct pawl_step_status
+{
+    const char *revision;
+    const char *direction;    /* up, down */
+    int32_t step;
+    const char *kind;
+    const char *state;        /* pending, running, done, failed, skipped, findings */
+    const char *error;        /* of the last failure, or "" */
+    const char *at;
+} pawl_step_status;
+
+typedef struct pawl_status_report
+{
+    const char *target;
+    const char *server;            /* "PostgreSQL 15.18" */
+    bool has_ledger;
+    int32_t ledger_version;
+    const char *const *current;    /* ids */
+    size_t ncurrent;
+    const char *const *heads;      /* ids on disk */
+    size_t nheads;
+    size_t pending;                /* revisions on disk that are not applied */
+    const char *runner;            /* who holds the runner lease, or "" */
+    int64_t runner_lease_left_ms;
+    pawl_step_status *steps;       /* of revisions that are half-way */
+    size_t nsteps;
+    pawl_job_status *jobs;         /* newest first */
+    size_t njobs;
+    void *memory;
+} pawl_status_report;
+
+PAWL_API PAWL_NODISCARD pawl_status pawl_status_get(pawl_project *project, const pawl_run_options *options,
+                                                    pawl_status_report **out, pawl_error *err);
+PAWL_API void pawl_status_free(pawl_status_report *report);
+
+#endif
