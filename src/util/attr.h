@@ -13,6 +13,7 @@
 
 #include "pawl/api.h"
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): a type cannot stand in parentheses */
 #define PAWL_DEFINE_AUTO(type, destroy)       \
     static inline void type##_auto_(type **p) \
     {                                         \
@@ -22,6 +23,7 @@
 
 /* A pointer of `type *` that is destroyed on return. Initialise it on the same line. */
 #define PAWL_AUTO(type) __attribute__((cleanup(type##_auto_))) type *
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #define PAWL_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define PAWL_UNUSED            __attribute__((unused))

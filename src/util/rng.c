@@ -64,6 +64,6 @@ pawl_rng_hex(pawl_rng *rng, char *out, size_t length)
     static const char digits[] = "0123456789abcdef";
 
     for (size_t i = 0; i < length; i++)
-        out[i] = i == 0 ? digits[10 + pawl_rng_below(rng, 6)] : digits[pawl_rng_below(rng, 16)];
+        out[i] = digits[i == 0 ? 10 + pawl_rng_below(rng, 6) : pawl_rng_below(rng, 16)];
     out[length] = '\0';
 }

@@ -47,7 +47,7 @@ long_text_grows_the_buffer(void **state)
         pawl_strbuf_addf(&b, "%04d", i);
     assert_true(pawl_strbuf_is_ok(&b));
     assert_int_equal(b.length, 40000);
-    assert_memory_equal(b.data + 4 * 9876, "9876", 4);
+    assert_memory_equal(b.data + (size_t) 4 * 9876, "9876", 4);
     assert_int_equal(strlen(b.data), 40000);
 }
 
