@@ -27,31 +27,31 @@ typedef struct pawl_set_expression
 
 typedef struct pawl_backfill_options
 {
-    const char *database;          /* libpq conninfo or URI; NULL: libpq's environment */
-    const char *ledger_schema;     /* NULL: "pawl"; created when it is missing */
-    const char *job;               /* the job's name, 1 to 63 bytes; required */
-    const char *table;             /* "schema.name" */
-    const char *const *key;        /* NULL: chosen; else the columns of a usable unique index */
+    const char *database;      /* libpq conninfo or URI; NULL: libpq's environment */
+    const char *ledger_schema; /* NULL: "pawl"; created when it is missing */
+    const char *job;           /* the job's name, 1 to 63 bytes; required */
+    const char *table;         /* "schema.name" */
+    const char *const *key;    /* NULL: chosen; else the columns of a usable unique index */
     size_t nkey;
 
     /* Either a Lua transform ... */
-    const char *lua_root;          /* the directory that holds transforms/; NULL: "." */
-    const char *lua_file;          /* relative to lua_root */
-    const char *const *read;       /* columns the transform is given; key columns always are */
+    const char *lua_root;    /* the directory that holds transforms/; NULL: "." */
+    const char *lua_file;    /* relative to lua_root */
+    const char *const *read; /* columns the transform is given; key columns always are */
     size_t nread;
-    const char *const *write;      /* columns it may set */
+    const char *const *write; /* columns it may set */
     size_t nwrite;
 
     /* ... or SQL expressions. */
     const pawl_set_expression *set;
     size_t nset;
 
-    const char *where;             /* SQL; NULL: every row */
-    const char *search_path;       /* for `where`, `set` and triggers; NULL: "public" */
-    int32_t workers;               /* 0: 2 */
-    int32_t batch_rows;            /* 0: found by the time a batch takes */
-    int32_t target_ms;             /* 0: 250; how long a batch should take when batch_rows is 0 */
-    const pawl_stop *stop;         /* may be NULL */
+    const char *where;       /* SQL; NULL: every row */
+    const char *search_path; /* for `where`, `set` and triggers; NULL: "public" */
+    int32_t workers;         /* 0: 2 */
+    int32_t batch_rows;      /* 0: found by the time a batch takes */
+    int32_t target_ms;       /* 0: 250; how long a batch should take when batch_rows is 0 */
+    const pawl_stop *stop;   /* may be NULL */
     pawl_sink sink;
 } pawl_backfill_options;
 
@@ -67,7 +67,7 @@ typedef struct pawl_backfill_result
  * Run it to its end. PAWL_E_STOPPED on request; PAWL_E_TRANSFORM, PAWL_E_SERVER with the row's key in the detail when
  * a row is at fault: everything before it is committed, and the same call carries on after the cause is mended.
  */
-PAWL_API PAWL_NODISCARD pawl_status pawl_backfill(const pawl_backfill_options *options, pawl_backfill_result *result,
-                                                  pawl_error *err);
+PAWL_API PAWL_NODISCARD pawl_status pawl_backfill(const pawl_backfill_options *options,
+                                                  pawl_backfill_result *result, pawl_error *err);
 
 #endif

@@ -15,13 +15,13 @@
 
 typedef struct pawl_bench_options
 {
-    const char *revision;         /* required */
-    int32_t step;                 /* from 1; 0: the revision's only backfill */
-    int64_t sample_rows;          /* 0: 200,000, or the whole table when it is smaller */
-    int32_t repeats;              /* 0: 3 */
-    const int32_t *batch_rows;    /* NULL: 100, 500, 1,000, 5,000, 10,000, 50,000 */
+    const char *revision;      /* required */
+    int32_t step;              /* from 1; 0: the revision's only backfill */
+    int64_t sample_rows;       /* 0: 200,000, or the whole table when it is smaller */
+    int32_t repeats;           /* 0: 3 */
+    const int32_t *batch_rows; /* NULL: 100, 500, 1,000, 5,000, 10,000, 50,000 */
     size_t nbatch_rows;
-    const int32_t *workers;       /* NULL: 1, 2, 4 */
+    const int32_t *workers; /* NULL: 1, 2, 4 */
     size_t nworkers;
 } pawl_bench_options;
 
@@ -30,10 +30,10 @@ typedef struct pawl_bench_cell
     int32_t batch_rows;
     int32_t workers;
     int32_t runs;
-    double rows_per_s;      /* median of the runs */
+    double rows_per_s; /* median of the runs */
     double rows_per_s_min;
     double rows_per_s_max;
-    double batch_p50_ms;    /* over the batches of all runs */
+    double batch_p50_ms; /* over the batches of all runs */
     double batch_p99_ms;
     bool is_recommended;
 } pawl_bench_cell;
@@ -45,10 +45,10 @@ typedef struct pawl_bench_report
     int32_t step;
     const char *table;
     int64_t sample_rows;
-    int64_t table_rows;       /* estimate */
-    pawl_bench_cell *cells;   /* workers outer, batch sizes inner */
+    int64_t table_rows;     /* estimate */
+    pawl_bench_cell *cells; /* workers outer, batch sizes inner */
     size_t ncells;
-    const char *advice;       /* a sentence or two with the reason */
+    const char *advice; /* a sentence or two with the reason */
     void *memory;
 } pawl_bench_report;
 

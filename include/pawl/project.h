@@ -31,7 +31,7 @@ typedef struct pawl_project_options
     const char *environment;         /* --env; NULL: $PAWL_ENV, or none */
     const pawl_key_value *overrides; /* flags: setting key and value, e.g. {"lock_timeout", "1s"} */
     size_t noverrides;
-    const pawl_key_value *x;         /* -x */
+    const pawl_key_value *x; /* -x */
     size_t nx;
 } pawl_project_options;
 
@@ -39,10 +39,10 @@ typedef struct pawl_project_options
 typedef struct pawl_problem
 {
     const char *file;
-    int line;            /* 0: the file as a whole */
+    int line; /* 0: the file as a whole */
     int column;
     const char *message;
-    const char *hint;    /* NULL when there is none */
+    const char *hint; /* NULL when there is none */
 } pawl_problem;
 
 /* One setting, for help, completion and manuals. The table ends with a NULL key. */
@@ -74,10 +74,10 @@ PAWL_API PAWL_NODISCARD pawl_status pawl_init(const char *dir, char **created, p
 
 typedef struct pawl_new_revision
 {
-    const char *message;   /* description, required */
-    const char *parent;    /* NULL: the head; "base": none */
-    const char *step;      /* template: a step kind, NULL: sql */
-    const char *id;        /* NULL: eight random hex digits */
+    const char *message; /* description, required */
+    const char *parent;  /* NULL: the head; "base": none */
+    const char *step;    /* template: a step kind, NULL: sql */
+    const char *id;      /* NULL: eight random hex digits */
 } pawl_new_revision;
 
 /* `pawl revision`: *path is the file that was written (free). */
@@ -109,25 +109,25 @@ typedef struct pawl_history_entry
 {
     const char *id;
     const char *description;
-    const char *file;          /* "" when it is only in the ledger */
+    const char *file; /* "" when it is only in the ledger */
     const char *const *parents;
     size_t nparents;
     const char *const *labels;
     size_t nlabels;
     bool is_head;
     bool is_base;
-    bool is_applied;           /* meaningful when a database was asked */
-    bool is_current;           /* applied, and no descendant of it is */
-    const char *state;         /* "applied", "applying", "reverting", or "" */
-    const char *applied_at;    /* ISO time or "" */
+    bool is_applied;        /* meaningful when a database was asked */
+    bool is_current;        /* applied, and no descendant of it is */
+    const char *state;      /* "applied", "applying", "reverting", or "" */
+    const char *applied_at; /* ISO time or "" */
     const char *applied_by;
     int64_t duration_ms;
 } pawl_history_entry;
 
 typedef struct pawl_history
 {
-    const char *target;             /* the database that was asked, "" when none was */
-    pawl_history_entry *entries;    /* newest first: descendants before their parents */
+    const char *target;          /* the database that was asked, "" when none was */
+    pawl_history_entry *entries; /* newest first: descendants before their parents */
     size_t length;
     void *memory;
 } pawl_history;
@@ -140,27 +140,27 @@ PAWL_API void pawl_history_free(pawl_history *history);
 
 typedef struct pawl_worker_status
 {
-    const char *owner;        /* host:pid/worker */
+    const char *owner; /* host:pid/worker */
     int64_t chunk;
     int64_t fence;
-    int64_t lease_left_ms;    /* negative: expired */
-    bool is_alive;            /* its backend is connected, as far as that can be seen */
-    int64_t rows_written;     /* of the chunk */
-    const char *cursor;       /* the key reached */
+    int64_t lease_left_ms; /* negative: expired */
+    bool is_alive;         /* its backend is connected, as far as that can be seen */
+    int64_t rows_written;  /* of the chunk */
+    const char *cursor;    /* the key reached */
 } pawl_worker_status;
 
 typedef struct pawl_job_status
 {
     int64_t job_id;
     const char *revision;
-    int32_t step;             /* from 1 */
+    int32_t step; /* from 1 */
     const char *table;
-    const char *state;        /* open, done, findings, abandoned */
-    const char *writer;       /* "update", "set" */
+    const char *state;  /* open, done, findings, abandoned */
+    const char *writer; /* "update", "set" */
     const char *started_at;
     const char *finished_at;
     pawl_progress progress;
-    double percent;           /* of the estimate; 100 only when done */
+    double percent;              /* of the estimate; 100 only when done */
     pawl_worker_status *workers; /* holders of open chunks */
     size_t nworkers;
 } pawl_job_status;
@@ -168,30 +168,30 @@ typedef struct pawl_job_status
 typedef struct pawl_step_status
 {
     const char *revision;
-    const char *direction;    /* up, down */
+    const char *direction; /* up, down */
     int32_t step;
     const char *kind;
-    const char *state;        /* pending, running, done, failed, skipped, findings */
-    const char *error;        /* of the last failure, or "" */
+    const char *state; /* pending, running, done, failed, skipped, findings */
+    const char *error; /* of the last failure, or "" */
     const char *at;
 } pawl_step_status;
 
 typedef struct pawl_status_report
 {
     const char *target;
-    const char *server;            /* "PostgreSQL 15.18" */
+    const char *server; /* "PostgreSQL 15.18" */
     bool has_ledger;
     int32_t ledger_version;
-    const char *const *current;    /* ids */
+    const char *const *current; /* ids */
     size_t ncurrent;
-    const char *const *heads;      /* ids on disk */
+    const char *const *heads; /* ids on disk */
     size_t nheads;
-    size_t pending;                /* revisions on disk that are not applied */
-    const char *runner;            /* who holds the runner lease, or "" */
+    size_t pending;     /* revisions on disk that are not applied */
+    const char *runner; /* who holds the runner lease, or "" */
     int64_t runner_lease_left_ms;
-    pawl_step_status *steps;       /* of revisions that are half-way */
+    pawl_step_status *steps; /* of revisions that are half-way */
     size_t nsteps;
-    pawl_job_status *jobs;         /* newest first */
+    pawl_job_status *jobs; /* newest first */
     size_t njobs;
     void *memory;
 } pawl_status_report;

@@ -18,12 +18,12 @@ typedef struct pawl_pg_arg
     const char *data; /* NULL is SQL NULL */
     int length;       /* bytes; for text it may be 0, the NUL ends it */
     bool binary;
-    uint32_t type;    /* type oid; 0 leaves it to the server */
+    uint32_t type; /* type oid; 0 leaves it to the server */
 } pawl_pg_arg;
 
-#define PAWL_ARG_TEXT(s)  ((pawl_pg_arg){.data = (s)})
-#define PAWL_ARG_NULL     ((pawl_pg_arg){.data = NULL})
-#define PAWL_ARG_BOOL(b)  ((pawl_pg_arg){.data = (b) ? "t" : "f"})
+#define PAWL_ARG_TEXT(s) ((pawl_pg_arg){.data = (s)})
+#define PAWL_ARG_NULL    ((pawl_pg_arg){.data = NULL})
+#define PAWL_ARG_BOOL(b) ((pawl_pg_arg){.data = (b) ? "t" : "f"})
 
 /* An int64 as text; `buf` is a char[24] that lives as long as the argument. */
 pawl_pg_arg pawl_arg_i64(int64_t value, char buf[24]);
@@ -79,7 +79,7 @@ void pawl_pg_array_reset(pawl_pg_array *a);
 void pawl_pg_array_add_null(pawl_pg_array *a);
 void pawl_pg_array_add_bytes(pawl_pg_array *a, const void *bytes, size_t length); /* text, bytea, ... */
 void pawl_pg_array_add_i16(pawl_pg_array *a, int16_t value);
-void pawl_pg_array_add_i32(pawl_pg_array *a, int32_t value);                      /* int4; xid with its bits */
+void pawl_pg_array_add_i32(pawl_pg_array *a, int32_t value); /* int4; xid with its bits */
 void pawl_pg_array_add_i64(pawl_pg_array *a, int64_t value);
 void pawl_pg_array_add_bool(pawl_pg_array *a, bool value);
 bool pawl_pg_array_is_ok(const pawl_pg_array *a);

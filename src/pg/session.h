@@ -24,11 +24,11 @@ typedef struct pawl_pg pawl_pg;
 
 typedef struct pawl_pg_options
 {
-    const char *conninfo;        /* libpq conninfo or URI; "" takes everything from the environment as psql does */
-    const char *application;     /* application_name; NULL: "pawl" */
-    const pawl_stop *stop;       /* may be NULL; must outlive the session */
-    int64_t connect_timeout_ms;  /* for each host; 0: 10 s. The conninfo's own connect_timeout has precedence */
-    bool read_only_ok;           /* a standby will do; otherwise a server in recovery is refused (25006) */
+    const char *conninfo; /* libpq conninfo or URI; "" takes everything from the environment as psql does */
+    const char *application;    /* application_name; NULL: "pawl" */
+    const pawl_stop *stop;      /* may be NULL; must outlive the session */
+    int64_t connect_timeout_ms; /* for each host; 0: 10 s; the conninfo's own connect_timeout wins */
+    bool read_only_ok;          /* a standby will do; otherwise a server in recovery is refused (25006) */
 } pawl_pg_options;
 
 /*
@@ -44,12 +44,12 @@ bool pawl_pg_is_usable(const pawl_pg *pg);
 /* True inside a transaction block, failed or not. */
 bool pawl_pg_is_in_transaction(const pawl_pg *pg);
 
-int pawl_pg_server_version(const pawl_pg *pg);            /* 150020 */
-bool pawl_pg_is_pooled(const pawl_pg *pg);                /* a transaction-mode pooler is in between */
-int32_t pawl_pg_backend_pid(const pawl_pg *pg);           /* 0 behind a pooler: it would say nothing */
-const char *pawl_pg_backend_start(const pawl_pg *pg);     /* timestamptz text (UTC, ISO); "" behind a pooler */
+int pawl_pg_server_version(const pawl_pg *pg);        /* 150020 */
+bool pawl_pg_is_pooled(const pawl_pg *pg);            /* a transaction-mode pooler is in between */
+int32_t pawl_pg_backend_pid(const pawl_pg *pg);       /* 0 behind a pooler: it would say nothing */
+const char *pawl_pg_backend_start(const pawl_pg *pg); /* timestamptz text (UTC, ISO); "" behind a pooler */
 int64_t pawl_pg_deadlock_timeout_ms(const pawl_pg *pg);
-const char *pawl_pg_target(const pawl_pg *pg);            /* "db on host:port as user", nothing secret */
+const char *pawl_pg_target(const pawl_pg *pg); /* "db on host:port as user", nothing secret */
 
 /*
  * From now on no stop interrupts this session: for the last words of a stopped run (giving a lease or a chunk back).

@@ -15,14 +15,14 @@
 
 typedef struct pawl_pg_pins
 {
-    const char *search_path;          /* NULL: "pg_catalog, pg_temp"; user code gets the one that it declares */
-    int64_t lock_timeout_ms;          /* as asked for; cut to half of the server's deadlock_timeout unless it is 0,
+    const char *search_path; /* NULL: "pg_catalog, pg_temp"; user code gets the one that it declares */
+    int64_t lock_timeout_ms; /* as asked for; cut to half of the server's deadlock_timeout unless it is 0,
                                          which means just that half */
-    int64_t statement_timeout_ms;     /* 0: none */
-    int64_t idle_timeout_ms;          /* idle_in_transaction_session_timeout; 0: 60 s */
-    bool replica_triggers_off;        /* session_replication_role = replica: user triggers do not fire */
-    bool no_nestloop;                 /* enable_nestloop = off: the writers' joins */
-    bool async_commit;                /* synchronous_commit = off: only where data and cursor stay atomic */
+    int64_t statement_timeout_ms; /* 0: none */
+    int64_t idle_timeout_ms;      /* idle_in_transaction_session_timeout; 0: 60 s */
+    bool replica_triggers_off;    /* session_replication_role = replica: user triggers do not fire */
+    bool no_nestloop;             /* enable_nestloop = off: the writers' joins */
+    bool async_commit;            /* synchronous_commit = off: only where data and cursor stay atomic */
 } pawl_pg_pins;
 
 /* BEGIN and the pins, one round trip. NULL takes the defaults. */

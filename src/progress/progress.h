@@ -38,12 +38,13 @@ typedef struct pawl_meter_counts
 typedef struct pawl_meter_options
 {
     int64_t job_id;
-    int64_t rows_total;          /* the server's estimate; 0 when unknown */
-    pawl_meter_counts base;      /* committed by earlier runs: in every total, in no rate */
-    int64_t now_us;              /* pawl_clock_us(): the run begins now */
+    int64_t rows_total;     /* the server's estimate; 0 when unknown */
+    pawl_meter_counts base; /* committed by earlier runs: in every total, in no rate */
+    int64_t now_us;         /* pawl_clock_us(): the run begins now */
 } pawl_meter_options;
 
-PAWL_NODISCARD pawl_status pawl_meter_new(const pawl_meter_options *options, pawl_meter **out, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_meter_new(const pawl_meter_options *options, pawl_meter **out,
+                                          pawl_error *err);
 void pawl_meter_free(pawl_meter *meter);
 
 /* Worker `worker` (0 to PAWL_METER_WORKERS - 1) is at work, or no longer. leave also lifts its hold. */
