@@ -63,9 +63,11 @@ text_that_fills_the_buffer_exactly_stays_terminated(void **state)
 
         memset(text, 'x', length);
         pawl_strbuf_addn(&b, text, length);
+        assert_true(b.length < b.capacity);
         assert_int_equal(strlen(b.data), length);
         pawl_strbuf_addf(&b, "%s", "y");
         assert_int_equal(strlen(b.data), length + 1);
+        assert_true(b.length < b.capacity);
     }
 }
 
