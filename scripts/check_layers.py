@@ -35,7 +35,10 @@ FOREIGN = [
 ]
 
 # What the command line may use besides the public headers: it is built as any outside program would be.
-CLI_EXTRA = {"pawl_version_text.h", "util/banned.h"}
+CLI_EXTRA = {"util/banned.h"}
+
+# Generated, and nothing but a macro: any source may use it.
+VERSION_TEXT = "pawl_version_text.h"
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]')
 
@@ -44,7 +47,7 @@ def own_include_fault(layer, header):
     """Why a file of `layer` ("" for a public header) may not include "header", or None."""
     target = header.split("/")[0] if "/" in header else ""
 
-    if target == "pawl":
+    if target == "pawl" or (layer and header == VERSION_TEXT):
         return None
     if layer == "":
         return "a public header may include public headers only"
