@@ -1,6 +1,7 @@
 #include "pg/result.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 #include <libpq-fe.h>
@@ -124,6 +125,12 @@ pawl_pg_f64(const pawl_pg_result *res, int row, int column)
 
     if (pawl_pg_is_null(res, row, column))
         return 0;
+    if (strcmp(pawl_pg_text(res, row, column), "NaN") == 0)
+        return (double) NAN;
+    if (strcmp(pawl_pg_text(res, row, column), "Infinity") == 0)
+        return (double) INFINITY;
+    if (strcmp(pawl_pg_text(res, row, column), "-Infinity") == 0)
+        return (double) -INFINITY;
     bool is_number = pawl_has_f64(pawl_pg_text(res, row, column), &d);
     assert(is_number);
     return is_number ? d : 0;

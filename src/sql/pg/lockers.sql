@@ -1,7 +1,8 @@
 -- The sessions and prepared transactions, other than ours, that hold a lock on a table of this database.
 -- Parameters: $1 the table's oid.
 -- Result: one text a row, oldest transaction first, at most six.
--- A prepared transaction has no session: pg_locks shows it without pid and names its xid in virtualtransaction.
+-- A prepared transaction has no session: pg_locks shows it without pid. Which one it is tells the lock that it holds
+-- on its own xid under the same virtualtransaction (which names the session it came from, or after a restart none).
 WITH held AS (
     SELECT DISTINCT l.pid, l.virtualtransaction
       FROM pg_locks l
@@ -24,6 +25,8 @@ WITH held AS (
            'prepared transaction "' || p.gid || '" (user ' || p.owner || ', prepared '
            || extract(epoch FROM clock_timestamp() - p.prepared)::bigint || ' s ago)'
       FROM held h
-      JOIN pg_prepared_xacts p ON h.pid IS NULL AND h.virtualtransaction = '-1/' || p.transaction::text
+      JOIN pg_locks x ON x.pid IS NULL AND x.locktype = 'transactionid' AND x.virtualtransaction = h.virtualtransaction
+      JOIN pg_prepared_xacts p ON p.transaction = x.transactionid
+     WHERE h.pid IS NULL
 )
 SELECT line FROM described ORDER BY since NULLS LAST, line LIMIT 6
