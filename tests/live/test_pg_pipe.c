@@ -1,0 +1,237 @@
+/* Pipelines against a server: what stops them, and what a lost COMMIT looks like. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "pg/pipe.h"
+#include "support/proxy.h"
+#include "support/server.h"
+#include "support/session.h"
+
+#include "util/banned.h"
+
+static const char *db;
+
+static void
+pipeline_answers_slot_by_slot(void **state)
+{
+    PAWL_AUTO(pawl_pg) pg = pawl_test_open(db, NULL);
+    pawl_error err = PAWL_ERROR_INIT;
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(1)};
+    pawl_pg_pipe p;
+    pawl_pg_result *taken;
+    int insert;
+    int commit;
+    int read;
+
+    (void) state;
+    pawl_pg_pipe_init(&p, pg);
+    for (int round = 0; round < 2; round++)
+    {
+        (void) pawl_pg_pipe_begin(&p, NULL);
+        insert = pawl_pg_pipe_add(&p, "INSERT INTO public.t VALUES ($1::int), ($1::int)", 1, args);
+        commit = pawl_pg_pipe_commit(&p);
+        (void) pawl_pg_pipe_sync(&p);
+        (void) pawl_pg_pipe_begin(&p, NULL);
+        read = pawl_pg_pipe_add(&p, "SELECT count(*) FROM public.t WHERE a = 1", 0, NULL);
+        (void) pawl_pg_pipe_commit(&p);
+        assert_int_equal(pawl_pg_pipe_run(&p, NULL, &err), PAWL_OK);
+        assert_int_equal(pawl_pg_affected(pawl_pg_pipe_result(&p, insert)), 2);
+        assert_string_equal(pawl_pg_tag(pawl_pg_pipe_result(&p, commit)), "COMMIT");
+        taken = pawl_pg_pipe_take(&p, read);
+        assert_int_equal(pawl_pg_i64(taken, 0, 0), 2 * (round + 1));
+        assert_null(pawl_pg_pipe_result(&p, read));
+        pawl_pg_result_free(taken);
+        pawl_pg_pipe_reset(&p);
+    }
+    assert_int_equal(pawl_test_number(pg, "SELECT 7"), 7);
+    pawl_pg_pipe_fini(&p);
+}
+
+/* A21: statements behind a failed one must not run, and COMMIT must not commit. */
+static void
+raising_function_stops_the_pipeline_and_its_commit(void **state)
+{
+    PAWL_AUTO(pawl_pg) pg = pawl_test_open(db, NULL);
+    pawl_error err = PAWL_ERROR_INIT;
+    pawl_pg_pipe p;
+    int failed = -1;
+    int hold;
+
+    (void) state;
+    pawl_pg_pipe_init(&p, pg);
+    (void) pawl_pg_pipe_begin(&p, NULL);
+    (void) pawl_pg_pipe_add(&p, "INSERT INTO public.t VALUES (200)", 0, NULL);
+    hold = pawl_pg_pipe_add(&p, "SELECT public.raise_lease()", 0, NULL);
+    (void) pawl_pg_pipe_add(&p, "INSERT INTO public.t VALUES (200)", 0, NULL);
+    (void) pawl_pg_pipe_commit(&p);
+    (void) pawl_pg_pipe_sync(&p);
+    assert_int_equal(pawl_pg_pipe_run(&p, &failed, &err), PAWL_E_LEASE);
+    assert_int_equal(failed, hold);
+    assert_string_equal(err.sqlstate, "PW001");
+    assert_true(pawl_pg_is_in_transaction(pg));
+    pawl_pg_rollback(pg);
+    assert_false(pawl_pg_is_in_transaction(pg));
+    assert_int_equal(pawl_test_number(pg, "SELECT count(*) FROM t WHERE a = 200"), 0);
+    pawl_pg_pipe_fini(&p);
+}
+
+static void
+sections_before_the_failure_stand_and_those_after_it_tell_nothing_new(void **state)
+{
+    PAWL_AUTO(pawl_pg) pg = pawl_test_open(db, NULL);
+    pawl_error err = PAWL_ERROR_INIT;
+    pawl_pg_pipe p;
+    int failed = -1;
+    int commit;
+    int bad;
+
+    (void) state;
+    pawl_pg_pipe_init(&p, pg);
+    (void) pawl_pg_pipe_begin(&p, NULL);
+    (void) pawl_pg_pipe_add(&p, "INSERT INTO public.t VALUES (300)", 0, NULL);
+    commit = pawl_pg_pipe_commit(&p);
+    (void) pawl_pg_pipe_sync(&p);
+    (void) pawl_pg_pipe_begin(&p, NULL);
+    bad = pawl_pg_pipe_add(&p, "SELECT 1 / 0", 0, NULL);
+    (void) pawl_pg_pipe_sync(&p);
+    (void) pawl_pg_pipe_add(&p, "SELECT 1", 0, NULL);
+    assert_int_equal(pawl_pg_pipe_run(&p, &failed, &err), PAWL_E_SERVER);
+    assert_int_equal(failed, bad);
+    assert_string_equal(err.sqlstate, "22012");
+    assert_string_equal(pawl_pg_tag(pawl_pg_pipe_result(&p, commit)), "COMMIT");
+    pawl_pg_rollback(pg);
+    assert_int_equal(pawl_test_number(pg, "SELECT count(*) FROM t WHERE a = 300"), 1);
+    pawl_pg_pipe_fini(&p);
+}
+
+static void
+commit_answered_with_rollback_fails_the_pipeline(void **state)
+{
+    PAWL_AUTO(pawl_pg) pg = pawl_test_open(db, NULL);
+    pawl_error err = PAWL_ERROR_INIT;
+    pawl_pg_pipe p;
+    int failed = -1;
+    int commit;
+
+    (void) state;
+    assert_int_equal(pawl_pg_begin(pg, NULL, &err), PAWL_OK);
+    assert_int_equal(pawl_pg_exec(pg, "SELECT 1 / 0", &err), PAWL_E_SERVER);
+    pawl_pg_pipe_init(&p, pg);
+    commit = pawl_pg_pipe_commit(&p);
+    assert_int_equal(pawl_pg_pipe_run(&p, &failed, &err), PAWL_E_SERVER);
+    assert_int_equal(failed, commit);
+    assert_string_equal(err.sqlstate, "25P02");
+    pawl_pg_pipe_fini(&p);
+}
+
+static void
+deferred_fault_shows_at_set_constraints(void **state)
+{
+    PAWL_AUTO(pawl_pg) pg = pawl_test_open(db, NULL);
+    pawl_error err = PAWL_ERROR_INIT;
+    pawl_pg_pipe p;
+    int failed = -1;
+    int check;
+
+    (void) state;
+    pawl_test_must(pg, "CREATE TABLE late (a int UNIQUE DEFERRABLE INITIALLY DEFERRED)");
+    pawl_pg_pipe_init(&p, pg);
+    (void) pawl_pg_pipe_begin(&p, NULL);
+    (void) pawl_pg_pipe_add(&p, "INSERT INTO public.late VALUES (1), (1)", 0, NULL);
+    check = pawl_pg_pipe_add(&p, "SET CONSTRAINTS ALL IMMEDIATE", 0, NULL);
+    (void) pawl_pg_pipe_sync(&p);
+    assert_int_equal(pawl_pg_pipe_run(&p, &failed, &err), PAWL_E_SERVER);
+    assert_int_equal(failed, check);
+    assert_string_equal(err.sqlstate, "23505");
+    pawl_pg_rollback(pg);
+    pawl_pg_pipe_fini(&p);
+}
+
+static void
+pipeline_that_is_too_long_runs_nothing(void **state)
+{
+    PAWL_AUTO(pawl_pg) pg = pawl_test_open(db, NULL);
+    pawl_error err = PAWL_ERROR_INIT;
+    pawl_pg_pipe p;
+
+    (void) state;
+    pawl_pg_pipe_init(&p, pg);
+    for (int i = 0; i < PAWL_PG_PIPE_MAX; i++)
+        (void) pawl_pg_pipe_add(&p, "INSERT INTO public.t VALUES (400)", 0, NULL);
+    assert_int_equal(pawl_pg_pipe_run(&p, NULL, &err), PAWL_E_BUG);
+    assert_false(pawl_pg_is_usable(pg));
+    pawl_pg_pipe_fini(&p);
+    pawl_pg_close(pg);
+    pg = NULL;
+    pawl_test_wait_until(db, "SELECT NOT EXISTS (SELECT 1 FROM t WHERE a = 400)", 5000);
+}
+
+static void
+lost_commit_is_a_lost_connection_whatever_the_server_did(void **state)
+{
+    static const pawl_test_cut ways[] = {PAWL_TEST_CUT_AFTER, PAWL_TEST_CUT_BEFORE};
+
+    (void) state;
+    for (size_t i = 0; i < 2; i++)
+    {
+        pawl_test_proxy *proxy = pawl_test_proxy_start();
+        pawl_error err = PAWL_ERROR_INIT;
+        char conninfo[128];
+        char insert[64];
+        char is_there[64];
+
+        pawl_fmt(insert, sizeof insert, "INSERT INTO public.t VALUES (50%zu)", i);
+        pawl_fmt(is_there, sizeof is_there, "SELECT EXISTS (SELECT 1 FROM t WHERE a = 50%zu)", i);
+        pawl_test_proxy_conninfo(proxy, "pg", conninfo, sizeof conninfo);
+        pawl_pg *pg = pawl_test_open(conninfo, NULL);
+        assert_int_equal(pawl_pg_begin(pg, NULL, &err), PAWL_OK);
+        pawl_test_must(pg, insert);
+        pawl_test_proxy_cut_on(proxy, "COMMIT", 1, ways[i]);
+        assert_int_equal(pawl_pg_commit(pg, &err), PAWL_E_CONNECT);
+        assert_int_equal(pawl_test_proxy_cuts(proxy), 1);
+        assert_false(pawl_pg_is_usable(pg));
+        if (ways[i] == PAWL_TEST_CUT_BEFORE)
+        {
+            char *now = pawl_test_query_text(db, is_there);
+
+            assert_string_equal(now, "f");
+            free(now);
+            pawl_test_proxy_release(proxy);
+        }
+        pawl_test_wait_until(db, is_there, 5000);
+        pawl_pg_close(pg);
+        pawl_test_proxy_stop(proxy);
+    }
+}
+
+static int
+setup(void **state)
+{
+    int st = pawl_test_setup(state);
+
+    db = pawl_test_database_new("pg");
+    pawl_test_exec(db, "CREATE TABLE t (a int);"
+                       "CREATE FUNCTION raise_lease() RETURNS void LANGUAGE plpgsql AS "
+                       "$$BEGIN RAISE EXCEPTION 'lease lost' USING ERRCODE = 'PW001'; END$$");
+    return st;
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pipeline_answers_slot_by_slot),
+        cmocka_unit_test(raising_function_stops_the_pipeline_and_its_commit),
+        cmocka_unit_test(sections_before_the_failure_stand_and_those_after_it_tell_nothing_new),
+        cmocka_unit_test(commit_answered_with_rollback_fails_the_pipeline),
+        cmocka_unit_test(deferred_fault_shows_at_set_constraints),
+        cmocka_unit_test(pipeline_that_is_too_long_runs_nothing),
+        cmocka_unit_test(lost_commit_is_a_lost_connection_whatever_the_server_did),
+    };
+
+    return cmocka_run_group_tests(tests, setup, pawl_test_teardown);
+}
