@@ -208,6 +208,44 @@ lost_commit_is_a_lost_connection_whatever_the_server_did(void **state)
     }
 }
 
+static void
+pooler_is_recognised_and_pipelines_work_through_it(void **state)
+{
+    const char *pooled = pawl_test_pooled_conninfo("pg");
+    pawl_error err = PAWL_ERROR_INIT;
+    pawl_pg *sessions[6];
+
+    (void) state;
+    if (pooled == NULL)
+        skip();
+    for (int i = 0; i < 6; i++)
+        sessions[i] = pawl_test_open(pooled, NULL);
+    assert_true(pawl_pg_is_pooled(sessions[0]));
+    assert_int_equal(pawl_pg_backend_pid(sessions[0]), 0);
+    assert_string_equal(pawl_pg_backend_start(sessions[0]), "");
+    for (int i = 0; i < 60; i++)
+    {
+        const pawl_pg_arg args[] = {PAWL_ARG_I64(600 + i % 6)};
+        pawl_pg_pipe p;
+        int path;
+
+        pawl_pg_pipe_init(&p, sessions[i % 6]);
+        (void) pawl_pg_pipe_begin(&p, &(pawl_pg_pins){.statement_timeout_ms = 7000});
+        (void) pawl_pg_pipe_add(&p, "INSERT INTO public.t VALUES ($1::int)", 1, args);
+        (void) pawl_pg_pipe_commit(&p);
+        (void) pawl_pg_pipe_sync(&p);
+        path = pawl_pg_pipe_add(&p, "SELECT current_setting('statement_timeout')", 0, NULL);
+        assert_int_equal(pawl_pg_pipe_run(&p, NULL, &err), PAWL_OK);
+        /* The pins end with their transaction: the next user of that server does not meet them. */
+        assert_string_equal(pawl_pg_text(pawl_pg_pipe_result(&p, path), 0, 0), "0");
+        pawl_pg_pipe_fini(&p);
+    }
+    assert_int_equal(
+        pawl_test_number(sessions[0], "SELECT count(*) FROM public.t WHERE a BETWEEN 600 AND 605"), 60);
+    for (int i = 0; i < 6; i++)
+        pawl_pg_close(sessions[i]);
+}
+
 static int
 setup(void **state)
 {
@@ -231,6 +269,7 @@ main(void)
         cmocka_unit_test(deferred_fault_shows_at_set_constraints),
         cmocka_unit_test(pipeline_that_is_too_long_runs_nothing),
         cmocka_unit_test(lost_commit_is_a_lost_connection_whatever_the_server_did),
+        cmocka_unit_test(pooler_is_recognised_and_pipelines_work_through_it),
     };
 
     return cmocka_run_group_tests(tests, setup, pawl_test_teardown);

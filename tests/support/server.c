@@ -22,11 +22,13 @@
 
 #include "util/banned.h"
 
-#define PORT      5432
-#define SKIPPED   77
-#define CONNINFOS 256
-#define START_MS  60000
-#define SUPERUSER "postgres"
+#define POOLER      "/usr/sbin/pgbouncer"
+#define POOLER_PORT 6432
+#define PORT        5432
+#define SKIPPED     77
+#define CONNINFOS   256
+#define START_MS    60000
+#define SUPERUSER   "postgres"
 
 typedef struct server
 {
@@ -258,16 +260,16 @@ stop_postmaster(int signal_number)
     the.postmaster = 0;
 }
 
-/* The postmaster of the directory, whoever started it; 0 when none is alive. */
+/* The process that a pid file of our directory names, whoever started it; 0 when it is not alive. */
 static pid_t
-read_postmaster_pid(void)
+read_pid(const char *name)
 {
     char path[160];
     char line[32] = "";
     FILE *f;
     pid_t pid = 0;
 
-    pawl_fmt(path, sizeof path, "%s/postmaster.pid", the.data);
+    pawl_fmt(path, sizeof path, "%s/%s", the.dir, name);
     f = fopen(path, "r");
     if (f == NULL)
         return 0;
@@ -275,6 +277,17 @@ read_postmaster_pid(void)
         pid = (pid_t) strtol(line, NULL, 10);
     (void) fclose(f);
     return pid > 0 && kill(pid, 0) == 0 ? pid : 0;
+}
+
+static void
+stop_pooler(void)
+{
+    pid_t pid = read_pid("pooler.pid");
+
+    if (pid <= 0)
+        return;
+    (void) kill(pid, SIGKILL);
+    (void) waitpid(pid, NULL, 0);
 }
 
 /* Sleeps until the test closes its end of the pipe, by stopping the server or by dying, and cleans up. */
@@ -292,10 +305,11 @@ watch(int pipe_fd)
         got = read(pipe_fd, &byte, 1);
     } while (got > 0 || (got < 0 && errno == EINTR));
 
-    pid = read_postmaster_pid();
+    stop_pooler();
+    pid = read_pid("data/postmaster.pid");
     if (pid > 0)
         (void) kill(pid, SIGQUIT);
-    for (int i = 0; i < 500 && read_postmaster_pid() > 0; i++)
+    for (int i = 0; i < 500 && read_pid("data/postmaster.pid") > 0; i++)
         pawl_test_sleep_ms(20);
     (void) pawl_test_spawn_wait(argv, "/dev/null");
     _exit(0);
@@ -393,6 +407,7 @@ pawl_test_server_stop(void)
 
     if (the.watchdog <= 0)
         return;
+    stop_pooler();
     stop_postmaster(SIGQUIT);
     (void) close(the.watchdog_pipe);
     (void) waitpid(the.watchdog, &status, 0);
@@ -437,13 +452,11 @@ pawl_test_port(void)
     return PORT;
 }
 
-const char *
-pawl_test_conninfo(const char *database)
+static const char *
+keep_conninfo(const char *text)
 {
-    char text[256];
     char *kept;
 
-    pawl_fmt(text, sizeof text, "host=%s port=%d dbname=%s user=%s", the.dir, PORT, database, SUPERUSER);
     for (int i = 0; i < the.conninfo_count; i++)
     {
         if (strcmp(the.conninfos[i], text) == 0)
@@ -454,6 +467,64 @@ pawl_test_conninfo(const char *database)
         fail_msg("too many databases");
     the.conninfos[the.conninfo_count++] = kept;
     return kept;
+}
+
+static const char *
+conninfo_at(int port, const char *database)
+{
+    char text[256];
+
+    pawl_fmt(text, sizeof text, "host=%s port=%d dbname=%s user=%s", the.dir, port, database, SUPERUSER);
+    return keep_conninfo(text);
+}
+
+const char *
+pawl_test_conninfo(const char *database)
+{
+    return conninfo_at(PORT, database);
+}
+
+static void
+start_pooler(void)
+{
+    PAWL_STRBUF_AUTO(conf);
+    char path[160];
+    const char *argv[12];
+    int n = prefix_user(argv);
+
+    pawl_strbuf_addf(&conf,
+                     "[databases]\n"
+                     "* = host=%s port=%d user=%s\n"
+                     "[pgbouncer]\n"
+                     "unix_socket_dir = %s\n"
+                     "listen_addr =\n"
+                     "listen_port = %d\n"
+                     "auth_type = any\n"
+                     "pool_mode = transaction\n"
+                     "default_pool_size = 4\n"
+                     "logfile = %s/pooler.log\n"
+                     "pidfile = %s/pooler.pid\n",
+                     the.dir, PORT, SUPERUSER, the.dir, POOLER_PORT, the.dir, the.dir);
+    write_file("pooler.ini", "w", conf.data);
+    pawl_fmt(path, sizeof path, "%s/pooler.ini", the.data);
+    argv[n++] = POOLER;
+    argv[n++] = "-q";
+    argv[n++] = path;
+    argv[n] = NULL;
+    if (pawl_test_spawn(argv, the.log) < 0)
+        fail_msg("cannot start the pooler: %s", strerror(errno));
+    for (int i = 0; i < 500 && PQping(conninfo_at(POOLER_PORT, "postgres")) != PQPING_OK; i++)
+        pawl_test_sleep_ms(20);
+}
+
+const char *
+pawl_test_pooled_conninfo(const char *database)
+{
+    if (access(POOLER, X_OK) != 0)
+        return NULL;
+    if (read_pid("pooler.pid") == 0)
+        start_pooler();
+    return conninfo_at(POOLER_PORT, database);
 }
 
 PGconn *

@@ -42,6 +42,12 @@ const char *pawl_test_conninfo(const char *database);
 /* Create a fresh database (dropping one of that name) and return its conninfo. */
 const char *pawl_test_database_new(const char *name);
 
+/*
+ * Start a PgBouncer in transaction mode in front of the server, once, and return the conninfo of a database through
+ * it; NULL when none is installed. It ends with the server.
+ */
+const char *pawl_test_pooled_conninfo(const char *database);
+
 /* A role that must give a password (scram) on this server: name it so in CREATE ROLE. Every other role is trusted. */
 #define PAWL_TEST_PASSWORD_ROLE "needs_password"
 
