@@ -1,0 +1,213 @@
+-- The ledger's first version, in a schema that is there (create_schema.sql). Run in one transaction under the ledger's
+-- advisory lock, as the body of a DO block: several statements, no parameters. @ledger@ is the quoted name of the
+-- schema.
+--
+-- Every table has a primary key (logical replication needs one). Nothing that a checkpoint changes is indexed, and
+-- fillfactor leaves room, so that the updates of progress stay heap-only.
+CREATE TABLE @ledger@.meta (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    version integer NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    created_by text NOT NULL DEFAULT session_user,
+    tool_version text NOT NULL
+);
+
+-- Applied revisions, and the one that is half-way. `body` is the text that was applied: it, and not the file of today,
+-- is what a downgrade follows. `checksum` covers the file and the SQL and Lua files that it names.
+CREATE TABLE @ledger@.revision (
+    id text PRIMARY KEY,
+    state text NOT NULL CHECK (state IN ('applying', 'applied', 'reverting')),
+    parents text[] NOT NULL,
+    depends_on text[] NOT NULL,
+    description text NOT NULL,
+    body text NOT NULL,
+    checksum text NOT NULL,
+    applied_by text NOT NULL DEFAULT session_user,
+    host text NOT NULL,
+    tool_version text NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    finished_at timestamptz,
+    duration_ms bigint NOT NULL DEFAULT 0
+);
+
+-- Each step of a revision as it was applied or is being reverted. `info` keeps what a derived down needs to know (was
+-- the column NOT NULL before?). `checksum` covers the step's own lines and the files that it names.
+CREATE TABLE @ledger@.step (
+    revision_id text NOT NULL REFERENCES @ledger@.revision (id) ON DELETE CASCADE,
+    direction text NOT NULL CHECK (direction IN ('up', 'down')),
+    ordinal integer NOT NULL CHECK (ordinal > 0),
+    kind text NOT NULL,
+    checksum text NOT NULL,
+    state text NOT NULL CHECK (state IN ('running', 'done', 'failed', 'skipped', 'findings')),
+    attempts integer NOT NULL DEFAULT 1,
+    info jsonb NOT NULL DEFAULT '{}',
+    error text NOT NULL DEFAULT '',
+    sqlstate text NOT NULL DEFAULT '',
+    started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    finished_at timestamptz,
+    PRIMARY KEY (revision_id, direction, ordinal)
+);
+
+-- One data step. Claims only lock this row; it is updated on changes of state alone. `collations` are the versions of
+-- the collations of the key as the server reported them: a job does not go on under others.
+CREATE TABLE @ledger@.job (
+    job_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    revision_id text NOT NULL,
+    direction text NOT NULL,
+    ordinal integer NOT NULL,
+    kind text NOT NULL,
+    table_oid oid NOT NULL,
+    table_name text NOT NULL,
+    writer text NOT NULL,
+    key_columns text[] NOT NULL,
+    key_types text[] NOT NULL,
+    collations text NOT NULL,
+    fingerprint text NOT NULL,
+    settings jsonb NOT NULL,
+    checksum text NOT NULL,
+    phase text NOT NULL DEFAULT 'copy',
+    state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'done', 'findings', 'abandoned')),
+    rows_estimate bigint NOT NULL DEFAULT 0,
+    created_by text NOT NULL DEFAULT session_user,
+    started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    finished_at timestamptz
+);
+CREATE INDEX ON @ledger@.job (revision_id, direction, ordinal);
+
+-- The parts of a job's table: one for an ordinary table, one for each partition. `bound` is the greatest key when the
+-- part was started, NULL when it was empty.
+CREATE TABLE @ledger@.part (
+    job_id bigint NOT NULL REFERENCES @ledger@.job ON DELETE CASCADE,
+    part integer NOT NULL,
+    table_oid oid NOT NULL,
+    table_name text NOT NULL,
+    bound text[],
+    PRIMARY KEY (job_id, part)
+);
+
+-- One row a chunk: the range (lo, hi] of keys. lo is '{}' for the first chunk of a part; `cursor` is the highest
+-- committed key, NULL before the first batch. Chunk 0 is the drain. `pass` serves passes over tables without a key,
+-- `batch_hi` and `stripe` a batch that is written in stripes: those below `stripe` are done for (cursor, batch_hi].
+-- The hash of lo is a backstop against a chunk handed out twice (a key may be too long to index).
+CREATE TABLE @ledger@.progress (
+    job_id bigint NOT NULL REFERENCES @ledger@.job ON DELETE CASCADE,
+    chunk_id bigint NOT NULL,
+    part integer NOT NULL DEFAULT 0,
+    pass integer NOT NULL DEFAULT 0,
+    lo text[] NOT NULL,
+    lo_hash bytea NOT NULL,
+    hi text[],
+    cursor text[],
+    state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'done')),
+    owner text NOT NULL,
+    backend_pid integer,
+    backend_start timestamptz,
+    fence bigint NOT NULL DEFAULT 1,
+    lease_until timestamptz NOT NULL,
+    rows_read bigint NOT NULL DEFAULT 0,
+    rows_written bigint NOT NULL DEFAULT 0,
+    rows_rejected bigint NOT NULL DEFAULT 0,
+    rows_moved bigint NOT NULL DEFAULT 0,
+    rows_gone bigint NOT NULL DEFAULT 0,
+    batch_hi text[],
+    stripe integer NOT NULL DEFAULT 0,
+    batches bigint NOT NULL DEFAULT 0,
+    attempts integer NOT NULL DEFAULT 1,
+    updated_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    PRIMARY KEY (job_id, chunk_id),
+    UNIQUE (job_id, part, pass, lo_hash)
+) WITH (fillfactor = 50);
+
+CREATE TABLE @ledger@.reject (
+    reject_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    job_id bigint NOT NULL REFERENCES @ledger@.job ON DELETE CASCADE,
+    key text[] NOT NULL,
+    input jsonb NOT NULL,
+    sqlstate text NOT NULL,
+    message text NOT NULL,
+    state text NOT NULL DEFAULT 'open',
+    at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+CREATE INDEX ON @ledger@.reject (job_id, state);
+
+-- Requests to a running job, kept as an audit trail.
+CREATE TABLE @ledger@.control (
+    control_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    job_id bigint NOT NULL REFERENCES @ledger@.job ON DELETE CASCADE,
+    action text NOT NULL,
+    value text NOT NULL DEFAULT '',
+    by_whom text NOT NULL DEFAULT session_user,
+    from_where text NOT NULL,
+    at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+CREATE INDEX ON @ledger@.control (job_id, control_id);
+
+-- The lease of the one process that may change the history. Always one row; `owner` is '' when it is free.
+CREATE TABLE @ledger@.runner (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    fence bigint NOT NULL DEFAULT 0,
+    owner text NOT NULL DEFAULT '',
+    doing text NOT NULL DEFAULT '',
+    backend_pid integer,
+    backend_start timestamptz,
+    taken_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    lease_until timestamptz NOT NULL DEFAULT '-infinity'
+);
+INSERT INTO @ledger@.runner DEFAULT VALUES;
+
+CREATE TABLE @ledger@.event (
+    event_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    kind text NOT NULL,
+    revision_id text NOT NULL DEFAULT '',
+    job_id bigint,
+    detail text NOT NULL DEFAULT '',
+    by_whom text NOT NULL DEFAULT session_user,
+    from_where text NOT NULL DEFAULT ''
+);
+
+-- hold, checkpoint and hold_runner raise because statements that wait behind them in a pipeline look at no row count:
+-- only an error stops a pipeline.
+CREATE FUNCTION @ledger@.hold(job bigint, chunk bigint, expected_fence bigint, expected_cursor text[])
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $hold$
+BEGIN
+    PERFORM FROM @ledger@.progress p
+      WHERE p.job_id = job AND p.chunk_id = chunk AND p.state = 'open' AND p.fence = expected_fence
+        AND p.cursor IS NOT DISTINCT FROM expected_cursor
+        FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'PW001',
+            MESSAGE = format('the lease on chunk %s of job %s is lost: somebody else has taken it over', chunk, job);
+    END IF;
+END
+$hold$;
+
+CREATE FUNCTION @ledger@.checkpoint(job bigint, chunk bigint, expected_fence bigint, new_cursor text[], is_done boolean,
+                                    lease_ms bigint, n_read bigint, n_written bigint, n_moved bigint, n_gone bigint,
+                                    n_rejected bigint, n_batches bigint)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $checkpoint$
+BEGIN
+    UPDATE @ledger@.progress p
+       SET cursor = coalesce(new_cursor, p.cursor), state = CASE WHEN is_done THEN 'done' ELSE 'open' END,
+           lease_until = clock_timestamp() + lease_ms * interval '1 millisecond', updated_at = clock_timestamp(),
+           rows_read = p.rows_read + n_read, rows_written = p.rows_written + n_written,
+           rows_moved = p.rows_moved + n_moved, rows_gone = p.rows_gone + n_gone,
+           rows_rejected = p.rows_rejected + n_rejected, batches = p.batches + n_batches
+     WHERE p.job_id = job AND p.chunk_id = chunk AND p.state = 'open' AND p.fence = expected_fence;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'PW001',
+            MESSAGE = format('the lease on chunk %s of job %s is lost: somebody else has taken it over', chunk, job);
+    END IF;
+END
+$checkpoint$;
+
+CREATE FUNCTION @ledger@.hold_runner(expected_fence bigint)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $hold_runner$
+BEGIN
+    PERFORM FROM @ledger@.runner r WHERE r.fence = expected_fence AND r.owner <> '' FOR SHARE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'PW001',
+            MESSAGE = 'the right to change the history is lost: another pawl has taken it over';
+    END IF;
+END
+$hold_runner$;
