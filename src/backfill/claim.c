@@ -1,0 +1,242 @@
+#include "backfill/claim.h"
+
+#include <string.h>
+
+#include "backfill/stmt.h"
+#include "pawl_sql.h"
+#include "pg/pipe.h"
+#include "util/failpoint.h"
+
+#include "util/banned.h"
+
+void
+pawl_chunk_fini(pawl_chunk *chunk)
+{
+    pawl_keyval_fini(&chunk->lo);
+    pawl_keyval_fini(&chunk->hi);
+    pawl_keyval_fini(&chunk->cursor);
+    *chunk = (pawl_chunk){0};
+}
+
+const pawl_keyval *
+pawl_chunk_from(const pawl_chunk *chunk)
+{
+    return chunk->cursor.is_set ? &chunk->cursor : &chunk->lo;
+}
+
+/* Who holds the lease: the backend, so that a killed process costs nobody a wait. */
+static pawl_pg_arg
+backend_pid(const pawl_pg *pg, char buf[24])
+{
+    return pawl_pg_backend_pid(pg) != 0 ? pawl_arg_i64(pawl_pg_backend_pid(pg), buf) : PAWL_ARG_NULL;
+}
+
+static pawl_pg_arg
+backend_start(const pawl_pg *pg)
+{
+    const char *start = pawl_pg_backend_start(pg);
+
+    return start[0] != '\0' ? PAWL_ARG_TEXT(start) : PAWL_ARG_NULL;
+}
+
+static pawl_status
+take_over(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const char *owner, pawl_chunk *chunk,
+          bool *got, pawl_error *err)
+{
+    const pawl_pg_pins pins = {.lock_timeout_ms = job->env->lock_timeout_ms};
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(job->id), PAWL_ARG_TEXT(owner), PAWL_ARG_I64(job->env->lease_ms),
+                                backend_pid(pg, (char[24]){0}), backend_start(pg)};
+    pawl_pg_pipe pipe;
+    pawl_status st;
+
+    pawl_pg_pipe_init(&pipe, pg);
+    (void) pawl_pg_pipe_begin(&pipe, &pins);
+    int slot = pawl_pg_pipe_add(&pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_claim_open), 5, args);
+    (void) pawl_pg_pipe_commit(&pipe);
+    (void) pawl_pg_pipe_sync(&pipe);
+    st = pawl_pg_pipe_run(&pipe, NULL, err);
+    if (st == PAWL_OK)
+    {
+        const pawl_pg_result *res = pawl_pg_pipe_result(&pipe, slot);
+
+        *got = pawl_pg_rows(res) == 1;
+        if (*got)
+        {
+            chunk->id = pawl_pg_i64(res, 0, 0);
+            chunk->fence = pawl_pg_i64(res, 0, 5);
+            if ((st = pawl_keyval_from_array(&chunk->lo, res, 0, 2, err)) == PAWL_OK &&
+                (st = pawl_keyval_from_array(&chunk->hi, res, 0, 3, err)) == PAWL_OK)
+                st = pawl_keyval_from_array(&chunk->cursor, res, 0, 4, err);
+        }
+    }
+    else
+        pawl_pg_rollback(pg);
+    pawl_pg_pipe_fini(&pipe);
+    return st;
+}
+
+/* The key `rows` ahead of the frontier, or the bound when fewer are left. */
+static pawl_status
+find_hi(const pawl_job *job, pawl_pg *pg, const pawl_keyval *lo, int64_t rows, pawl_keyval *hi,
+        pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    PAWL_STRBUF_AUTO(sql);
+    pawl_pg_arg args[2 * PAWL_KEY_MAX + 1];
+    char offset[24];
+    int n = pawl_keyval_args(lo, args, 0);
+    pawl_status st;
+
+    n = pawl_keyval_args(&job->bound, args, n);
+    args[n++] = pawl_arg_i64(rows - 1, offset);
+    pawl_stmt_ahead(&sql, job, lo->is_set);
+    if ((st = pawl_pg_exec(pg, pawl_sql_backfill_plan_read, err)) != PAWL_OK ||
+        (st = pawl_pg_query(pg, sql.data, n, args, &res, err)) != PAWL_OK)
+        return st;
+    if (pawl_pg_rows(res) == 0)
+        return pawl_keyval_copy(hi, &job->bound, err);
+    return pawl_keyval_from_row(hi, res, 0, 0, job->key->ncolumns, err);
+}
+
+static pawl_status
+insert_chunk(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const char *owner,
+             const pawl_chunk *chunk, pawl_error *err)
+{
+    pawl_pg_array lo;
+    pawl_pg_array hi;
+    pawl_status st;
+
+    pawl_pg_array_init(&lo, PAWL_OID_TEXT);
+    pawl_pg_array_init(&hi, PAWL_OID_TEXT);
+    pawl_keyval_to_array(&chunk->lo, &lo);
+    pawl_keyval_to_array(&chunk->hi, &hi);
+
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(job->id),
+                                PAWL_ARG_I64(chunk->id),
+                                PAWL_ARG_TEXT("0"),
+                                pawl_pg_array_arg(&lo, PAWL_OID_TEXT_ARRAY),
+                                pawl_pg_array_arg(&hi, PAWL_OID_TEXT_ARRAY),
+                                PAWL_ARG_TEXT(owner),
+                                PAWL_ARG_I64(job->env->lease_ms),
+                                backend_pid(pg, (char[24]){0}),
+                                backend_start(pg)};
+
+    st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_chunk_insert), 9, args, NULL, err);
+    pawl_pg_array_fini(&lo);
+    pawl_pg_array_fini(&hi);
+    return st;
+}
+
+/* Separate statements under the job's row lock: as one statement, or under REPEATABLE READ, the frontier would be read
+ * with a snapshot from before the wait and a chunk be handed out twice. */
+static pawl_status
+advance(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const char *owner, int64_t rows,
+        pawl_chunk *chunk, pawl_claim *out, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) state = NULL;
+    PAWL_AUTO(pawl_pg_result) last = NULL;
+    PAWL_AUTO(pawl_pg_result) open = NULL;
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(job->id), PAWL_ARG_TEXT("0")};
+    pawl_status st;
+
+    if ((st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_job_lock), 1, args, &state, err)) !=
+            PAWL_OK ||
+        (st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_frontier), 2, args, &last, err)) !=
+            PAWL_OK)
+        return st;
+    if (pawl_pg_rows(state) == 0 || strcmp(pawl_pg_text(state, 0, 0), "open") != 0 || !job->bound.is_set)
+    {
+        *out = PAWL_CLAIM_DONE;
+        return PAWL_OK;
+    }
+    if (pawl_pg_rows(last) > 0 && pawl_pg_is_true(last, 0, 2))
+    {
+        st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_open_chunks), 1, args, &open, err);
+        if (st == PAWL_OK)
+            *out = pawl_pg_i64(open, 0, 0) == 0 ? PAWL_CLAIM_DONE : PAWL_CLAIM_WAIT;
+        return st;
+    }
+    chunk->id = 1;
+    chunk->fence = 1;
+    pawl_keyval_clear(&chunk->lo);
+    pawl_keyval_clear(&chunk->cursor);
+    if (pawl_pg_rows(last) > 0)
+    {
+        chunk->id = pawl_pg_i64(last, 0, 0) + 1;
+        st = pawl_keyval_from_array(&chunk->lo, last, 0, 1, err);
+        if (st != PAWL_OK)
+            return st;
+    }
+    PAWL_FAILPOINT("claim.before_insert");
+    if ((st = find_hi(job, pg, &chunk->lo, rows, &chunk->hi, err)) != PAWL_OK ||
+        (st = insert_chunk(job, ledger, pg, owner, chunk, err)) != PAWL_OK)
+        return st;
+    *out = PAWL_CLAIM_CHUNK;
+    return PAWL_OK;
+}
+
+pawl_status
+pawl_chunk_claim(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const char *owner, int64_t rows,
+                 pawl_chunk *chunk, pawl_claim *out, pawl_error *err)
+{
+    const pawl_pg_pins pins = {.lock_timeout_ms = job->env->lock_timeout_ms};
+    bool got = false;
+    pawl_status st = take_over(job, ledger, pg, owner, chunk, &got, err);
+
+    if (st != PAWL_OK)
+        return st;
+    if (got)
+    {
+        *out = PAWL_CLAIM_CHUNK;
+        return PAWL_OK;
+    }
+    if ((st = pawl_pg_begin(pg, &pins, err)) != PAWL_OK)
+        return st;
+    st = advance(job, ledger, pg, owner, rows, chunk, out, err);
+    if (st == PAWL_OK && *out == PAWL_CLAIM_CHUNK)
+    {
+        st = pawl_pg_commit(pg, err);
+        PAWL_FAILPOINT("claim.after_insert");
+        return st;
+    }
+    pawl_pg_rollback(pg);
+    return st;
+}
+
+pawl_status
+pawl_chunk_renew(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const pawl_chunk *chunk,
+                 pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    const pawl_pg_pins pins = {.lock_timeout_ms = 100};
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(job->id), PAWL_ARG_I64(chunk->id), PAWL_ARG_I64(chunk->fence),
+                                PAWL_ARG_I64(job->env->lease_ms)};
+    pawl_status st;
+
+    if ((st = pawl_pg_begin(pg, &pins, err)) != PAWL_OK)
+        return st;
+    st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_lease_renew), 4, args, &res, err);
+    if (st == PAWL_OK && pawl_pg_affected(res) == 1)
+        return pawl_pg_commit(pg, err);
+    pawl_pg_rollback(pg);
+    if (st == PAWL_OK)
+        return pawl_error_set(err, PAWL_E_LEASE, "the lease on chunk %lld of job %lld is lost",
+                              (long long) chunk->id, (long long) job->id);
+    return st;
+}
+
+void
+pawl_chunk_release(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const pawl_chunk *chunk)
+{
+    const pawl_pg_pins pins = {.lock_timeout_ms = 100};
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(job->id), PAWL_ARG_I64(chunk->id), PAWL_ARG_I64(chunk->fence)};
+    pawl_error ignored = PAWL_ERROR_INIT;
+
+    if (!pawl_pg_is_usable(pg) || pawl_pg_begin(pg, &pins, &ignored) != PAWL_OK)
+        return;
+    if (pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_lease_release), 3, args, NULL,
+                      &ignored) == PAWL_OK &&
+        pawl_pg_commit(pg, &ignored) == PAWL_OK)
+        return;
+    pawl_pg_rollback(pg);
+}

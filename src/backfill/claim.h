@@ -1,0 +1,53 @@
+/*
+ * claim.h - handing out the table, chunk by chunk, at the frontier.
+ *
+ * There is no planning pass and nothing in memory: a claim takes over an abandoned chunk, or moves the frontier by one
+ * chunk, in the database, so that any number of processes on any number of hosts share a job without a gap. What a
+ * claim learns (cursor, fence) holds on this session only; after a lost connection the worker claims again.
+ *
+ * Threads: each worker has its own claim and session.
+ * Memory:  init and fini work on the caller's storage.
+ */
+#ifndef PAWL_BACKFILL_CLAIM_H
+#define PAWL_BACKFILL_CLAIM_H
+
+#include "backfill/job.h"
+
+/* A chunk in our hands: the keys in (lo, hi], done up to the cursor. */
+typedef struct pawl_chunk
+{
+    int64_t id;
+    int64_t fence;
+    pawl_keyval lo; /* not set: from the first key on */
+    pawl_keyval hi;
+    pawl_keyval cursor; /* not set: no batch is committed yet */
+} pawl_chunk;
+
+typedef enum pawl_claim
+{
+    PAWL_CLAIM_CHUNK, /* *chunk is ours */
+    PAWL_CLAIM_WAIT,  /* everything is handed out, and others are still at work: ask again soon */
+    PAWL_CLAIM_DONE,  /* everything is done, or the job is no longer open */
+} pawl_claim;
+
+void pawl_chunk_fini(pawl_chunk *chunk);
+
+/* The lower end of what is left: the cursor, else lo. */
+const pawl_keyval *pawl_chunk_from(const pawl_chunk *chunk);
+
+/*
+ * Claim. `owner` names this worker ("host:pid/n:random"), unique among all that are alive. `rows` is the size for a
+ * new chunk.
+ */
+PAWL_NODISCARD pawl_status pawl_chunk_claim(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg,
+                                            const char *owner, int64_t rows, pawl_chunk *chunk,
+                                            pawl_claim *out, pawl_error *err);
+
+/* Renew the lease outside a batch. PAWL_E_LEASE when it is lost. */
+PAWL_NODISCARD pawl_status pawl_chunk_renew(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg,
+                                            const pawl_chunk *chunk, pawl_error *err);
+
+/* Give it back at once; best effort. */
+void pawl_chunk_release(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const pawl_chunk *chunk);
+
+#endif

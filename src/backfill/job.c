@@ -1,0 +1,356 @@
+#include "backfill/job.h"
+
+#include <string.h>
+
+#include "backfill/stmt.h"
+#include "core/backoff.h"
+#include "pawl_sql.h"
+#include "pg/lockers.h"
+#include "util/clock.h"
+#include "util/failpoint.h"
+#include "util/units.h"
+
+#include "util/banned.h"
+
+void
+pawl_job_fini(pawl_job *job)
+{
+    pawl_keyval_fini(&job->bound);
+    pawl_arena_free(job->arena);
+    *job = (pawl_job){0};
+}
+
+static pawl_status
+check_kind(const pawl_table *t, pawl_error *err)
+{
+    const char *what = NULL;
+
+    if (t->kind == 'v' || t->kind == 'm')
+        what = "is a view: name the table behind it";
+    else if (t->kind == 'f')
+        what = "is a foreign table: its rows cannot be locked or told apart by version";
+    else if (t->kind == 'p')
+        what = "is partitioned: name one of its partitions, and write one backfill for each";
+    else if (t->kind != 'r')
+        what = "is not a table";
+    else if (t->has_children)
+        what = "has tables that inherit from it, in which keys may repeat: name the one that is meant";
+    else if (t->has_update_rules)
+        what = "has a rule ON UPDATE: what an UPDATE does to it cannot be counted. Drop or disable the rule";
+    else if (t->has_row_security)
+        what = "has row-level security that applies to this role: rows would be hidden. Use its owner or a "
+               "role with "
+               "BYPASSRLS";
+    if (what == NULL)
+        return PAWL_OK;
+    return pawl_error_set(err, PAWL_E_REFUSED, "cannot backfill: \"%s.%s\" %s", t->schema, t->name, what);
+}
+
+static pawl_status
+find_column(const pawl_table *t, const char *name, const char *where, const pawl_column **out,
+            pawl_error *err)
+{
+    const pawl_column *c = pawl_table_column(t, name);
+
+    if (c == NULL)
+    {
+        const char *nearest = pawl_table_nearest(t, name);
+
+        (void) pawl_error_set(err, PAWL_E_INPUT, "table \"%s.%s\" has no column \"%s\" (named by %s)",
+                              t->schema, t->name, name, where);
+        if (nearest != NULL)
+            return pawl_error_hint(err, "did you mean \"%s\"?", nearest);
+        return PAWL_E_INPUT;
+    }
+    *out = c;
+    return PAWL_OK;
+}
+
+static bool
+is_key_column(const pawl_job *job, const pawl_column *c)
+{
+    for (int i = 0; i < job->key->ncolumns; i++)
+        if (job->key->columns[i].column == c)
+            return true;
+    return false;
+}
+
+static pawl_status
+check_written(const pawl_job *job, const pawl_column *c, pawl_error *err)
+{
+    if (is_key_column(job, c))
+    {
+        (void) pawl_error_set(err, PAWL_E_REFUSED,
+                              "column \"%s\" is part of the key that orders the batches and "
+                              "cannot be written",
+                              c->name);
+        return pawl_error_hint(
+            err, "a row whose key changes would be done twice or never; name another unique index "
+                 "with `key:`");
+    }
+    if (c->is_generated)
+        return pawl_error_set(err, PAWL_E_REFUSED, "column \"%s\" is generated: the server computes it",
+                              c->name);
+    if (c->identity == 'a')
+        return pawl_error_set(err, PAWL_E_REFUSED,
+                              "column \"%s\" is GENERATED ALWAYS AS IDENTITY and cannot be "
+                              "written",
+                              c->name);
+    return PAWL_OK;
+}
+
+/* Names to columns; each at most once. */
+static pawl_status
+resolve(pawl_job *job, const char *where, const char *const *names, size_t count, const pawl_column ***out,
+        pawl_error *err)
+{
+    const pawl_column **list = pawl_arena_array(job->arena, count, sizeof(const pawl_column *));
+    pawl_status st;
+
+    if (list == NULL)
+        return pawl_error_nomem(err, "the columns of a backfill");
+    for (size_t i = 0; i < count; i++)
+    {
+        st = find_column(job->table, names[i], where, &list[i], err);
+        if (st != PAWL_OK)
+            return st;
+        for (size_t k = 0; k < i; k++)
+            if (list[k] == list[i])
+                return pawl_error_set(err, PAWL_E_INPUT, "%s names column \"%s\" twice", where, names[i]);
+    }
+    *out = list;
+    return PAWL_OK;
+}
+
+static pawl_status
+resolve_written(pawl_job *job, pawl_error *err)
+{
+    const pawl_backfill_spec *spec = job->spec;
+    size_t count = spec->lua_file != NULL ? spec->nwrite : spec->nset;
+    const char **names = pawl_arena_array(job->arena, count, sizeof(const char *));
+    pawl_status st;
+
+    if (names == NULL)
+        return pawl_error_nomem(err, "the columns of a backfill");
+    for (size_t i = 0; i < count; i++)
+        names[i] = spec->lua_file != NULL ? spec->write[i] : spec->set[i].column;
+    if (count == 0)
+        return pawl_error_set(err, PAWL_E_INPUT, "the backfill of \"%s\" writes no column", spec->table);
+    st = resolve(job, spec->lua_file != NULL ? "write" : "set", names, count, &job->write, err);
+    if (st != PAWL_OK)
+        return st;
+    job->nwrite = (int) count;
+    for (size_t i = 0; i < count; i++)
+    {
+        st = check_written(job, job->write[i], err);
+        if (st != PAWL_OK)
+            return st;
+    }
+    return PAWL_OK;
+}
+
+/* `read` without what the key brings anyway. */
+static pawl_status
+resolve_read(pawl_job *job, pawl_error *err)
+{
+    const pawl_column **all = NULL;
+    pawl_status st = resolve(job, "read", job->spec->read, job->spec->nread, &all, err);
+    int n = 0;
+
+    if (st != PAWL_OK)
+        return st;
+    for (size_t i = 0; i < job->spec->nread; i++)
+        if (!is_key_column(job, all[i]))
+            all[n++] = all[i];
+    job->read = all;
+    job->nread = n;
+    return PAWL_OK;
+}
+
+static pawl_lua_column
+lua_column(const pawl_column *c, bool is_key)
+{
+    return (pawl_lua_column){.name = c->name,
+                             .type_name = c->type_name,
+                             .type = c->base_type,
+                             .element = c->element,
+                             .is_key = is_key};
+}
+
+/* What the transform sees: the key columns, then `read`; and where in it each written column stands, if it does. */
+static pawl_status
+describe_rows(pawl_job *job, pawl_error *err)
+{
+    int nkey = job->key->ncolumns;
+    int *places = pawl_arena_array(job->arena, (size_t) job->nwrite, sizeof *places);
+
+    job->nlua_read = nkey + job->nread;
+    job->lua_read = pawl_arena_array(job->arena, (size_t) job->nlua_read, sizeof *job->lua_read);
+    job->lua_write = pawl_arena_array(job->arena, (size_t) job->nwrite, sizeof *job->lua_write);
+    if (places == NULL || job->lua_read == NULL || job->lua_write == NULL)
+        return pawl_error_nomem(err, "the columns of a backfill");
+    for (int i = 0; i < nkey; i++)
+        job->lua_read[i] = lua_column(job->key->columns[i].column, true);
+    for (int i = 0; i < job->nread; i++)
+        job->lua_read[nkey + i] = lua_column(job->read[i], false);
+    for (int i = 0; i < job->nwrite; i++)
+    {
+        job->lua_write[i] = lua_column(job->write[i], false);
+        places[i] = -1;
+        for (int k = 0; k < job->nread; k++)
+            if (job->read[k] == job->write[i])
+                places[i] = nkey + k;
+    }
+    job->write_in_row = places;
+    return PAWL_OK;
+}
+
+/* One schema for the operators of all key columns: a row comparison names one operator for all of them. */
+static pawl_status
+check_operators(const pawl_job *job, pawl_error *err)
+{
+    const pawl_key_column *first = &job->key->columns[0];
+
+    for (int i = 1; i < job->key->ncolumns; i++)
+    {
+        const pawl_key_column *k = &job->key->columns[i];
+
+        if (strcmp(k->op_schema, first->op_schema) != 0 || strcmp(k->op_gt, first->op_gt) != 0)
+            return pawl_error_set(err, PAWL_E_REFUSED,
+                                  "the key columns \"%s\" and \"%s\" compare by operators of "
+                                  "different schemas (\"%s\" and \"%s\"): they cannot be paged together",
+                                  first->column->name, k->column->name, first->op_schema, k->op_schema);
+    }
+    return PAWL_OK;
+}
+
+/* Let the server parse and plan what will run, so that a wrong expression shows before the first row. */
+static pawl_status
+explain(pawl_job *job, pawl_pg *pg, pawl_strbuf *statement, int nargs, const pawl_pg_arg *args,
+        pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(sql);
+
+    pawl_sql_add(&sql, "EXPLAIN ");
+    pawl_sql_add(&sql, statement->data);
+    if (!pawl_strbuf_is_ok(&sql))
+        return pawl_error_nomem(err, "a statement");
+
+    pawl_status st = pawl_pg_query(pg, sql.data, nargs, args, NULL, err);
+
+    if (st == PAWL_E_SERVER)
+        (void) pawl_error_prefix(err, "the batch statement for \"%s.%s\" is not accepted by the server",
+                                 job->table->schema, job->table->name);
+    return st;
+}
+
+static pawl_status
+check_statements(pawl_job *job, pawl_pg *pg, pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(sql);
+    pawl_pg_arg args[PAWL_KEY_MAX + 1];
+    int n = job->key->ncolumns;
+
+    for (int i = 0; i <= n; i++)
+        args[i] = PAWL_ARG_NULL;
+    if (job->spec->lua_file == NULL)
+    {
+        pawl_stmt_set(&sql, job, false);
+        return explain(job, pg, &sql, n, args, err);
+    }
+    pawl_stmt_read(&sql, job, false);
+    return explain(job, pg, &sql, n + 1, args, err);
+}
+
+static pawl_status
+check_spec(const pawl_backfill_spec *spec, pawl_error *err)
+{
+    if (spec->lua_file == NULL && spec->nset == 0)
+        return pawl_error_set(err, PAWL_E_INPUT, "the backfill of \"%s\" has neither a Lua file nor `set`",
+                              spec->table);
+    if (spec->lua_file != NULL && spec->nset > 0)
+        return pawl_error_set(err, PAWL_E_INPUT, "the backfill of \"%s\" has both a Lua file and `set`",
+                              spec->table);
+    if (!spec->fire_triggers)
+        return pawl_error_set(err, PAWL_E_REFUSED,
+                              "`fire_triggers: false` is not offered by this version: it would "
+                              "switch off foreign-key checks as well");
+    return PAWL_OK;
+}
+
+/* Inside a transaction. */
+static pawl_status
+check_catalogue(pawl_job *job, pawl_pg *pg, pawl_error *err)
+{
+    pawl_table *table = NULL;
+    pawl_key *key = NULL;
+    pawl_status st;
+
+    if ((st = pawl_table_load(pg, job->spec->table, job->env->search_path, job->arena, &table, err)) !=
+        PAWL_OK)
+        return st;
+    job->table = table;
+    if ((st = check_kind(table, err)) != PAWL_OK ||
+        (st = pawl_table_key(pg, table, job->spec->key, job->spec->nkey, job->arena, &key, err)) != PAWL_OK)
+        return st;
+    job->key = key;
+    job->rows_estimate = table->rows_estimate;
+    if ((st = check_operators(job, err)) != PAWL_OK || (st = resolve_written(job, err)) != PAWL_OK ||
+        (st = resolve_read(job, err)) != PAWL_OK || (st = describe_rows(job, err)) != PAWL_OK)
+        return st;
+    return PAWL_OK;
+}
+
+/* The transform must load, with these columns, before anything is written. */
+static pawl_status
+check_transform(const pawl_job *job, pawl_error *err)
+{
+    PAWL_AUTO(pawl_lua) lua = NULL;
+    const pawl_backfill_env *env = job->env;
+
+    if (job->spec->lua_file == NULL)
+        return PAWL_OK;
+    const pawl_lua_options options = {.root = env->lua_root,
+                                      .file = job->spec->lua_file,
+                                      .entry = "row",
+                                      .read = job->lua_read,
+                                      .nread = job->nlua_read,
+                                      .write = job->lua_write,
+                                      .nwrite = job->nwrite,
+                                      .x = env->x,
+                                      .nx = env->nx,
+                                      .secrets = env->secrets,
+                                      .nsecrets = env->nsecrets,
+                                      .now_us = pawl_clock_wall_us(),
+                                      .stop = env->stop};
+
+    return pawl_lua_open(&options, &lua, err);
+}
+
+pawl_status
+pawl_job_check(pawl_job *job, const pawl_backfill_spec *spec, const pawl_backfill_env *env, pawl_pg *pg,
+               pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(user_path);
+    const pawl_pg_pins pins = {.search_path = "pg_catalog, pg_temp", .lock_timeout_ms = env->lock_timeout_ms};
+    pawl_status st;
+
+    *job = (pawl_job){.spec = spec, .env = env, .arena = pawl_arena_new()};
+    if (job->arena == NULL)
+        return pawl_error_nomem(err, "a job");
+    if ((st = check_spec(spec, err)) != PAWL_OK || (st = pawl_pg_begin(pg, &pins, err)) != PAWL_OK)
+        return st;
+    st = check_catalogue(job, pg, err);
+    pawl_pg_rollback(pg);
+    if (st != PAWL_OK || (st = check_transform(job, err)) != PAWL_OK)
+        return st;
+
+    pawl_strbuf_addf(&user_path, "pg_catalog, %s", env->search_path);
+    const pawl_pg_pins user = {.search_path = user_path.data, .lock_timeout_ms = env->lock_timeout_ms};
+
+    if ((st = pawl_pg_begin(pg, &user, err)) != PAWL_OK)
+        return st;
+    st = check_statements(job, pg, err);
+    pawl_pg_rollback(pg);
+    return st;
+}

@@ -1,0 +1,373 @@
+/* The half of job.h that talks to the ledger: find, create, finish, totals. */
+#include <string.h>
+
+#include "backfill/job.h"
+#include "backfill/stmt.h"
+#include "core/backoff.h"
+#include "core/sqlstate.h"
+#include "pawl_sql.h"
+#include "pg/lockers.h"
+#include "util/failpoint.h"
+
+#include "util/banned.h"
+
+/* The parameters that job_find.sql and job_insert.sql share: $1 to $13. */
+enum
+{
+    SHARED_ARGS = 13,
+    INSERT_ARGS = 17,
+};
+
+typedef struct job_args
+{
+    pawl_pg_arg args[INSERT_ARGS];
+    char ordinal[24];
+    char table_oid[24];
+    char estimate[24];
+    pawl_pg_array key;
+    pawl_pg_array read;
+    pawl_pg_array write;
+    pawl_pg_array set_columns;
+    pawl_pg_array set_expressions;
+    pawl_pg_array key_types;
+    pawl_strbuf fingerprint;
+    pawl_strbuf name;
+} job_args;
+
+static void
+add_text(pawl_pg_array *a, const char *text)
+{
+    pawl_pg_array_add_bytes(a, text, strlen(text));
+}
+
+static void
+print_column(pawl_strbuf *b, const pawl_column *c)
+{
+    pawl_strbuf_addf(b, "%s%d %s %s", b->length > 0 ? "; " : "", c->number, c->name, c->type_name);
+}
+
+static void
+args_fill_lists(job_args *a, const pawl_job *job)
+{
+    pawl_pg_array *const arrays[] = {&a->key,      &a->read, &a->write, &a->set_columns, &a->set_expressions,
+                                     &a->key_types};
+
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+        pawl_pg_array_init(arrays[i], PAWL_OID_TEXT);
+    for (int i = 0; i < job->key->ncolumns; i++)
+    {
+        add_text(&a->key, job->key->columns[i].column->name);
+        add_text(&a->key_types, job->key->columns[i].column->type_name);
+        print_column(&a->fingerprint, job->key->columns[i].column);
+    }
+    for (int i = 0; i < job->nread; i++)
+    {
+        add_text(&a->read, job->read[i]->name);
+        print_column(&a->fingerprint, job->read[i]);
+    }
+    for (int i = 0; i < job->nwrite; i++)
+    {
+        add_text(&a->write, job->write[i]->name);
+        print_column(&a->fingerprint, job->write[i]);
+    }
+    for (size_t i = 0; i < job->spec->nset; i++)
+    {
+        add_text(&a->set_columns, job->spec->set[i].column);
+        add_text(&a->set_expressions, job->spec->set[i].expression);
+    }
+}
+
+static void
+args_fill(job_args *a, const pawl_job *job, const pawl_backfill_id *id)
+{
+    *a = (job_args){.fingerprint = PAWL_STRBUF_INIT, .name = PAWL_STRBUF_INIT};
+    args_fill_lists(a, job);
+    pawl_strbuf_addf(&a->name, "%s.%s", job->table->schema, job->table->name);
+
+    const pawl_pg_arg args[INSERT_ARGS] = {
+        PAWL_ARG_TEXT(id->revision),
+        PAWL_ARG_TEXT(id->direction),
+        pawl_arg_i64(id->ordinal, a->ordinal),
+        pawl_arg_i64(job->table->oid, a->table_oid),
+        PAWL_ARG_TEXT(job->spec->lua_file != NULL ? "update" : "set"),
+        pawl_pg_array_arg(&a->key, PAWL_OID_TEXT_ARRAY),
+        PAWL_ARG_TEXT(job->key->collations),
+        PAWL_ARG_TEXT(a->fingerprint.data),
+        pawl_pg_array_arg(&a->read, PAWL_OID_TEXT_ARRAY),
+        pawl_pg_array_arg(&a->write, PAWL_OID_TEXT_ARRAY),
+        pawl_pg_array_arg(&a->set_columns, PAWL_OID_TEXT_ARRAY),
+        pawl_pg_array_arg(&a->set_expressions, PAWL_OID_TEXT_ARRAY),
+        PAWL_ARG_TEXT(job->spec->where != NULL ? job->spec->where : ""),
+        PAWL_ARG_TEXT(a->name.data),
+        pawl_pg_array_arg(&a->key_types, PAWL_OID_TEXT_ARRAY),
+        PAWL_ARG_TEXT(id->checksum != NULL ? id->checksum : ""),
+        pawl_arg_i64(job->rows_estimate, a->estimate),
+    };
+
+    memcpy(a->args, args, sizeof args);
+}
+
+static void
+args_fini(job_args *a)
+{
+    pawl_pg_array_fini(&a->key);
+    pawl_pg_array_fini(&a->read);
+    pawl_pg_array_fini(&a->write);
+    pawl_pg_array_fini(&a->set_columns);
+    pawl_pg_array_fini(&a->set_expressions);
+    pawl_pg_array_fini(&a->key_types);
+    pawl_strbuf_fini(&a->fingerprint);
+    pawl_strbuf_fini(&a->name);
+}
+
+static pawl_status
+load_bound(pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(job->id), PAWL_ARG_TEXT("0")};
+    pawl_status st =
+        pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_part_load), 2, args, &res, err);
+
+    if (st != PAWL_OK)
+        return st;
+    if (pawl_pg_rows(res) != 1)
+        return pawl_error_set(err, PAWL_E_BUG, "job %lld has no part", (long long) job->id);
+    return pawl_keyval_from_array(&job->bound, res, 0, 0, err);
+}
+
+/* The Lua file or the pace of an open job has changed: allowed, and written down. */
+static pawl_status
+note_checksum(pawl_job *job, const pawl_backfill_id *id, const char *was, pawl_ledger *ledger, pawl_pg *pg,
+              pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(detail);
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(job->id), PAWL_ARG_TEXT(id->checksum)};
+    pawl_status st;
+
+    if (id->checksum == NULL || strcmp(id->checksum, was) == 0)
+        return PAWL_OK;
+    pawl_strbuf_addf(&detail, "step text or Lua changed while open: checksum was %s, is %s", was,
+                     id->checksum);
+    st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_job_checksum), 2, args, NULL, err);
+    if (st != PAWL_OK)
+        return st;
+    return pawl_ledger_event(ledger, pg, "job_changed", id->revision, job->id, detail.data, err);
+}
+
+/* *found is false when there is no job yet. */
+static pawl_status
+find(pawl_job *job, const pawl_backfill_id *id, const job_args *a, pawl_ledger *ledger, pawl_pg *pg,
+     bool *found, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    pawl_status st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_job_find), SHARED_ARGS,
+                                   a->args, &res, err);
+
+    if (st != PAWL_OK)
+        return st;
+    *found = pawl_pg_rows(res) > 0;
+    if (!*found)
+        return PAWL_OK;
+    job->id = pawl_pg_i64(res, 0, 0);
+    job->is_done = strcmp(pawl_pg_text(res, 0, 1), "open") != 0;
+    job->started_us = pawl_pg_i64(res, 0, 2);
+    job->was_resumed = !job->is_done;
+    if (job->is_done)
+        return PAWL_OK;
+    if (!pawl_pg_is_null(res, 0, 4))
+    {
+        (void) pawl_error_set(err, PAWL_E_STATE,
+                              "job %lld (%s) is unfinished and was told something else: %s",
+                              (long long) job->id, id->revision, pawl_pg_text(res, 0, 4));
+        return pawl_error_hint(
+            err, "while a data step is open only its Lua, batch and workers may change; put the "
+                 "rest back as it was");
+    }
+    st = note_checksum(job, id, pawl_pg_text(res, 0, 3), ledger, pg, err);
+    return st != PAWL_OK ? st : load_bound(job, ledger, pg, err);
+}
+
+/* Inside a transaction of its own, begun after writers in flight have ended. */
+static pawl_status
+create(pawl_job *job, const pawl_backfill_id *id, const job_args *a, pawl_ledger *ledger, pawl_pg *pg,
+       pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) bound = NULL;
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    PAWL_STRBUF_AUTO(sql);
+    pawl_pg_array array;
+    pawl_status st;
+
+    pawl_stmt_bound(&sql, job);
+    if ((st = pawl_pg_query(pg, sql.data, 0, NULL, &bound, err)) != PAWL_OK ||
+        (st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_job_insert), INSERT_ARGS, a->args,
+                            &res, err)) != PAWL_OK)
+        return st;
+    job->id = pawl_pg_i64(res, 0, 0);
+    job->started_us = pawl_pg_i64(res, 0, 1);
+    if (pawl_pg_rows(bound) > 0)
+    {
+        st = pawl_keyval_from_row(&job->bound, bound, 0, 0, job->key->ncolumns, err);
+        if (st != PAWL_OK)
+            return st;
+    }
+    pawl_pg_array_init(&array, PAWL_OID_TEXT);
+    pawl_keyval_to_array(&job->bound, &array);
+
+    const pawl_pg_arg part[] = {
+        PAWL_ARG_I64(job->id), PAWL_ARG_TEXT("0"), PAWL_ARG_TEXT(a->table_oid), PAWL_ARG_TEXT(a->name.data),
+        job->bound.is_set ? pawl_pg_array_arg(&array, PAWL_OID_TEXT_ARRAY) : PAWL_ARG_NULL};
+
+    st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_part_insert), 5, part, NULL, err);
+    pawl_pg_array_fini(&array);
+    if (st != PAWL_OK)
+        return st;
+    return pawl_ledger_event(ledger, pg, "job_created", id->revision, job->id, a->name.data, err);
+}
+
+/*
+ * Hold SHARE ROW EXCLUSIVE for an instant: every transaction that wrote to the table before has then ended, and a row
+ * that it inserted below the bound is seen by our reads. Waiting is short and is repeated, so that nobody queues
+ * behind us for longer than lock_timeout.
+ */
+static pawl_status
+wait_out_writers(const pawl_job *job, pawl_pg *pg, pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(sql);
+    const pawl_backfill_env *env = job->env;
+    const pawl_pg_pins pins = {.lock_timeout_ms = env->lock_timeout_ms};
+    pawl_backoff backoff;
+    pawl_status st;
+
+    pawl_sql_add(&sql, "LOCK TABLE ONLY ");
+    pawl_sql_ident2(&sql, job->table->schema, job->table->name);
+    pawl_sql_add(&sql, " IN SHARE ROW EXCLUSIVE MODE");
+    pawl_backoff_init(&backoff, 50, 2000);
+    for (int64_t i = 1;; i++)
+    {
+        char who[400] = "";
+
+        if ((st = pawl_pg_begin(pg, &pins, err)) != PAWL_OK)
+            return st;
+        st = pawl_pg_exec(pg, sql.data, err);
+        if (st == PAWL_OK)
+            return pawl_pg_commit(pg, err);
+        pawl_pg_rollback(pg);
+        if (pawl_fault_of(err) != PAWL_FAULT_LOCK && pawl_fault_of(err) != PAWL_FAULT_REPEAT)
+            return st;
+        pawl_pg_lockers(pg, job->table->oid, who, sizeof who);
+        if (i >= env->lock_attempts)
+        {
+            (void) pawl_error_prefix(err, "writers on \"%s.%s\" did not end within %lld tries of %lld ms",
+                                     job->table->schema, job->table->name, (long long) i,
+                                     (long long) env->lock_timeout_ms);
+            return pawl_error_hint(err, "held by %s; end that session or raise lock_attempts",
+                                   who[0] != '\0' ? who : "a session that cannot be seen");
+        }
+        pawl_log_text(env->sink, PAWL_EVENT_WAITING, "waiting for writers on \"%s.%s\" to end%s%s",
+                      job->table->schema, job->table->name, who[0] != '\0' ? ": " : "", who);
+        if ((st = pawl_backoff_sleep(&backoff, env->stop, err)) != PAWL_OK)
+            return st;
+    }
+}
+
+static pawl_status
+find_or_create(pawl_job *job, const pawl_backfill_id *id, const job_args *a, pawl_ledger *ledger, pawl_pg *pg,
+               pawl_error *err)
+{
+    const pawl_pg_pins pins = {.lock_timeout_ms = job->env->lock_timeout_ms};
+    bool found = false;
+    pawl_status st;
+
+    if ((st = pawl_pg_begin(pg, &pins, err)) != PAWL_OK)
+        return st;
+    st = find(job, id, a, ledger, pg, &found, err);
+    if (st == PAWL_OK && found)
+        return pawl_pg_commit(pg, err);
+    pawl_pg_rollback(pg);
+    if (st != PAWL_OK || (st = wait_out_writers(job, pg, err)) != PAWL_OK)
+        return st;
+
+    if ((st = pawl_pg_begin(pg, &pins, err)) != PAWL_OK)
+        return st;
+    if ((st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_job_guard), 0, NULL, NULL, err)) ==
+            PAWL_OK &&
+        (st = find(job, id, a, ledger, pg, &found, err)) == PAWL_OK && !found)
+        st = create(job, id, a, ledger, pg, err);
+    if (st == PAWL_OK)
+        return pawl_pg_commit(pg, err);
+    pawl_pg_rollback(pg);
+    return st;
+}
+
+pawl_status
+pawl_job_open(pawl_job *job, const pawl_backfill_spec *spec, const pawl_backfill_env *env,
+              const pawl_backfill_id *id, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err)
+{
+    job_args a;
+    pawl_status st = pawl_job_check(job, spec, env, pg, err);
+
+    if (st != PAWL_OK)
+        return st;
+    args_fill(&a, job, id);
+    st = find_or_create(job, id, &a, ledger, pg, err);
+    args_fini(&a);
+    PAWL_FAILPOINT("job.after_open");
+    return st;
+}
+
+pawl_status
+pawl_job_finish(pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    PAWL_AUTO(pawl_pg_result) state = NULL;
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(job->id)};
+    const pawl_pg_pins pins = {0};
+    pawl_status st;
+
+    if ((st = pawl_pg_begin(pg, &pins, err)) != PAWL_OK)
+        return st;
+    if ((st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_job_lock), 1, args, &state, err)) ==
+            PAWL_OK &&
+        (st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_job_finish), 1, args, &res, err)) ==
+            PAWL_OK)
+    {
+        if (pawl_pg_affected(res) == 1)
+            st = pawl_ledger_event(ledger, pg, "job_done", "", job->id, "", err);
+        else if (pawl_pg_rows(state) == 1 && strcmp(pawl_pg_text(state, 0, 0), "done") == 0)
+            st = PAWL_OK; /* another process that shared the job was first */
+        else
+            st = pawl_error_set(
+                err, PAWL_E_STATE, "job %lld is %s and cannot be closed as done", (long long) job->id,
+                pawl_pg_rows(state) == 1 ? pawl_pg_text(state, 0, 0) : "no longer in the ledger");
+    }
+    if (st == PAWL_OK)
+        return pawl_pg_commit(pg, err);
+    pawl_pg_rollback(pg);
+    return st;
+}
+
+pawl_status
+pawl_job_totals(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, pawl_progress *out, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(job->id)};
+    const pawl_pg_pins pins = {0};
+    pawl_status st;
+
+    if ((st = pawl_pg_begin(pg, &pins, err)) != PAWL_OK)
+        return st;
+    st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_job_totals), 1, args, &res, err);
+    pawl_pg_rollback(pg);
+    if (st != PAWL_OK)
+        return st;
+    out->job_id = job->id;
+    out->rows_read = pawl_pg_i64(res, 0, 0);
+    out->rows_written = pawl_pg_i64(res, 0, 1);
+    out->rows_moved = pawl_pg_i64(res, 0, 2);
+    out->rows_gone = pawl_pg_i64(res, 0, 3);
+    out->rows_rejected = pawl_pg_i64(res, 0, 4);
+    out->batches = pawl_pg_i64(res, 0, 5);
+    out->rows_total = pawl_pg_i64(res, 0, 6);
+    return PAWL_OK;
+}

@@ -1,0 +1,120 @@
+#include "backfill/pace.h"
+
+#include "util/alloc.h"
+#include "util/lock.h"
+
+#include "util/banned.h"
+
+enum
+{
+    START_ROWS = 1000
+};
+
+struct shared
+{
+    int64_t rows;
+    bool is_near; /* the target was reached once: no more doubling */
+};
+
+struct pawl_pace
+{
+    pawl_pace_options options;
+    pawl_mutex lock;
+    struct shared shared_;
+};
+
+static struct shared *
+locked(pawl_pace *pace) PAWL_REQUIRES(&pace->lock)
+{
+    return &pace->shared_;
+}
+
+static int64_t
+clamp(const pawl_pace_options *o, int64_t rows)
+{
+    if (rows < o->min_rows)
+        return o->min_rows;
+    return rows > o->max_rows ? o->max_rows : rows;
+}
+
+pawl_status
+pawl_pace_new(const pawl_pace_options *options, pawl_pace **out, pawl_error *err)
+{
+    pawl_pace *pace = pawl_calloc(1, sizeof *pace);
+
+    if (pace == NULL)
+        return pawl_error_nomem(err, "the pace of a backfill");
+    if (!pawl_mutex_can_init(&pace->lock))
+    {
+        pawl_free(pace);
+        return pawl_error_set(err, PAWL_E_NOMEM, "cannot create a mutex");
+    }
+    pace->options = *options;
+    pace->shared_.rows = clamp(options, START_ROWS);
+    *out = pace;
+    return PAWL_OK;
+}
+
+void
+pawl_pace_free(pawl_pace *pace)
+{
+    if (pace == NULL)
+        return;
+    pawl_mutex_fini(&pace->lock);
+    pawl_free(pace);
+}
+
+int64_t
+pawl_pace_rows(pawl_pace *pace)
+{
+    int64_t rows = pace->options.fixed_rows;
+
+    if (rows > 0)
+        return rows;
+    pawl_mutex_lock(&pace->lock);
+    rows = locked(pace)->rows;
+    pawl_mutex_unlock(&pace->lock);
+    return rows;
+}
+
+void
+pawl_pace_done(pawl_pace *pace, int64_t rows, int64_t elapsed_us)
+{
+    int64_t target_us = pace->options.target_ms * 1000;
+
+    if (pace->options.fixed_rows > 0)
+        return;
+    pawl_mutex_lock(&pace->lock);
+    struct shared *s = locked(pace);
+
+    /* A short batch at the end of a chunk says nothing about the size. */
+    if (rows >= s->rows / 2)
+    {
+        if (elapsed_us > target_us + target_us / 2)
+        {
+            s->is_near = true;
+            s->rows = clamp(&pace->options, s->rows - s->rows / 3);
+        }
+        else if (elapsed_us < target_us / 2 && !s->is_near)
+            s->rows = clamp(&pace->options, s->rows * 2);
+        else if (elapsed_us < target_us)
+        {
+            s->is_near = true;
+            s->rows = clamp(&pace->options, s->rows + s->rows / 10);
+        }
+    }
+    pawl_mutex_unlock(&pace->lock);
+}
+
+void
+pawl_pace_back_off(pawl_pace *pace)
+{
+    if (pace->options.fixed_rows > 0)
+        return;
+    pawl_mutex_lock(&pace->lock);
+    struct shared *s = locked(pace);
+
+    s->is_near = true;
+    s->rows = clamp(&pace->options, s->rows / 2);
+    pawl_mutex_unlock(&pace->lock);
+}

@@ -1,0 +1,290 @@
+#include "backfill/rowset.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/alloc.h"
+
+#include "util/banned.h"
+
+enum
+{
+    TICK_ROWS = 256
+};
+
+pawl_status
+pawl_rowset_init(pawl_rowset *set, const pawl_job *job, pawl_error *err)
+{
+    size_t nkeys = (size_t) job->key->ncolumns;
+    size_t nwrite = (size_t) job->nwrite;
+
+    *set = (pawl_rowset){.job = job};
+    set->keys = pawl_calloc(nkeys, sizeof *set->keys);
+    set->values = pawl_calloc(nwrite, sizeof *set->values);
+    set->masks = pawl_calloc(nwrite, sizeof *set->masks);
+    set->is_masked = pawl_calloc(nwrite, sizeof *set->is_masked);
+    if (set->keys == NULL || set->values == NULL || set->masks == NULL || set->is_masked == NULL)
+    {
+        pawl_free(set->keys);
+        pawl_free(set->values);
+        pawl_free(set->masks);
+        pawl_free(set->is_masked);
+        *set = (pawl_rowset){0};
+        return pawl_error_nomem(err, "the rows of a batch");
+    }
+    for (size_t i = 0; i < nkeys; i++)
+        pawl_pg_array_init(&set->keys[i], pawl_wire_element(pawl_wire_of(job->key->columns[i].column)));
+    pawl_pg_array_init(&set->xmins, PAWL_OID_XID);
+    for (size_t i = 0; i < nwrite; i++)
+    {
+        pawl_pg_array_init(&set->values[i], pawl_wire_element(pawl_wire_of(job->write[i])));
+        pawl_pg_array_init(&set->masks[i], PAWL_OID_BOOL);
+    }
+    return PAWL_OK;
+}
+
+void
+pawl_rowset_fini(pawl_rowset *set)
+{
+    if (set->job == NULL)
+        return;
+    for (int i = 0; i < set->job->key->ncolumns; i++)
+        pawl_pg_array_fini(&set->keys[i]);
+    pawl_pg_array_fini(&set->xmins);
+    for (int i = 0; i < set->job->nwrite; i++)
+    {
+        pawl_pg_array_fini(&set->values[i]);
+        pawl_pg_array_fini(&set->masks[i]);
+    }
+    pawl_free(set->keys);
+    pawl_free(set->values);
+    pawl_free(set->masks);
+    pawl_free(set->is_masked);
+    pawl_free(set->source);
+    *set = (pawl_rowset){0};
+}
+
+void
+pawl_rowset_reset(pawl_rowset *set)
+{
+    for (int i = 0; i < set->job->key->ncolumns; i++)
+        pawl_pg_array_reset(&set->keys[i]);
+    pawl_pg_array_reset(&set->xmins);
+    for (int i = 0; i < set->job->nwrite; i++)
+    {
+        pawl_pg_array_reset(&set->values[i]);
+        pawl_pg_array_reset(&set->masks[i]);
+        set->is_masked[i] = false;
+    }
+    set->count = 0;
+    set->left = 0;
+    set->one_xmin = true;
+}
+
+void
+pawl_rowset_describe(const pawl_job *job, const pawl_pg_result *res, int row, int first_key, char *out,
+                     size_t size)
+{
+    PAWL_STRBUF_AUTO(names);
+    PAWL_STRBUF_AUTO(parts);
+
+    for (int i = 0; i < job->key->ncolumns; i++)
+    {
+        pawl_strbuf_addf(&names, "%s%s", i > 0 ? ", " : "", job->key->columns[i].column->name);
+        pawl_strbuf_addf(&parts, "%s%s", i > 0 ? ", " : "", pawl_pg_text(res, row, first_key + i));
+    }
+    pawl_fmt(out, size, "(%s) = (%s)", names.data, parts.data);
+}
+
+typedef struct pass
+{
+    pawl_rowset *set;
+    const pawl_rowset_source *source;
+} pass;
+
+static pawl_lua_value
+value_of(const pawl_rowset_source *source, int row, int column)
+{
+    int at = source->first + 1 + column;
+
+    if (pawl_pg_is_null(source->rows, row, at))
+        return (pawl_lua_value){.data = NULL};
+    return (pawl_lua_value){.data = pawl_pg_text(source->rows, row, at),
+                            .length = (size_t) pawl_pg_length(source->rows, row, at)};
+}
+
+static pawl_lua_value
+pass_get(void *ctx, int row, int column)
+{
+    const pass *p = ctx;
+
+    return value_of(p->source, row, column);
+}
+
+/* True when the row already holds what the transform returned: the same text, column by column. */
+static bool
+is_unchanged(const pass *p, int row, const pawl_lua_answer *answer)
+{
+    const pawl_job *job = p->set->job;
+
+    for (int i = 0; i < job->nwrite; i++)
+    {
+        if (!answer->is_set[i])
+            continue;
+        if (job->write_in_row[i] < 0)
+            return false;
+
+        pawl_lua_value was = value_of(p->source, row, job->write_in_row[i]);
+        const pawl_lua_value *is = &answer->values[i];
+
+        if ((was.data == NULL) != (is->data == NULL))
+            return false;
+        if (is->data != NULL && (was.length != is->length || memcmp(was.data, is->data, is->length) != 0))
+            return false;
+    }
+    return true;
+}
+
+static pawl_status
+add_key(pawl_rowset *set, const pawl_rowset_source *source, int row, pawl_error *err)
+{
+    for (int i = 0; i < set->job->key->ncolumns; i++)
+    {
+        int at = source->first + 1 + i;
+
+        if (!pawl_wire_can_add(pawl_wire_of(set->job->key->columns[i].column), &set->keys[i],
+                               pawl_pg_text(source->rows, row, at),
+                               (size_t) pawl_pg_length(source->rows, row, at)))
+            return pawl_error_set(err, PAWL_E_BUG, "the server sent \"%s\" as an integer key",
+                                  pawl_pg_text(source->rows, row, at));
+    }
+
+    uint32_t xmin = (uint32_t) strtoul(pawl_pg_text(source->rows, row, source->first), NULL, 10);
+
+    if (set->count == 0)
+        set->first_xmin = xmin;
+    else if (xmin != set->first_xmin)
+        set->one_xmin = false;
+    pawl_pg_array_add_i32(&set->xmins, (int32_t) xmin);
+    return PAWL_OK;
+}
+
+static pawl_status
+add_values(pawl_rowset *set, const pawl_lua_answer *answer, pawl_error *err)
+{
+    for (int i = 0; i < set->job->nwrite; i++)
+    {
+        const pawl_lua_value *v = &answer->values[i];
+
+        pawl_pg_array_add_bool(&set->masks[i], answer->is_set[i]);
+        if (!answer->is_set[i])
+            set->is_masked[i] = true;
+        if (!answer->is_set[i] || v->data == NULL)
+            pawl_pg_array_add_null(&set->values[i]);
+        else if (!pawl_wire_can_add(pawl_wire_of(set->job->write[i]), &set->values[i], v->data, v->length))
+            return pawl_error_set(err, PAWL_E_TRANSFORM,
+                                  "the value %.*s is out of range for column \"%s\" of type %s",
+                                  (int) (v->length < 80 ? v->length : 80), v->data, set->job->write[i]->name,
+                                  set->job->write[i]->type_name);
+    }
+    return PAWL_OK;
+}
+
+static pawl_status
+remember_source(pawl_rowset *set, int row, pawl_error *err)
+{
+    if ((size_t) set->count == set->source_capacity)
+    {
+        size_t capacity = set->source_capacity == 0 ? 1024 : set->source_capacity * 2;
+        int *grown = pawl_realloc(set->source, capacity, sizeof *grown);
+
+        if (grown == NULL)
+            return pawl_error_nomem(err, "the rows of a batch");
+        set->source = grown;
+        set->source_capacity = capacity;
+    }
+    set->source[set->count++] = row;
+    return PAWL_OK;
+}
+
+static pawl_status
+pass_put(void *ctx, int row, const pawl_lua_answer *answer, pawl_error *err)
+{
+    pass *p = ctx;
+    bool any = false;
+    pawl_status st;
+
+    if (p->source->tick != NULL && row % TICK_ROWS == TICK_ROWS - 1 &&
+        (st = p->source->tick(p->source->tick_ctx, err)) != PAWL_OK)
+        return st;
+    if (answer->verdict == PAWL_LUA_REJECT)
+        return pawl_error_set(err, PAWL_E_TRANSFORM, "the transform rejects the row: %s", answer->reason);
+    for (int i = 0; answer->verdict == PAWL_LUA_WRITE && i < p->set->job->nwrite; i++)
+        any = any || answer->is_set[i];
+    if (!any || is_unchanged(p, row, answer))
+    {
+        p->set->left++;
+        return PAWL_OK;
+    }
+    if ((st = add_key(p->set, p->source, row, err)) != PAWL_OK ||
+        (st = add_values(p->set, answer, err)) != PAWL_OK)
+    {
+        char key[200];
+
+        pawl_rowset_describe(p->set->job, p->source->rows, row, p->source->first + 1, key, sizeof key);
+        return pawl_error_detail(err, "row %s", key);
+    }
+    return remember_source(p->set, row, err);
+}
+
+pawl_status
+pawl_rowset_transform(pawl_rowset *set, const pawl_rowset_source *source, pawl_error *err)
+{
+    pass p = {.set = set, .source = source};
+    const pawl_lua_rows rows = {
+        .count = pawl_pg_rows(source->rows), .ctx = &p, .get = pass_get, .put = pass_put};
+    int failed = -1;
+    pawl_status st = pawl_lua_run(source->lua, &rows, &failed, err);
+
+    if (st == PAWL_E_TRANSFORM && failed >= 0)
+    {
+        char key[200];
+        char lua_detail[sizeof err->detail];
+
+        pawl_fmt(lua_detail, sizeof lua_detail, "%s", err->detail);
+        pawl_rowset_describe(set->job, source->rows, failed, source->first + 1, key, sizeof key);
+        return pawl_error_detail(err, "row %s of \"%s.%s\"%s%s", key, set->job->table->schema,
+                                 set->job->table->name, lua_detail[0] != '\0' ? "; " : "", lua_detail);
+    }
+    if (st == PAWL_OK && !pawl_strbuf_is_ok(&set->xmins.bytes))
+        return pawl_error_nomem(err, "the rows of a batch");
+    for (int i = 0; st == PAWL_OK && i < set->job->key->ncolumns; i++)
+        if (!pawl_pg_array_is_ok(&set->keys[i]))
+            st = pawl_error_nomem(err, "the keys of a batch");
+    for (int i = 0; st == PAWL_OK && i < set->job->nwrite; i++)
+        if (!pawl_pg_array_is_ok(&set->values[i]) || !pawl_pg_array_is_ok(&set->masks[i]))
+            st = pawl_error_nomem(err, "the values of a batch");
+    return st;
+}
+
+int
+pawl_rowset_args(pawl_rowset *set, pawl_pg_arg *args, int nargs)
+{
+    for (int i = 0; i < set->job->key->ncolumns; i++)
+        args[nargs++] =
+            pawl_pg_array_arg(&set->keys[i], pawl_wire_array(pawl_wire_of(set->job->key->columns[i].column)));
+    if (set->one_xmin)
+    {
+        pawl_fmt(set->xmin_text, sizeof set->xmin_text, "%u", set->first_xmin);
+        args[nargs++] = PAWL_ARG_TEXT(set->xmin_text);
+    }
+    else
+        args[nargs++] = pawl_pg_array_arg(&set->xmins, PAWL_OID_XID_ARRAY);
+    for (int i = 0; i < set->job->nwrite; i++)
+    {
+        args[nargs++] = pawl_pg_array_arg(&set->values[i], pawl_wire_array(pawl_wire_of(set->job->write[i])));
+        if (set->is_masked[i])
+            args[nargs++] = pawl_pg_array_arg(&set->masks[i], PAWL_OID_BOOL_ARRAY);
+    }
+    return nargs;
+}

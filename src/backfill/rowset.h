@@ -1,0 +1,60 @@
+/*
+ * rowset.h - the rows of one batch on their way from READ through the transform into the arrays of an UPDATE.
+ *
+ *   init -> (reset -> transform -> args ...)* -> fini
+ *
+ * Threads: belongs to one worker.
+ * Memory:  buffers are kept between batches; results given to transform must live until the next reset.
+ */
+#ifndef PAWL_BACKFILL_ROWSET_H
+#define PAWL_BACKFILL_ROWSET_H
+
+#include "backfill/stmt.h"
+
+typedef struct pawl_rowset
+{
+    const pawl_job *job;
+    int count;   /* rows to write; ordinals are 1 to count */
+    int *source; /* for each the row of the result it came from */
+    size_t source_capacity;
+    pawl_pg_array *keys;
+    pawl_pg_array xmins;
+    pawl_pg_array *values;
+    pawl_pg_array *masks;
+    bool *is_masked; /* some row leaves this column alone */
+    bool one_xmin;
+    uint32_t first_xmin;
+    char xmin_text[24];
+    int64_t left; /* rows that the transform left alone, or that would not change */
+} pawl_rowset;
+
+/* What transform needs beside the rows. */
+typedef struct pawl_rowset_source
+{
+    const pawl_pg_result *rows;
+    int first; /* column of xmin; key and read columns follow */
+    pawl_lua *lua;
+    pawl_status (*tick)(void *ctx,
+                        pawl_error *err); /* now and then between rows: to renew a lease; may be NULL */
+    void *tick_ctx;
+} pawl_rowset_source;
+
+PAWL_NODISCARD pawl_status pawl_rowset_init(pawl_rowset *set, const pawl_job *job, pawl_error *err);
+void pawl_rowset_fini(pawl_rowset *set);
+void pawl_rowset_reset(pawl_rowset *set);
+
+/*
+ * Run the transform over all rows and take up those that change. PAWL_E_TRANSFORM (with the row's key in the detail)
+ * when it fails or rejects a row.
+ */
+PAWL_NODISCARD pawl_status pawl_rowset_transform(pawl_rowset *set, const pawl_rowset_source *source,
+                                                 pawl_error *err);
+
+/* The arguments of pawl_stmt_write after those of the range. Returns the new number of arguments. */
+int pawl_rowset_args(pawl_rowset *set, pawl_pg_arg *args, int nargs);
+
+/* "(id) = (42)": the key of a row, for messages. */
+void pawl_rowset_describe(const pawl_job *job, const pawl_pg_result *res, int row, int first_key, char *out,
+                          size_t size);
+
+#endif

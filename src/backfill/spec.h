@@ -1,0 +1,72 @@
+/*
+ * spec.h - what a backfill is told: by a revision's step, or by a caller of the public API.
+ *
+ * Threads: read-only.
+ * Memory:  everything belongs to the caller and outlives the run.
+ */
+#ifndef PAWL_BACKFILL_SPEC_H
+#define PAWL_BACKFILL_SPEC_H
+
+#include "core/log.h"
+#include "core/stop.h"
+#include "lua/transform.h"
+#include "progress/progress.h"
+
+#include "pawl/backfill.h"
+
+/* What is done. An unfinished job must find it unchanged, Lua and pace excepted. */
+typedef struct pawl_backfill_spec
+{
+    const char *table;
+    const char *const *key; /* NULL: chosen */
+    size_t nkey;
+    const char *lua_file; /* NULL: `set` */
+    const char *const *read;
+    size_t nread;
+    const char *const *write;
+    size_t nwrite;
+    const pawl_set_expression *set;
+    size_t nset;
+    const char *where; /* NULL: every row */
+    bool fire_triggers;
+    /* pace */
+    int64_t workers;
+    int64_t batch_rows; /* 0: by time */
+    int64_t target_ms;
+    int64_t batch_min;
+    int64_t batch_max;
+    int64_t chunk_rows; /* 0: about 20 batches */
+} pawl_backfill_spec;
+
+/* Where and for whom. */
+typedef struct pawl_backfill_env
+{
+    const char *conninfo;
+    const char *schema; /* of the ledger, which exists */
+    const char *search_path;
+    const char *lua_root;
+    const pawl_lua_pair *x;
+    size_t nx;
+    const pawl_lua_pair *secrets;
+    size_t nsecrets;
+    int64_t lock_timeout_ms;
+    int64_t lock_attempts;
+    int64_t connect_timeout_ms;
+    int64_t lease_ms;
+    const pawl_stop *stop;
+    const pawl_sink *sink;
+    /* Every batch's time in microseconds, from worker threads, already serialised; NULL: of no interest. */
+    void (*on_batch)(void *ctx, int64_t rows, int64_t elapsed_us);
+    void *on_batch_ctx;
+} pawl_backfill_env;
+
+/* Under which name the job stands in the ledger. */
+typedef struct pawl_backfill_id
+{
+    const char *revision;
+    const char *direction; /* up, down, api */
+    int ordinal;
+    const char *checksum; /* of the whole step: recorded, and an event when it has changed */
+} pawl_backfill_id;
+
+#endif

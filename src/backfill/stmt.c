@@ -1,0 +1,426 @@
+#include "backfill/stmt.h"
+
+#include <string.h>
+
+#include "util/units.h"
+
+#include "util/banned.h"
+
+/* t."a", or (t."a", t."b") when the key is composite and `row` is wanted. */
+static void
+key_list(pawl_strbuf *b, const pawl_job *job, const char *alias)
+{
+    for (int i = 0; i < job->key->ncolumns; i++)
+    {
+        if (i > 0)
+            pawl_sql_add(b, ", ");
+        pawl_sql_column(b, alias, job->key->columns[i].column->name);
+    }
+}
+
+static int
+key_params(pawl_strbuf *b, const pawl_job *job, int first)
+{
+    for (int i = 0; i < job->key->ncolumns; i++)
+    {
+        if (i > 0)
+            pawl_sql_add(b, ", ");
+        pawl_sql_param(b, first + i);
+        pawl_sql_add(b, "::");
+        pawl_sql_type(b, job->key->columns[i].column->cast_name);
+    }
+    return first + job->key->ncolumns;
+}
+
+/* One end of a range, compared as a row: (t.a, t.b) > ($1, $2). Returns the next parameter. */
+static int
+range_end(pawl_strbuf *b, const pawl_job *job, bool lower, int param)
+{
+    const pawl_key_column *first = &job->key->columns[0];
+    bool composite = job->key->ncolumns > 1;
+
+    pawl_sql_add(b, composite ? "(" : "");
+    key_list(b, job, "t");
+    pawl_sql_add(b, composite ? ") " : " ");
+    pawl_sql_operator(b, first->op_schema, lower ? first->op_gt : first->op_le);
+    pawl_sql_add(b, composite ? " (" : " ");
+    param = key_params(b, job, param);
+    pawl_sql_add(b, composite ? ")" : "");
+    return param;
+}
+
+static int
+range(pawl_strbuf *b, const pawl_job *job, bool has_lower, int param)
+{
+    if (has_lower)
+    {
+        param = range_end(b, job, true, param);
+        pawl_sql_add(b, " AND ");
+    }
+    return range_end(b, job, false, param);
+}
+
+static void
+from_table(pawl_strbuf *b, const pawl_job *job)
+{
+    pawl_sql_add(b, "ONLY ");
+    pawl_sql_ident2(b, job->table->schema, job->table->name);
+    pawl_sql_add(b, " AS t");
+}
+
+static void
+and_where(pawl_strbuf *b, const pawl_job *job)
+{
+    if (job->spec->where == NULL)
+        return;
+    pawl_sql_add(b, " AND ");
+    pawl_sql_fragment(b, job->spec->where);
+}
+
+static void
+read_columns(pawl_strbuf *b, const pawl_job *job)
+{
+    pawl_sql_add(b, "t.xmin, ");
+    key_list(b, job, "t");
+    for (int i = 0; i < job->nread; i++)
+    {
+        pawl_sql_add(b, ", ");
+        pawl_sql_column(b, "t", job->read[i]->name);
+    }
+}
+
+void
+pawl_stmt_read(pawl_strbuf *b, const pawl_job *job, bool has_lower)
+{
+    pawl_strbuf_reset(b);
+    pawl_sql_add(b, "SELECT ");
+    read_columns(b, job);
+    pawl_sql_add(b, " FROM ");
+    from_table(b, job);
+    pawl_sql_add(b, " WHERE ");
+    int param = range(b, job, has_lower, 1);
+    and_where(b, job);
+    pawl_sql_add(b, " ORDER BY ");
+    key_list(b, job, "t");
+    pawl_sql_add(b, " LIMIT ");
+    pawl_sql_param(b, param);
+    pawl_sql_add(b, "::bigint");
+}
+
+void
+pawl_stmt_ahead(pawl_strbuf *b, const pawl_job *job, bool has_lower)
+{
+    pawl_strbuf_reset(b);
+    pawl_sql_add(b, "SELECT ");
+    key_list(b, job, "t");
+    pawl_sql_add(b, " FROM ");
+    from_table(b, job);
+    pawl_sql_add(b, " WHERE ");
+    int param = range(b, job, has_lower, 1);
+    pawl_sql_add(b, " ORDER BY ");
+    key_list(b, job, "t");
+    pawl_sql_add(b, " OFFSET ");
+    pawl_sql_param(b, param);
+    pawl_sql_add(b, "::bigint LIMIT 1");
+}
+
+void
+pawl_stmt_bound(pawl_strbuf *b, const pawl_job *job)
+{
+    pawl_strbuf_reset(b);
+    pawl_sql_add(b, "SELECT ");
+    key_list(b, job, "t");
+    pawl_sql_add(b, " FROM ");
+    from_table(b, job);
+    pawl_sql_add(b, " ORDER BY ");
+    for (int i = 0; i < job->key->ncolumns; i++)
+    {
+        if (i > 0)
+            pawl_sql_add(b, ", ");
+        pawl_sql_column(b, "t", job->key->columns[i].column->name);
+        pawl_sql_add(b, " DESC");
+    }
+    pawl_sql_add(b, " LIMIT 1");
+}
+
+pawl_wire
+pawl_wire_of(const pawl_column *column)
+{
+    switch (column->base_type)
+    {
+        case PAWL_OID_INT2:
+            return PAWL_WIRE_INT2;
+        case PAWL_OID_INT4:
+            return PAWL_WIRE_INT4;
+        case PAWL_OID_INT8:
+            return PAWL_WIRE_INT8;
+        default:
+            return PAWL_WIRE_TEXT;
+    }
+}
+
+uint32_t
+pawl_wire_element(pawl_wire wire)
+{
+    static const uint32_t oids[] = {PAWL_OID_INT2, PAWL_OID_INT4, PAWL_OID_INT8, PAWL_OID_TEXT};
+
+    return oids[wire];
+}
+
+uint32_t
+pawl_wire_array(pawl_wire wire)
+{
+    static const uint32_t oids[] = {PAWL_OID_INT2_ARRAY, PAWL_OID_INT4_ARRAY, PAWL_OID_INT8_ARRAY,
+                                    PAWL_OID_TEXT_ARRAY};
+
+    return oids[wire];
+}
+
+/* The usual integer, without the generality of pawl_has_i64: this runs for every key of every row. */
+static bool
+has_integer(const char *text, size_t length, int64_t *out)
+{
+    bool negative = length > 0 && text[0] == '-';
+    size_t i = negative ? 1 : 0;
+    uint64_t value = 0;
+
+    if (i == length || length - i > 19)
+        return false;
+    for (; i < length; i++)
+    {
+        if (text[i] < '0' || text[i] > '9')
+            return false;
+        value = value * 10 + (uint64_t) (text[i] - '0');
+    }
+    if (value > (uint64_t) INT64_MAX + (negative ? 1u : 0u))
+        return false;
+    *out = negative ? (int64_t) (0 - value) : (int64_t) value;
+    return true;
+}
+
+bool
+pawl_wire_can_add(pawl_wire wire, pawl_pg_array *array, const char *text, size_t length)
+{
+    int64_t value = 0;
+
+    if (wire == PAWL_WIRE_TEXT)
+    {
+        pawl_pg_array_add_bytes(array, text, length);
+        return true;
+    }
+    if (!has_integer(text, length, &value))
+        return false;
+    switch (wire)
+    {
+        case PAWL_WIRE_INT2:
+            if (value < INT16_MIN || value > INT16_MAX)
+                return false;
+            pawl_pg_array_add_i16(array, (int16_t) value);
+            break;
+        case PAWL_WIRE_INT4:
+            if (value < INT32_MIN || value > INT32_MAX)
+                return false;
+            pawl_pg_array_add_i32(array, (int32_t) value);
+            break;
+        case PAWL_WIRE_INT8:
+            pawl_pg_array_add_i64(array, value);
+            break;
+        case PAWL_WIRE_TEXT:
+            break;
+    }
+    return true;
+}
+
+static const char *
+wire_array_name(pawl_wire wire)
+{
+    static const char *const names[] = {"int2[]", "int4[]", "int8[]", "text[]"};
+
+    return names[wire];
+}
+
+static void
+array_param(pawl_strbuf *b, int param, const char *type)
+{
+    if (param > 1 && b->length > 0 && b->data[b->length - 1] != '(')
+        pawl_sql_add(b, ", ");
+    pawl_sql_param(b, param);
+    pawl_sql_add(b, "::");
+    pawl_sql_add(b, type);
+}
+
+/* u.<letter><n>, cast to the column's base type where it travels as text. */
+static void
+array_value(pawl_strbuf *b, const pawl_column *column, char letter, int n)
+{
+    bool cast = pawl_wire_of(column) == PAWL_WIRE_TEXT;
+
+    pawl_strbuf_addf(b, "u.pawl_%c%d", letter, n);
+    if (cast)
+    {
+        pawl_sql_add(b, "::");
+        pawl_sql_type(b, column->cast_name);
+    }
+}
+
+/* t.k = u.k for each key column */
+static void
+key_join(pawl_strbuf *b, const pawl_job *job)
+{
+    for (int i = 0; i < job->key->ncolumns; i++)
+    {
+        const pawl_key_column *k = &job->key->columns[i];
+
+        if (i > 0)
+            pawl_sql_add(b, " AND ");
+        pawl_sql_column(b, "t", k->column->name);
+        pawl_sql_add(b, " ");
+        pawl_sql_operator(b, k->op_schema, k->op_eq);
+        pawl_sql_add(b, " ");
+        array_value(b, k->column, 'k', i + 1);
+    }
+}
+
+static void
+assignments(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *shape)
+{
+    for (int i = 0; i < job->nwrite; i++)
+    {
+        if (i > 0)
+            pawl_sql_add(b, ", ");
+        pawl_sql_ident(b, job->write[i]->name);
+        pawl_sql_add(b, " = ");
+        if (shape->is_masked[i])
+            pawl_strbuf_addf(b, "CASE WHEN u.pawl_m%d THEN ", i + 1);
+        array_value(b, job->write[i], 'v', i + 1);
+        if (shape->is_masked[i])
+        {
+            pawl_sql_add(b, " ELSE ");
+            pawl_sql_column(b, "t", job->write[i]->name);
+            pawl_sql_add(b, " END");
+        }
+    }
+}
+
+/* unnest($..) [WITH ORDINALITY] AS u(k1, x, v1, m1, i). Returns the next parameter; *xmin is that of a scalar xmin. */
+static int
+write_source(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *shape, int param, int *xmin)
+{
+    PAWL_STRBUF_AUTO(names);
+
+    pawl_sql_add(b, " FROM pg_catalog.unnest(");
+    for (int i = 0; i < job->key->ncolumns; i++)
+    {
+        array_param(b, param++, wire_array_name(pawl_wire_of(job->key->columns[i].column)));
+        pawl_strbuf_addf(&names, "%spawl_k%d", i > 0 ? ", " : "", i + 1);
+    }
+    *xmin = param;
+    if (!shape->one_xmin)
+    {
+        array_param(b, param, "xid[]");
+        pawl_strbuf_add(&names, ", pawl_x");
+    }
+    param++;
+    for (int i = 0; i < job->nwrite; i++)
+    {
+        array_param(b, param++, wire_array_name(pawl_wire_of(job->write[i])));
+        pawl_strbuf_addf(&names, ", pawl_v%d", i + 1);
+        if (shape->is_masked[i])
+        {
+            array_param(b, param++, "bool[]");
+            pawl_strbuf_addf(&names, ", pawl_m%d", i + 1);
+        }
+    }
+    pawl_sql_add(b, shape->with_ordinals ? ") WITH ORDINALITY AS u(" : ") AS u(");
+    pawl_sql_add(b, names.data);
+    pawl_sql_add(b, shape->with_ordinals ? ", pawl_i)" : ")");
+    return param;
+}
+
+void
+pawl_stmt_write(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *shape)
+{
+    int first = 1;
+    int xmin = 0;
+
+    pawl_strbuf_reset(b);
+    if (shape->with_ordinals)
+        pawl_sql_add(b, "WITH w AS (");
+    pawl_sql_add(b, "UPDATE ");
+    from_table(b, job);
+    pawl_sql_add(b, " SET ");
+    assignments(b, job, shape);
+    if (shape->with_range)
+        first += job->key->ncolumns * (shape->has_lower ? 2 : 1);
+    int param = write_source(b, job, shape, first, &xmin);
+    pawl_sql_add(b, " WHERE ");
+    key_join(b, job);
+    pawl_sql_add(b, " AND t.xmin OPERATOR(pg_catalog.=) ");
+    if (shape->one_xmin)
+        pawl_strbuf_addf(b, "$%d::xid", xmin);
+    else
+        pawl_sql_add(b, "u.pawl_x");
+    if (shape->with_range)
+    {
+        pawl_sql_add(b, " AND ");
+        (void) range(b, job, shape->has_lower, 1);
+    }
+    if (shape->with_ordinals)
+        pawl_strbuf_addf(b,
+                         " RETURNING u.pawl_i) SELECT g FROM pg_catalog.generate_series(1, $%d::bigint) AS g"
+                         " EXCEPT ALL SELECT w.pawl_i FROM w LIMIT %d",
+                         param, PAWL_MISSING_MAX + 1);
+}
+
+void
+pawl_stmt_set(pawl_strbuf *b, const pawl_job *job, bool has_lower)
+{
+    pawl_strbuf_reset(b);
+    pawl_sql_add(b, "UPDATE ");
+    from_table(b, job);
+    pawl_sql_add(b, " SET ");
+    for (size_t i = 0; i < job->spec->nset; i++)
+    {
+        if (i > 0)
+            pawl_sql_add(b, ", ");
+        pawl_sql_ident(b, job->spec->set[i].column);
+        pawl_sql_add(b, " = ");
+        pawl_sql_fragment(b, job->spec->set[i].expression);
+    }
+    pawl_sql_add(b, " WHERE ");
+    (void) range(b, job, has_lower, 1);
+    and_where(b, job);
+}
+
+void
+pawl_stmt_lookup(pawl_strbuf *b, const pawl_job *job, bool lock)
+{
+    pawl_strbuf_reset(b);
+    pawl_sql_add(b, "SELECT u.pawl_i");
+    if (lock)
+    {
+        pawl_sql_add(b, ", ");
+        read_columns(b, job);
+    }
+    pawl_sql_add(b, " FROM pg_catalog.unnest(");
+    for (int i = 0; i < job->key->ncolumns; i++)
+        array_param(b, i + 1, wire_array_name(pawl_wire_of(job->key->columns[i].column)));
+    pawl_sql_add(b, ") WITH ORDINALITY AS u(");
+    for (int i = 0; i < job->key->ncolumns; i++)
+        pawl_strbuf_addf(b, "pawl_k%d, ", i + 1);
+    pawl_sql_add(b, "pawl_i) JOIN ");
+    from_table(b, job);
+    pawl_sql_add(b, " ON ");
+    key_join(b, job);
+    if (job->spec->where != NULL)
+    {
+        pawl_sql_add(b, " WHERE ");
+        pawl_sql_fragment(b, job->spec->where);
+    }
+    if (lock)
+    {
+        pawl_sql_add(b, " ORDER BY ");
+        key_list(b, job, "t");
+        pawl_sql_add(b, " FOR NO KEY UPDATE OF t");
+    }
+}

@@ -1,0 +1,70 @@
+/*
+ * stmt.h - the statements of a batch, built for one job.
+ *
+ * Columns are always qualified with the alias t (an output alias would otherwise be sorted by), operators are those of
+ * the key's operator class with their schema, parameters are cast to the column's base type without its length: an
+ * assignment checks lengths, a cast would cut silently.
+ *
+ * Threads: a buffer belongs to one thread; the job is only read.
+ * Memory:  statements go into the caller's buffer, which is reset first.
+ */
+#ifndef PAWL_BACKFILL_STMT_H
+#define PAWL_BACKFILL_STMT_H
+
+#include "backfill/job.h"
+#include "pg/sqlbuf.h"
+
+/* Which arrays a write takes, and how. */
+typedef struct pawl_write_shape
+{
+    bool with_ordinals; /* report the ordinals that were not written, at most PAWL_MISSING_MAX + 1 of them */
+    bool with_range;    /* restrict to (lo, hi] as well: the batch form */
+    bool has_lower;     /* with_range: there is a lower end */
+    bool one_xmin;      /* every row has the same xmin: a scalar instead of an array */
+    const bool *is_masked; /* for each written column: some rows leave it alone, a bool[] says which do not */
+} pawl_write_shape;
+
+/* More rows than this are not looked up again in one transaction: the batch is repeated smaller instead. */
+#define PAWL_MISSING_MAX 500
+
+/* READ: [lower parts] upper parts, limit. Columns: xmin, key, read. */
+void pawl_stmt_read(pawl_strbuf *b, const pawl_job *job, bool has_lower);
+
+/* The key `offset` rows further: [lower parts] upper parts, offset. Columns: key. For claims and the set writer. */
+void pawl_stmt_ahead(pawl_strbuf *b, const pawl_job *job, bool has_lower);
+
+/* The greatest key. No parameters. */
+void pawl_stmt_bound(pawl_strbuf *b, const pawl_job *job);
+
+/*
+ * UPDATE from arrays. Parameters: [lower parts, upper parts,] keys, xmin(s), then for each written column its values
+ * and, where masked, its mask; with ordinals the number of rows last.
+ */
+void pawl_stmt_write(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *shape);
+
+/* UPDATE by expressions over a range: [lower parts] upper parts. */
+void pawl_stmt_set(pawl_strbuf *b, const pawl_job *job, bool has_lower);
+
+/*
+ * Rows by their keys: key arrays. `lock`: FOR NO KEY UPDATE, columns ordinal, xmin, key, read; else only the ordinals
+ * of those that are there.
+ */
+void pawl_stmt_lookup(pawl_strbuf *b, const pawl_job *job, bool lock);
+
+/* How a column's values travel. */
+typedef enum pawl_wire
+{
+    PAWL_WIRE_INT2,
+    PAWL_WIRE_INT4,
+    PAWL_WIRE_INT8,
+    PAWL_WIRE_TEXT, /* text[], cast by the server */
+} pawl_wire;
+
+pawl_wire pawl_wire_of(const pawl_column *column);
+uint32_t pawl_wire_element(pawl_wire wire);
+uint32_t pawl_wire_array(pawl_wire wire);
+
+/* Add a value given as text. False when an integer column got something that is none (a bug of the caller). */
+bool pawl_wire_can_add(pawl_wire wire, pawl_pg_array *array, const char *text, size_t length);
+
+#endif

@@ -1,0 +1,206 @@
+#include "backfill/worker.h"
+
+#include "util/clock.h"
+#include "util/failpoint.h"
+
+#include "util/banned.h"
+
+enum
+{
+    CHUNK_BATCHES = 20,
+    CHUNK_ROWS_MIN = 20000,
+    CHUNK_ROWS_MAX = 200000,
+    CHUNKS_PER_WORKER = 8, /* at least, so that the last ones end at about the same time */
+    IDLE_MS = 100          /* between two looks when everything is handed out */
+};
+
+static struct pawl_run_end *
+locked(pawl_run *run) PAWL_REQUIRES(&run->lock)
+{
+    return &run->end_;
+}
+
+static bool
+has_run_failed(pawl_run *run)
+{
+    pawl_mutex_lock(&run->lock);
+    bool failed = locked(run)->has_failed;
+
+    pawl_mutex_unlock(&run->lock);
+    return failed;
+}
+
+/* The first failure wins; the others see it and end after the batch that they are in. */
+static void
+leave(pawl_worker *w, pawl_status st, const pawl_error *err)
+{
+    pawl_run *run = w->run;
+
+    pawl_mutex_lock(&run->lock);
+    struct pawl_run_end *end = locked(run);
+
+    if (st != PAWL_OK && !end->has_failed)
+    {
+        end->has_failed = true;
+        end->error = *err;
+    }
+    end->at_work--;
+    pawl_cond_broadcast(&run->changed);
+    pawl_mutex_unlock(&run->lock);
+}
+
+void
+pawl_run_note_batch(pawl_run *run, int64_t rows, int64_t elapsed_us)
+{
+    const pawl_backfill_env *env = run->job->env;
+
+    if (env->on_batch == NULL)
+        return;
+    pawl_mutex_lock(&run->lock);
+    env->on_batch(env->on_batch_ctx, rows, elapsed_us);
+    pawl_mutex_unlock(&run->lock);
+}
+
+/* About twenty batches, but so many chunks that the workers end together. An estimate only shapes the size. */
+static int64_t
+chunk_rows(const pawl_worker *w)
+{
+    const pawl_job *job = w->run->job;
+    const pawl_backfill_spec *spec = job->spec;
+    int64_t rows = pawl_pace_rows(w->run->pace) * CHUNK_BATCHES;
+    int64_t share = job->rows_estimate / (spec->workers * CHUNKS_PER_WORKER);
+
+    if (spec->chunk_rows > 0)
+        return spec->chunk_rows;
+    if (share > 0 && rows > share)
+        rows = share;
+    if (rows < CHUNK_ROWS_MIN)
+        rows = CHUNK_ROWS_MIN;
+    return rows > CHUNK_ROWS_MAX ? CHUNK_ROWS_MAX : rows;
+}
+
+/* Between the rows of a long transform: the session is idle then, so that it renews its own lease. */
+static pawl_status
+renew_when_due(void *ctx, pawl_error *err)
+{
+    pawl_worker *w = ctx;
+    const pawl_job *job = w->run->job;
+    int64_t now_us = pawl_clock_us();
+    pawl_status st;
+
+    if (now_us - w->renewed_us < job->env->lease_ms * 1000 / 3)
+        return PAWL_OK;
+    st = pawl_chunk_renew(job, w->ledger, w->pg, &w->chunk, err);
+    if (st == PAWL_OK)
+        w->renewed_us = now_us;
+    return st;
+}
+
+static pawl_status
+prepare(pawl_worker *w, pawl_error *err)
+{
+    pawl_status st;
+
+    if ((st = pawl_ledger_new(w->run->job->env->schema, &w->ledger, err)) != PAWL_OK ||
+        (st = pawl_writer_open(&w->writer, w->run->job, err)) != PAWL_OK)
+        return st;
+    w->writer.tick = renew_when_due;
+    w->writer.tick_ctx = w;
+    return pawl_worker_connect(w, err);
+}
+
+/* Claim; *done when there is nothing left for this worker. */
+static pawl_status
+claim(pawl_worker *w, bool *done, pawl_error *err)
+{
+    const pawl_job *job = w->run->job;
+    pawl_claim got = PAWL_CLAIM_WAIT;
+    pawl_status st = pawl_chunk_claim(job, w->ledger, w->pg, w->owner, chunk_rows(w), &w->chunk, &got, err);
+
+    if (st != PAWL_OK)
+        return st;
+    w->has_chunk = got == PAWL_CLAIM_CHUNK;
+    w->renewed_us = pawl_clock_us();
+    *done = got == PAWL_CLAIM_DONE;
+    if (got != PAWL_CLAIM_WAIT)
+        return PAWL_OK;
+    pawl_meter_hold(w->run->meter, w->number, "");
+    return pawl_stop_sleep(job->env->stop, PAWL_STOP_FINISH, IDLE_MS, err);
+}
+
+/* A batch is in: whatever went wrong before is over. */
+static void
+forgive(pawl_worker *w)
+{
+    w->repeats = 0;
+    w->cancels = 0;
+    w->has_replanned = false;
+    pawl_backoff_reset(&w->backoff);
+    pawl_meter_hold(w->run->meter, w->number, "");
+    if (w->limit > 0)
+    {
+        w->limit *= 2;
+        if (w->limit >= pawl_pace_rows(w->run->pace))
+            w->limit = 0;
+    }
+}
+
+static pawl_status
+work(pawl_worker *w, pawl_error *err)
+{
+    const pawl_stop *stop = w->run->job->env->stop;
+    bool done = false;
+
+    while (!done && !has_run_failed(w->run))
+    {
+        int64_t rows = 0;
+        pawl_status st = pawl_stop_check(stop, PAWL_STOP_FINISH, err);
+
+        if (st == PAWL_OK && !w->has_chunk)
+            st = claim(w, &done, err);
+        else if (st == PAWL_OK)
+        {
+            st = pawl_worker_batch(w, &rows, err);
+            if (st == PAWL_OK)
+                forgive(w);
+        }
+        if (st == PAWL_OK)
+            continue;
+        switch (pawl_worker_answer(w, rows, err))
+        {
+            case PAWL_ANSWER_AGAIN:
+                break;
+            case PAWL_ANSWER_CLAIM:
+                w->has_chunk = false;
+                break;
+            case PAWL_ANSWER_FAIL:
+                return err->code;
+        }
+    }
+    return PAWL_OK;
+}
+
+void *
+pawl_worker_main(void *worker)
+{
+    pawl_worker *w = worker;
+    pawl_error err = PAWL_ERROR_INIT;
+
+    pawl_meter_enter(w->run->meter, w->number);
+    pawl_backoff_init(&w->backoff, 20, 2000);
+
+    pawl_status st = prepare(w, &err);
+
+    if (st == PAWL_OK)
+        st = work(w, &err);
+    pawl_worker_drop_next(w);
+    if (w->has_chunk && w->pg != NULL)
+        pawl_chunk_release(w->run->job, w->ledger, w->pg, &w->chunk);
+    pawl_writer_close(&w->writer);
+    pawl_chunk_fini(&w->chunk);
+    pawl_ledger_free(w->ledger);
+    pawl_pg_close(w->pg);
+    pawl_meter_leave(w->run->meter, w->number);
+    leave(w, st, &err);
+    return NULL;
+}

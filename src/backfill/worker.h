@@ -1,0 +1,87 @@
+/*
+ * worker.h - one worker: one thread, one session, one Lua state, one chunk at a time.
+ *
+ * What the threads of a run share is in pawl_run: the job (read-only), the meter, the pace, and the run's end. A
+ * worker touches nothing else of another's. Nothing retries at two levels: every failure comes back to the worker's
+ * loop, which decides from its fault class alone (worker_fault.c).
+ *
+ * Threads: pawl_worker_main is a thread's body; the struct is its own between create and join.
+ * Memory:  the run owns the workers.
+ */
+#ifndef PAWL_BACKFILL_WORKER_H
+#define PAWL_BACKFILL_WORKER_H
+
+#include "backfill/pace.h"
+#include "backfill/writer.h"
+#include "core/backoff.h"
+#include "core/sqlstate.h"
+#include "util/lock.h"
+
+/* Protected by the run's lock. */
+struct pawl_run_end
+{
+    int at_work; /* workers that have not ended */
+    bool has_failed;
+    pawl_error error; /* of the first that failed: it wins, the others end after their batch */
+};
+
+typedef struct pawl_run
+{
+    const pawl_job *job;
+    pawl_meter *meter;
+    pawl_pace *pace;
+    pawl_mutex lock;
+    pawl_cond changed;
+    struct pawl_run_end end_;
+} pawl_run;
+
+typedef struct pawl_worker
+{
+    pawl_run *run;
+    int number; /* from 0 */
+    pthread_t thread;
+    char owner[160];
+    pawl_pg *pg;
+    pawl_ledger *ledger;
+    pawl_writer writer;
+    pawl_chunk chunk;
+    bool has_chunk;
+    pawl_pg_result *next; /* the answer to the read that was sent with the last commit */
+    int64_t next_asked;
+    int64_t limit;      /* rows while a fault is narrowed down; 0: none */
+    int64_t renewed_us; /* when the lease was last renewed, as far as we know */
+    pawl_backoff backoff;
+    int repeats; /* failures of one kind in a row; a committed batch ends the row */
+    int cancels;
+    char at_fault[200]; /* the key of a batch of one row that failed */
+    bool has_replanned; /* reconnected once because of a stale plan */
+} pawl_worker;
+
+void *pawl_worker_main(void *worker);
+
+/* Tell whoever asked (env->on_batch) about a committed batch, one worker at a time. */
+void pawl_run_note_batch(pawl_run *run, int64_t rows, int64_t elapsed_us);
+
+/* One batch of the worker's chunk: read, transform, write, checkpoint, commit. *rows is what was at stake. */
+PAWL_NODISCARD pawl_status pawl_worker_batch(pawl_worker *w, int64_t *rows, pawl_error *err);
+
+/* Forget what was read ahead. */
+void pawl_worker_drop_next(pawl_worker *w);
+
+typedef enum pawl_answer
+{
+    PAWL_ANSWER_AGAIN, /* the same chunk again, from its cursor */
+    PAWL_ANSWER_CLAIM, /* forget the chunk and claim */
+    PAWL_ANSWER_FAIL,  /* this is the end of the run */
+} pawl_answer;
+
+/*
+ * What to do about a failed call; waits, reconnects and shrinks as the fault asks. `rows`: at stake in the batch, 0
+ * outside one. `err` may be replaced when the answer is FAIL.
+ */
+PAWL_NODISCARD pawl_answer pawl_worker_answer(pawl_worker *w, int64_t rows, pawl_error *err);
+
+/* Open the worker's session. */
+PAWL_NODISCARD pawl_status pawl_worker_connect(pawl_worker *w, pawl_error *err);
+
+#endif

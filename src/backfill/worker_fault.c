@@ -1,0 +1,180 @@
+/* What a worker does about a failure; the table of docs/faults.md in code. */
+#include "backfill/worker.h"
+#include "pg/lockers.h"
+#include "util/clock.h"
+
+#include "util/banned.h"
+
+enum
+{
+    MOST_REPEATS = 50,    /* deadlocks and the like in a row, before it is no accident */
+    MOST_CANCELS = 3,     /* a person who cancels thrice means it */
+    MOST_DOWN_MS = 600000 /* ten minutes without a server */
+};
+
+pawl_status
+pawl_worker_connect(pawl_worker *w, pawl_error *err)
+{
+    const pawl_backfill_env *env = w->run->job->env;
+    char application[64];
+
+    pawl_fmt(application, sizeof application, "pawl job %lld worker %d", (long long) w->run->job->id,
+             w->number + 1);
+
+    const pawl_pg_options options = {.conninfo = env->conninfo,
+                                     .application = application,
+                                     .stop = env->stop,
+                                     .connect_timeout_ms = env->connect_timeout_ms};
+
+    return pawl_pg_open(&options, &w->pg, err);
+}
+
+/* Half the rows next time; false when there is but one row left to blame. */
+static bool
+can_shrink(pawl_worker *w, int64_t rows)
+{
+    if (rows <= 1)
+        return false;
+    w->limit = rows / 2;
+    return true;
+}
+
+static pawl_answer
+fail(pawl_error *err, const char *hint)
+{
+    if (hint != NULL && err->hint[0] == '\0')
+        (void) pawl_error_hint(err, "%s", hint);
+    return PAWL_ANSWER_FAIL;
+}
+
+/* Wait before the next try; a stop meanwhile ends the run as a stop does. */
+static pawl_answer
+pause_then(pawl_worker *w, pawl_answer answer, pawl_error *err)
+{
+    pawl_error stopped = PAWL_ERROR_INIT;
+
+    if (pawl_backoff_sleep(&w->backoff, w->run->job->env->stop, &stopped) == PAWL_OK)
+        return answer;
+    *err = stopped;
+    return PAWL_ANSWER_FAIL;
+}
+
+/* Back off and connect again, for as long as the server is reasonably only restarting. */
+static pawl_answer
+reconnect(pawl_worker *w, pawl_error *err)
+{
+    int64_t since_us = pawl_clock_us();
+
+    pawl_meter_hold(w->run->meter, w->number, "connecting to the server again");
+    for (;;)
+    {
+        pawl_error again = PAWL_ERROR_INIT;
+
+        pawl_pg_close(w->pg);
+        w->pg = NULL;
+        if (pause_then(w, PAWL_ANSWER_CLAIM, err) == PAWL_ANSWER_FAIL)
+            return PAWL_ANSWER_FAIL;
+        if (pawl_worker_connect(w, &again) == PAWL_OK)
+        {
+            pawl_meter_hold(w->run->meter, w->number, "");
+            return PAWL_ANSWER_CLAIM;
+        }
+        *err = again;
+        if (pawl_fault_of(err) != PAWL_FAULT_CONNECTION)
+            return PAWL_ANSWER_FAIL;
+        if (pawl_clock_us() - since_us > (int64_t) MOST_DOWN_MS * 1000)
+            return fail(err,
+                        "the server did not come back within ten minutes; run the same again when it has");
+    }
+}
+
+/* Somebody holds a row or the table. A smaller batch meets fewer rows; at one row it is waited for, without a limit:
+ * waiting for a row with a short time-out holds up nobody. */
+static pawl_answer
+wait_for_lock(pawl_worker *w, int64_t rows, pawl_error *err)
+{
+    char who[200] = "";
+    char text[280];
+
+    pawl_pace_back_off(w->run->pace);
+    if (can_shrink(w, rows))
+        return pause_then(w, PAWL_ANSWER_AGAIN, err);
+    pawl_pg_lockers(w->pg, w->run->job->table->oid, who, sizeof who);
+    pawl_fmt(text, sizeof text, "waiting for a lock%s%s", who[0] != '\0' ? " held by " : "", who);
+    pawl_meter_hold(w->run->meter, w->number, text);
+    return pause_then(w, PAWL_ANSWER_AGAIN, err);
+}
+
+static pawl_answer
+blame_row(pawl_worker *w, int64_t rows, pawl_error *err)
+{
+    const pawl_keyval *from = pawl_chunk_from(&w->chunk);
+    const pawl_table *table = w->run->job->table;
+    char was[sizeof err->detail];
+
+    if (can_shrink(w, rows))
+        return PAWL_ANSWER_AGAIN;
+    pawl_fmt(was, sizeof was, "%s", err->detail);
+    if (w->at_fault[0] != '\0')
+        (void) pawl_error_detail(err, "row %s of \"%s.%s\"%s%s", w->at_fault, table->schema, table->name,
+                                 was[0] != '\0' ? "; " : "", was);
+    else
+        (void) pawl_error_detail(err, "the first row after key (%s) of \"%s.%s\"%s%s",
+                                 from->is_set ? from->part[0] : "the beginning", table->schema, table->name,
+                                 was[0] != '\0' ? "; " : "", was);
+    return fail(
+        err, "every row before it is committed; mend the row or the transform, then run the same again: it "
+             "goes on from here");
+}
+
+pawl_answer
+pawl_worker_answer(pawl_worker *w, int64_t rows, pawl_error *err)
+{
+    if (w->pg != NULL && pawl_pg_is_usable(w->pg))
+        pawl_pg_rollback(w->pg);
+    pawl_worker_drop_next(w);
+    if (err->code == PAWL_E_STOPPED || err->code == PAWL_E_TRANSFORM || err->code == PAWL_E_NOMEM ||
+        err->code == PAWL_E_BUG)
+        return PAWL_ANSWER_FAIL;
+    w->repeats++;
+    switch (pawl_fault_of(err))
+    {
+        case PAWL_FAULT_CONNECTION:
+            return reconnect(w, err);
+        case PAWL_FAULT_REPEAT:
+            if (w->repeats > MOST_REPEATS)
+                return fail(err, "this happened fifty times in a row; something else works on the same rows");
+            (void) can_shrink(w, rows);
+            return pause_then(w, PAWL_ANSWER_AGAIN, err);
+        case PAWL_FAULT_LOCK:
+            return wait_for_lock(w, rows, err);
+        case PAWL_FAULT_CANCELLED:
+            if (++w->cancels >= MOST_CANCELS)
+                return fail(err, "somebody cancelled the batch three times; run the same again to go on");
+            (void) can_shrink(w, rows);
+            return pause_then(w, PAWL_ANSWER_AGAIN, err);
+        case PAWL_FAULT_ROW:
+        case PAWL_FAULT_READ:
+            return blame_row(w, rows, err);
+        case PAWL_FAULT_SMALLER:
+            pawl_pace_back_off(w->run->pace);
+            return can_shrink(w, rows) ? pause_then(w, PAWL_ANSWER_AGAIN, err) : fail(err, NULL);
+        case PAWL_FAULT_PLAN:
+            if (w->has_replanned)
+                return fail(err, NULL);
+            w->has_replanned = true;
+            return reconnect(w, err);
+        case PAWL_FAULT_LEASE:
+            return PAWL_ANSWER_CLAIM;
+        case PAWL_FAULT_INTERNAL:
+            return w->repeats > 1 ? fail(err, NULL) : pause_then(w, PAWL_ANSWER_AGAIN, err);
+        case PAWL_FAULT_DISK:
+            return fail(err, "make room on the server's disk, then run the same again: it goes on from here");
+        case PAWL_FAULT_CORRUPT:
+            return fail(
+                err, "the server reports damaged data: check the disk and your backups before anything else");
+        case PAWL_FAULT_STOP:
+            return PAWL_ANSWER_FAIL;
+    }
+    return PAWL_ANSWER_FAIL;
+}

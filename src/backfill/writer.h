@@ -1,0 +1,75 @@
+/*
+ * writer.h - how a batch gets into the table: one file a way, behind one interface.
+ *
+ * The worker (worker.c) owns the order of things: read, hold, write, settle, checkpoint, commit. A writer queues its
+ * statements into the pipes that the worker sends, and looks at the answers.
+ *
+ *   queue_read -> take -> queue_write -> [incomplete: roll back, is_exact, queue_write again -> settle] -> checkpoint
+ *
+ * Threads: a writer belongs to one worker.
+ * Memory:  open and close; results stay the worker's.
+ */
+#ifndef PAWL_BACKFILL_WRITER_H
+#define PAWL_BACKFILL_WRITER_H
+
+#include "backfill/claim.h"
+#include "backfill/rowset.h"
+#include "pg/pipe.h"
+
+/* One batch in flight: the keys in (from, to] of a chunk. */
+typedef struct pawl_attempt
+{
+    const pawl_keyval *from;      /* the chunk's cursor or lo */
+    const pawl_pg_result *answer; /* of the read */
+    int64_t asked;                /* rows that the read was asked for */
+    pawl_keyval to;
+    bool is_last;  /* `to` is the chunk's hi */
+    bool is_exact; /* the second try: find out which rows were not written */
+    int64_t rows;  /* rows at stake: what a halving halves */
+    int64_t read;
+    int64_t written;
+    int64_t moved;
+    int64_t gone;
+} pawl_attempt;
+
+typedef struct pawl_writer_kind pawl_writer_kind;
+
+typedef struct pawl_writer
+{
+    const pawl_writer_kind *kind;
+    const pawl_job *job;
+    pawl_lua *lua;
+    pawl_rowset rows;
+    pawl_rowset again; /* rows that moved, second time */
+    pawl_strbuf sql;
+    pawl_pg_arg *args; /* of the update writer: room for the widest statement */
+    pawl_status (*tick)(void *ctx, pawl_error *err);
+    void *tick_ctx;
+} pawl_writer;
+
+struct pawl_writer_kind
+{
+    const char *name;
+    pawl_status (*open)(pawl_writer *w, pawl_error *err);
+    void (*close)(pawl_writer *w);
+    /* Queue what says where the next batch of at most `rows` ends. Returns the slot of its answer. */
+    int (*queue_read)(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_keyval *from, const pawl_keyval *hi,
+                      int64_t rows);
+    /* Look at the answer: fill to, is_last, rows, read; run the transform. */
+    pawl_status (*take)(pawl_writer *w, const pawl_chunk *chunk, pawl_attempt *attempt, pawl_error *err);
+    /* Queue the write between hold and SET CONSTRAINTS. Returns its slot, -1 when there is nothing to write. */
+    int (*queue_write)(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attempt);
+    /* Whether the count of the write says that every row is in. Fills written. */
+    bool (*is_complete)(pawl_writer *w, const pawl_pg_result *answer, pawl_attempt *attempt);
+    /* After an exact write, in its transaction: deal with the rows that were not written. */
+    pawl_status (*settle)(pawl_writer *w, pawl_pg *pg, const pawl_pg_result *answer, pawl_attempt *attempt,
+                          pawl_error *err);
+};
+
+extern const pawl_writer_kind pawl_writer_update; /* Lua: rows out, arrays in */
+extern const pawl_writer_kind pawl_writer_set;    /* SQL expressions over a range of keys */
+
+PAWL_NODISCARD pawl_status pawl_writer_open(pawl_writer *w, const pawl_job *job, pawl_error *err);
+void pawl_writer_close(pawl_writer *w);
+
+#endif

@@ -1,0 +1,301 @@
+/*
+ * The `update` writer, plain form: a batch is read without locks, transformed by Lua, and written by one UPDATE that
+ * joins arrays to the table by key AND row version (xmin). A row that another session has changed in between does not
+ * match and is never overwritten with a stale result. That is rare, so the bare UPDATE goes first and its count is
+ * compared; only when rows are missing is the batch rolled back and repeated in a form that names the ordinals that
+ * were not written (naming them always costs some 14 %), and those are settled one way or the other inside the same
+ * transaction.
+ */
+#include <string.h>
+
+#include "backfill/writer.h"
+#include "pawl_sql.h"
+#include "util/alloc.h"
+
+#include "util/banned.h"
+
+enum
+{
+    SETTLE_ROUNDS = 10 /* a row that others change faster than this is left to a smaller batch */
+};
+
+static pawl_status
+update_open(pawl_writer *w, pawl_error *err)
+{
+    const pawl_job *job = w->job;
+    const pawl_backfill_env *env = job->env;
+    const pawl_lua_options options = {.root = env->lua_root,
+                                      .file = job->spec->lua_file,
+                                      .entry = "row",
+                                      .read = job->lua_read,
+                                      .nread = job->nlua_read,
+                                      .write = job->lua_write,
+                                      .nwrite = job->nwrite,
+                                      .x = env->x,
+                                      .nx = env->nx,
+                                      .secrets = env->secrets,
+                                      .nsecrets = env->nsecrets,
+                                      .now_us = job->started_us,
+                                      .stop = env->stop};
+    size_t most = (size_t) (3 * PAWL_KEY_MAX) + 2 + 2 * (size_t) job->nwrite;
+    pawl_status st;
+
+    w->args = pawl_calloc(most, sizeof *w->args);
+    if (w->args == NULL)
+        return pawl_error_nomem(err, "the arguments of a batch");
+    if ((st = pawl_rowset_init(&w->rows, job, err)) != PAWL_OK ||
+        (st = pawl_rowset_init(&w->again, job, err)) != PAWL_OK)
+        return st;
+    return pawl_lua_open(&options, &w->lua, err);
+}
+
+static void
+update_close(pawl_writer *w)
+{
+    pawl_rowset_fini(&w->rows);
+    pawl_rowset_fini(&w->again);
+    pawl_free(w->args);
+    pawl_lua_close(w->lua);
+}
+
+static int
+update_queue_read(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_keyval *from, const pawl_keyval *hi,
+                  int64_t rows)
+{
+    pawl_pg_arg args[2 * PAWL_KEY_MAX + 1];
+    char limit[24];
+    int n = pawl_keyval_args(hi, args, pawl_keyval_args(from, args, 0));
+
+    args[n++] = pawl_arg_i64(rows, limit);
+    pawl_stmt_read(&w->sql, w->job, from->is_set);
+    return pawl_pg_pipe_add(pipe, w->sql.data, n, args);
+}
+
+static pawl_status
+update_take(pawl_writer *w, const pawl_chunk *chunk, pawl_attempt *attempt, pawl_error *err)
+{
+    int rows = pawl_pg_rows(attempt->answer);
+    pawl_status st;
+
+    attempt->is_last = rows < attempt->asked;
+    if (attempt->is_last)
+        st = pawl_keyval_copy(&attempt->to, &chunk->hi, err);
+    else
+        st = pawl_keyval_from_row(&attempt->to, attempt->answer, rows - 1, 1, w->job->key->ncolumns, err);
+    if (st != PAWL_OK)
+        return st;
+    attempt->rows = rows;
+    attempt->read = rows;
+
+    const pawl_rowset_source source = {
+        .rows = attempt->answer, .first = 0, .lua = w->lua, .tick = w->tick, .tick_ctx = w->tick_ctx};
+
+    pawl_rowset_reset(&w->rows);
+    return pawl_rowset_transform(&w->rows, &source, err);
+}
+
+static int
+update_queue_write(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attempt)
+{
+    const pawl_write_shape shape = {.with_ordinals = attempt->is_exact,
+                                    .with_range = true,
+                                    .has_lower = attempt->from->is_set,
+                                    .one_xmin = w->rows.one_xmin,
+                                    .is_masked = w->rows.is_masked};
+    char count[24];
+
+    if (w->rows.count == 0)
+        return -1;
+
+    int n = pawl_keyval_args(&attempt->to, w->args, pawl_keyval_args(attempt->from, w->args, 0));
+
+    n = pawl_rowset_args(&w->rows, w->args, n);
+    if (attempt->is_exact)
+        w->args[n++] = pawl_arg_i64(w->rows.count, count);
+    pawl_stmt_write(&w->sql, w->job, &shape);
+    return pawl_pg_pipe_add(pipe, w->sql.data, n, w->args);
+}
+
+static bool
+update_is_complete(pawl_writer *w, const pawl_pg_result *answer, pawl_attempt *attempt)
+{
+    attempt->written = w->rows.count > 0 ? pawl_pg_affected(answer) : 0;
+    return attempt->written == w->rows.count;
+}
+
+/* Rows that could not be written although nobody else changed them. */
+static pawl_status
+suppressed(const pawl_writer *w, const pawl_pg_result *locked, int row, pawl_error *err)
+{
+    char key[200];
+
+    pawl_rowset_describe(w->job, locked, row, 2, key, sizeof key);
+    (void) pawl_error_set(err, PAWL_E_TRANSFORM,
+                          "row %s of \"%s.%s\" was locked and is still not written: a trigger "
+                          "on the table suppresses the update",
+                          key, w->job->table->schema, w->job->table->name);
+    return pawl_error_hint(err,
+                           "make the trigger let the update through, or leave such rows out with `where:`");
+}
+
+/* The keys of some rows of a result as arguments for a lookup. */
+typedef struct key_args
+{
+    pawl_pg_array arrays[PAWL_KEY_MAX];
+    pawl_pg_arg args[PAWL_KEY_MAX];
+    int n;
+} key_args;
+
+static void
+key_args_fill(key_args *k, const pawl_job *job, const pawl_pg_result *res, int first_key, const int *rows,
+              int count)
+{
+    k->n = job->key->ncolumns;
+    for (int i = 0; i < k->n; i++)
+    {
+        pawl_wire wire = pawl_wire_of(job->key->columns[i].column);
+
+        pawl_pg_array_init(&k->arrays[i], pawl_wire_element(wire));
+        for (int r = 0; r < count; r++)
+            (void) pawl_wire_can_add(wire, &k->arrays[i], pawl_pg_text(res, rows[r], first_key + i),
+                                     (size_t) pawl_pg_length(res, rows[r], first_key + i));
+        k->args[i] = pawl_pg_array_arg(&k->arrays[i], pawl_wire_array(wire));
+    }
+}
+
+static void
+key_args_fini(key_args *k)
+{
+    for (int i = 0; i < k->n; i++)
+        pawl_pg_array_fini(&k->arrays[i]);
+}
+
+static pawl_status
+lookup(pawl_writer *w, pawl_pg *pg, const key_args *keys, bool lock, pawl_pg_result **out, pawl_error *err)
+{
+    pawl_stmt_lookup(&w->sql, w->job, lock);
+    return pawl_pg_query(pg, w->sql.data, keys->n, keys->args, out, err);
+}
+
+/* Transform rows that we have locked, and write them. They cannot have changed, so every one must go in. */
+static pawl_status
+write_locked(pawl_writer *w, pawl_pg *pg, const pawl_pg_result *locked, pawl_attempt *attempt,
+             pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) missing = NULL;
+    const pawl_rowset_source source = {.rows = locked, .first = 1, .lua = w->lua};
+    pawl_status st;
+
+    pawl_rowset_reset(&w->again);
+    if ((st = pawl_rowset_transform(&w->again, &source, err)) != PAWL_OK)
+        return st;
+    attempt->moved += pawl_pg_rows(locked);
+    if (w->again.count == 0)
+        return PAWL_OK;
+
+    const pawl_write_shape shape = {
+        .with_ordinals = true, .one_xmin = w->again.one_xmin, .is_masked = w->again.is_masked};
+    int n = pawl_rowset_args(&w->again, w->args, 0);
+
+    w->args[n++] = PAWL_ARG_I64(w->again.count);
+    pawl_stmt_write(&w->sql, w->job, &shape);
+    st = pawl_pg_query(pg, w->sql.data, n, w->args, &missing, err);
+    if (st != PAWL_OK)
+        return st;
+    if (pawl_pg_rows(missing) > 0)
+        return suppressed(w, locked, w->again.source[pawl_pg_i64(missing, 0, 0) - 1], err);
+    attempt->written += w->again.count;
+    return PAWL_OK;
+}
+
+/*
+ * One round over `count` rows of `attempt->answer`: lock and redo those that are there. What a locking read does not
+ * return may be there all the same (deleted and inserted again: the lock waits, the new version is not in its
+ * snapshot), so a plain read looks again; only what neither finds is gone. *count is what is left for another round.
+ */
+static pawl_status
+settle_round(pawl_writer *w, pawl_pg *pg, int *rows, int *count, pawl_attempt *attempt, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) locked = NULL;
+    PAWL_AUTO(pawl_pg_result) there = NULL;
+    bool seen[PAWL_MISSING_MAX] = {false};
+    key_args keys;
+    int left = 0;
+    pawl_status st;
+
+    key_args_fill(&keys, w->job, attempt->answer, 1, rows, *count);
+    st = lookup(w, pg, &keys, true, &locked, err);
+    key_args_fini(&keys);
+    if (st != PAWL_OK || (st = write_locked(w, pg, locked, attempt, err)) != PAWL_OK)
+        return st;
+    for (int i = 0; i < pawl_pg_rows(locked); i++)
+        seen[pawl_pg_i64(locked, i, 0) - 1] = true;
+    for (int i = 0; i < *count; i++)
+        if (!seen[i])
+            rows[left++] = rows[i];
+    *count = left;
+    if (left == 0)
+        return PAWL_OK;
+
+    key_args_fill(&keys, w->job, attempt->answer, 1, rows, left);
+    st = lookup(w, pg, &keys, false, &there, err);
+    key_args_fini(&keys);
+    if (st != PAWL_OK)
+        return st;
+    *count = pawl_pg_rows(there);
+    attempt->gone += left - *count;
+    /* The plain read answers ordinals in any order: keep those rows, lowest first. */
+    bool is_there[PAWL_MISSING_MAX] = {false};
+
+    for (int i = 0; i < *count; i++)
+        is_there[pawl_pg_i64(there, i, 0) - 1] = true;
+    for (int i = 0, k = 0; i < left; i++)
+        if (is_there[i])
+            rows[k++] = rows[i];
+    return PAWL_OK;
+}
+
+static pawl_status
+update_settle(pawl_writer *w, pawl_pg *pg, const pawl_pg_result *answer, pawl_attempt *attempt,
+              pawl_error *err)
+{
+    int rows[PAWL_MISSING_MAX];
+    int count = pawl_pg_rows(answer);
+    pawl_status st;
+
+    attempt->written = w->rows.count - count;
+    if (count == 0)
+        return PAWL_OK;
+    if (count > PAWL_MISSING_MAX)
+    {
+        (void) pawl_error_set(err, PAWL_E_SERVER,
+                              "more than %d rows of a batch were changed by others meanwhile",
+                              PAWL_MISSING_MAX);
+        return pawl_error_sqlstate(err, "40001");
+    }
+    for (int i = 0; i < count; i++)
+        rows[i] = w->rows.source[pawl_pg_i64(answer, i, 0) - 1];
+    if ((st = pawl_pg_exec(pg, pawl_sql_backfill_plan_lookup, err)) != PAWL_OK)
+        return st;
+    for (int round = 0; count > 0 && round < SETTLE_ROUNDS; round++)
+        if ((st = settle_round(w, pg, rows, &count, attempt, err)) != PAWL_OK)
+            return st;
+    if (count > 0)
+    {
+        (void) pawl_error_set(err, PAWL_E_SERVER,
+                              "%d rows are changed by others faster than they can be locked", count);
+        return pawl_error_sqlstate(err, "40001");
+    }
+    return pawl_pg_exec(pg, "SET CONSTRAINTS ALL IMMEDIATE", err);
+}
+
+const pawl_writer_kind pawl_writer_update = {
+    .name = "update",
+    .open = update_open,
+    .close = update_close,
+    .queue_read = update_queue_read,
+    .take = update_take,
+    .queue_write = update_queue_write,
+    .is_complete = update_is_complete,
+    .settle = update_settle,
+};

@@ -1,0 +1,24 @@
+-- Take over a chunk that is mine, or whose holder's lease has run out or whose holder's backend is gone.
+-- $1 job  $2 owner  $3 lease in ms  $4 my backend's pid or NULL behind a pooler  $5 its backend_start or NULL
+-- -> chunk_id, part, lo, hi, cursor, fence
+-- A backend that is another role's hides its backend_start: then only the lease counts.
+WITH c AS MATERIALIZED (
+    SELECT p.chunk_id
+      FROM @ledger@.progress p
+     WHERE p.job_id = $1::bigint AND p.chunk_id > 0 AND p.state = 'open'
+       AND (p.owner = $2::text
+            OR p.lease_until < clock_timestamp()
+            OR (p.backend_pid IS NOT NULL
+                AND NOT EXISTS (SELECT FROM pg_stat_activity a
+                                 WHERE a.pid = p.backend_pid
+                                   AND (a.backend_start IS NULL OR a.backend_start = p.backend_start))))
+     ORDER BY p.chunk_id
+     LIMIT 1
+       FOR UPDATE SKIP LOCKED)
+UPDATE @ledger@.progress p
+   SET owner = $2::text, fence = p.fence + 1, attempts = p.attempts + 1,
+       lease_until = clock_timestamp() + $3::bigint * interval '1 millisecond',
+       backend_pid = $4::integer, backend_start = $5::timestamptz, updated_at = clock_timestamp()
+  FROM c
+ WHERE p.job_id = $1::bigint AND p.chunk_id = c.chunk_id
+RETURNING p.chunk_id, p.part, p.lo, p.hi, p.cursor, p.fence
