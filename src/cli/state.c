@@ -1,0 +1,348 @@
+#include "cli/state.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "cli/json.h"
+#include "cli/table.h"
+
+static void
+heading(pawl_cli_buf *buf, const char *text, bool has_color)
+{
+    pawl_cli_paint(buf, has_color, PAWL_CLI_BOLD);
+    pawl_cli_add(buf, text);
+    pawl_cli_paint(buf, has_color, PAWL_CLI_PLAIN);
+}
+
+static void
+key(pawl_cli_buf *buf, const char *name, bool has_color)
+{
+    pawl_cli_paint(buf, has_color, PAWL_CLI_BOLD);
+    pawl_cli_addf(buf, "%-9s", name);
+    pawl_cli_paint(buf, has_color, PAWL_CLI_PLAIN);
+}
+
+static void
+list(pawl_cli_buf *buf, const char *const *ids, size_t count, const char *none)
+{
+    if (count == 0)
+        pawl_cli_add(buf, none);
+    for (size_t i = 0; i < count; i++)
+    {
+        if (i > 0)
+            pawl_cli_add(buf, ", ");
+        pawl_cli_safe(buf, ids[i]);
+    }
+    pawl_cli_add(buf, "\n");
+}
+
+static pawl_cli_style
+color_of_state(const char *state)
+{
+    if (strcmp(state, "done") == 0)
+        return PAWL_CLI_GREEN;
+    if (strcmp(state, "failed") == 0)
+        return PAWL_CLI_RED;
+    if (strcmp(state, "findings") == 0 || strcmp(state, "abandoned") == 0)
+        return PAWL_CLI_YELLOW;
+    return PAWL_CLI_CYAN;
+}
+
+static void
+describe_target(pawl_cli_buf *buf, const pawl_status_report *r, bool has_color)
+{
+    key(buf, "database", has_color);
+    pawl_cli_safe(buf, r->target);
+    pawl_cli_add(buf, "\n");
+    key(buf, "server", has_color);
+    pawl_cli_safe(buf, r->server);
+    pawl_cli_add(buf, "\n");
+    key(buf, "ledger", has_color);
+    if (r->has_ledger)
+        pawl_cli_addf(buf, "version %" PRId32 "\n", r->ledger_version);
+    else
+        pawl_cli_add(buf, "none yet; the first `pawl upgrade` makes it\n");
+    key(buf, "current", has_color);
+    list(buf, r->current, r->ncurrent, "nothing is applied");
+    key(buf, r->nheads > 1 ? "heads" : "head", has_color);
+    list(buf, r->heads, r->nheads, "there are no revisions");
+    key(buf, "pending", has_color);
+    if (r->pending == 0)
+        pawl_cli_add(buf, "nothing");
+    else
+        pawl_cli_plural(buf, (int64_t) r->pending, "revision");
+    pawl_cli_add(buf, "\n");
+    if (r->runner != NULL && r->runner[0] != '\0')
+    {
+        key(buf, "runner", has_color);
+        pawl_cli_safe(buf, r->runner);
+        pawl_cli_add(buf, r->runner_lease_left_ms < 0 ? ", lease expired for " : ", lease for ");
+        pawl_cli_duration(buf,
+                          r->runner_lease_left_ms < 0 ? -r->runner_lease_left_ms : r->runner_lease_left_ms);
+        pawl_cli_add(buf, "\n");
+    }
+}
+
+/* ---- half-way revisions ---------------------------------------------------------------------------------------- */
+
+static void
+describe_step(pawl_cli_buf *buf, const pawl_step_status *s, bool has_color)
+{
+    pawl_cli_addf(buf, "  step %-3" PRId32, s->step);
+    pawl_cli_add(buf, " ");
+    pawl_cli_paint(buf, has_color, color_of_state(s->state));
+    pawl_cli_addf(buf, "%-9s", s->state);
+    pawl_cli_paint(buf, has_color, PAWL_CLI_PLAIN);
+    pawl_cli_add(buf, " ");
+    pawl_cli_safe(buf, s->kind);
+    if (s->at != NULL && s->at[0] != '\0')
+    {
+        pawl_cli_add(buf, "  ");
+        pawl_cli_safe(buf, s->at);
+    }
+    pawl_cli_add(buf, "\n");
+    if (s->error != NULL && s->error[0] != '\0')
+    {
+        pawl_cli_add(buf, "           ");
+        pawl_cli_safe_lines(buf, s->error, "           ");
+        pawl_cli_add(buf, "\n");
+    }
+}
+
+static bool
+is_running(const pawl_status_report *r)
+{
+    return r->runner != NULL && r->runner[0] != '\0' && r->runner_lease_left_ms >= 0;
+}
+
+static void
+describe_steps(pawl_cli_buf *buf, const pawl_status_report *r, bool has_color)
+{
+    bool has_findings = false;
+    bool is_down = false;
+
+    for (size_t i = 0; i < r->nsteps; i++)
+    {
+        const pawl_step_status *s = &r->steps[i];
+        const pawl_step_status *before = i == 0 ? NULL : &r->steps[i - 1];
+
+        if (before == NULL || strcmp(before->revision, s->revision) != 0 ||
+            strcmp(before->direction, s->direction) != 0)
+        {
+            pawl_cli_add(buf, "\n");
+            heading(buf, "half-way ", has_color);
+            pawl_cli_safe(buf, s->revision);
+            pawl_cli_add(buf, strcmp(s->direction, "down") == 0 ? ", being reverted\n" : ", being applied\n");
+        }
+        describe_step(buf, s, has_color);
+        has_findings = has_findings || strcmp(s->state, "findings") == 0;
+        is_down = is_down || strcmp(s->direction, "down") == 0;
+    }
+    if (r->nsteps == 0 || is_running(r))
+        return;
+    if (has_findings)
+        pawl_cli_add(buf, "  it waits for a decision about its findings\n");
+    else if (is_down)
+        pawl_cli_add(buf, "  to go on: repeat the `pawl downgrade`\n");
+    else
+        pawl_cli_add(buf, "  to go on: pawl upgrade\n");
+}
+
+/* ---- jobs ------------------------------------------------------------------------------------------------------ */
+
+static void
+describe_workers(pawl_cli_buf *buf, const pawl_job_status *job, bool has_color)
+{
+    pawl_cli_table table = {
+        .ncolumns = 6,
+        .headings = {"worker", "chunk", "fence", "written", "lease", "cursor"},
+        .is_right = {false, true, true, true, true, false},
+    };
+
+    for (size_t i = 0; i < job->nworkers; i++)
+    {
+        const pawl_worker_status *w = &job->workers[i];
+        pawl_cli_buf *cell;
+
+        cell = pawl_cli_table_cell(&table);
+        pawl_cli_safe(cell, w->owner);
+        if (!w->is_alive)
+            pawl_cli_add(cell, " (gone)");
+        pawl_cli_addf(pawl_cli_table_cell(&table), "%" PRId64, w->chunk);
+        pawl_cli_addf(pawl_cli_table_cell(&table), "%" PRId64, w->fence);
+        pawl_cli_count(pawl_cli_table_cell(&table), w->rows_written);
+        cell = pawl_cli_table_cell(&table);
+        if (w->lease_left_ms < 0)
+            pawl_cli_add(cell, "expired");
+        else
+            pawl_cli_duration(cell, w->lease_left_ms);
+        pawl_cli_table_add(&table, w->cursor == NULL ? "" : w->cursor);
+    }
+    if (job->nworkers > 0)
+        pawl_cli_table_print(&table, buf, "    ", has_color);
+    pawl_cli_table_free(&table);
+}
+
+static void
+describe_bar(pawl_cli_buf *buf, const pawl_job_status *job, pawl_cli_bar_style style)
+{
+    pawl_progress progress = job->progress;
+
+    pawl_cli_add(buf, "    ");
+    if (strcmp(job->state, "done") == 0)
+    {
+        pawl_cli_plural(buf, progress.rows_read, "row");
+        pawl_cli_add(buf, " read, ");
+        pawl_cli_count(buf, progress.rows_written);
+        pawl_cli_add(buf, " written");
+        if (progress.rows_rejected > 0)
+            pawl_cli_addf(buf, ", %" PRId64 " rejected", progress.rows_rejected);
+        if (job->finished_at != NULL && job->finished_at[0] != '\0')
+        {
+            pawl_cli_add(buf, "; finished ");
+            pawl_cli_safe(buf, job->finished_at);
+        }
+    }
+    else
+    {
+        style.columns = style.columns > 4 ? style.columns - 4 : style.columns;
+        pawl_cli_bar_line(buf, &progress, style);
+    }
+    pawl_cli_add(buf, "\n");
+}
+
+static void
+describe_jobs(pawl_cli_buf *buf, const pawl_status_report *r, pawl_cli_bar_style style)
+{
+    if (r->njobs == 0)
+        return;
+
+    pawl_cli_add(buf, "\n");
+    heading(buf, "jobs\n", style.has_color);
+    for (size_t i = 0; i < r->njobs; i++)
+    {
+        const pawl_job_status *job = &r->jobs[i];
+
+        pawl_cli_addf(buf, "  %" PRId64 " ", job->job_id);
+        pawl_cli_paint(buf, style.has_color, color_of_state(job->state));
+        pawl_cli_safe(buf, job->state);
+        pawl_cli_paint(buf, style.has_color, PAWL_CLI_PLAIN);
+        pawl_cli_add(buf, "  ");
+        pawl_cli_safe(buf, job->table);
+        pawl_cli_add(buf, "  (");
+        if (job->revision != NULL && job->revision[0] != '\0')
+        {
+            pawl_cli_safe(buf, job->revision);
+            pawl_cli_addf(buf, " step %" PRId32 ", ", job->step);
+        }
+        pawl_cli_safe(buf, job->writer);
+        pawl_cli_add(buf, ", started ");
+        pawl_cli_safe(buf, job->started_at);
+        pawl_cli_add(buf, ")\n");
+        describe_bar(buf, job, style);
+        describe_workers(buf, job, style.has_color);
+    }
+}
+
+void
+pawl_cli_describe_state(pawl_cli_buf *buf, const pawl_status_report *report, pawl_cli_bar_style style)
+{
+    describe_target(buf, report, style.has_color);
+    describe_steps(buf, report, style.has_color);
+    describe_jobs(buf, report, style);
+}
+
+/* ---- JSON ------------------------------------------------------------------------------------------------------ */
+
+static json_t *
+worker_of(const void *items, size_t i)
+{
+    const pawl_worker_status *w = &((const pawl_worker_status *) items)[i];
+    pawl_cli_object o = pawl_cli_object_begin();
+
+    pawl_cli_put_text(&o, "owner", w->owner);
+    pawl_cli_put_int(&o, "chunk", w->chunk);
+    pawl_cli_put_int(&o, "fence", w->fence);
+    pawl_cli_put_int(&o, "lease_left_ms", w->lease_left_ms);
+    pawl_cli_put_bool(&o, "is_alive", w->is_alive);
+    pawl_cli_put_int(&o, "rows_written", w->rows_written);
+    pawl_cli_put_text(&o, "cursor", w->cursor);
+    return pawl_cli_object_end(&o);
+}
+
+static json_t *
+progress_of(const pawl_progress *progress)
+{
+    pawl_cli_object o = pawl_cli_object_begin();
+
+    pawl_cli_put_progress(&o, progress);
+    return pawl_cli_object_end(&o);
+}
+
+static json_t *
+job_of(const void *items, size_t i)
+{
+    const pawl_job_status *job = &((const pawl_job_status *) items)[i];
+    pawl_cli_object o = pawl_cli_object_begin();
+
+    pawl_cli_put_int(&o, "job", job->job_id);
+    pawl_cli_put_text(&o, "revision", job->revision);
+    pawl_cli_put_int(&o, "step", job->step);
+    pawl_cli_put_text(&o, "table", job->table);
+    pawl_cli_put_text(&o, "state", job->state);
+    pawl_cli_put_text(&o, "writer", job->writer);
+    pawl_cli_put_text(&o, "started_at", job->started_at);
+    pawl_cli_put_text(&o, "finished_at", job->finished_at);
+    pawl_cli_put_real(&o, "percent", job->percent);
+    pawl_cli_put(&o, "progress", progress_of(&job->progress));
+    pawl_cli_put(&o, "workers", pawl_cli_json_array(job->nworkers, worker_of, job->workers));
+    return pawl_cli_object_end(&o);
+}
+
+static json_t *
+step_of(const void *items, size_t i)
+{
+    const pawl_step_status *s = &((const pawl_step_status *) items)[i];
+    pawl_cli_object o = pawl_cli_object_begin();
+
+    pawl_cli_put_text(&o, "revision", s->revision);
+    pawl_cli_put_text(&o, "direction", s->direction);
+    pawl_cli_put_int(&o, "step", s->step);
+    pawl_cli_put_text(&o, "kind", s->kind);
+    pawl_cli_put_text(&o, "state", s->state);
+    pawl_cli_put_text(&o, "error", s->error);
+    pawl_cli_put_text(&o, "at", s->at);
+    return pawl_cli_object_end(&o);
+}
+
+static json_t *
+runner_of(const pawl_status_report *r)
+{
+    pawl_cli_object o;
+
+    if (r->runner == NULL || r->runner[0] == '\0')
+        return json_null();
+
+    o = pawl_cli_object_begin();
+    pawl_cli_put_text(&o, "owner", r->runner);
+    pawl_cli_put_int(&o, "lease_left_ms", r->runner_lease_left_ms);
+    return pawl_cli_object_end(&o);
+}
+
+json_t *
+pawl_cli_json_state(const pawl_status_report *r, const pawl_project *project)
+{
+    pawl_cli_object o = pawl_cli_object_begin();
+
+    pawl_cli_put_text(&o, "target", r->target);
+    pawl_cli_put_text(&o, "server", r->server);
+    pawl_cli_put(&o, "ledger_version", r->has_ledger ? json_integer(r->ledger_version) : json_null());
+    pawl_cli_put_texts(&o, "current", r->current, r->ncurrent);
+    pawl_cli_put_texts(&o, "heads", r->heads, r->nheads);
+    pawl_cli_put_int(&o, "pending", (int64_t) r->pending);
+    pawl_cli_put(&o, "runner", runner_of(r));
+    pawl_cli_put(&o, "steps", pawl_cli_json_array(r->nsteps, step_of, r->steps));
+    pawl_cli_put(&o, "jobs", pawl_cli_json_array(r->njobs, job_of, r->jobs));
+    pawl_cli_put(&o, "problems", pawl_cli_json_problems(project));
+    return pawl_cli_object_end(&o);
+}

@@ -1,0 +1,90 @@
+/* pawl history: all revisions, newest first. */
+#include "cli/entry.h"
+#include "cli/json.h"
+#include "cli/report.h"
+#include "cli/session.h"
+
+static json_t *
+entry_of(const void *list, size_t i)
+{
+    const pawl_history *history = list;
+
+    return pawl_cli_json_entry(&history->entries[i], history->target[0] != '\0');
+}
+
+static json_t *
+json_of(const pawl_cli *cli, const pawl_history *history)
+{
+    pawl_cli_object o = pawl_cli_object_begin();
+
+    pawl_cli_put_text(&o, "target", history->target);
+    pawl_cli_put(&o, "revisions", pawl_cli_json_array(history->length, entry_of, history));
+    pawl_cli_put(&o, "problems", pawl_cli_json_problems(cli->project));
+    return pawl_cli_object_end(&o);
+}
+
+static void
+print(pawl_cli *cli, const pawl_history *history)
+{
+    pawl_cli_entry_style style = {
+        .has_database = history->target[0] != '\0',
+        .has_color = cli->out->has_data_color,
+    };
+    PAWL_CLI_BUF text = {0};
+
+    for (size_t i = 0; i < history->length; i++)
+    {
+        if (cli->out->is_verbose)
+            pawl_cli_describe_entry_fully(&text, &history->entries[i], style);
+        else
+            pawl_cli_describe_entry(&text, &history->entries[i], style);
+    }
+    pawl_cli_print(cli->out, &text);
+    if (history->length == 0)
+        pawl_cli_say(cli->out, "pawl: there are no revisions yet; `pawl revision -m TEXT` writes the first");
+}
+
+static pawl_status
+history(pawl_cli *cli, pawl_error *err)
+{
+    pawl_run_options options = pawl_cli_run_options(cli);
+    pawl_history *found = NULL;
+    pawl_status st = pawl_cli_open(cli, err);
+
+    if (st == PAWL_OK)
+        st = pawl_history_get(cli->project, pawl_cli_is_given(cli->line, "--indicate-current"), &options,
+                              &found, err);
+    if (st != PAWL_OK)
+        return st;
+
+    if (cli->out->is_json)
+        pawl_cli_document(cli->out, json_of(cli, found));
+    else
+        print(cli, found);
+    pawl_history_free(found);
+    pawl_cli_warn_problems(cli->out, cli->project);
+    return PAWL_OK;
+}
+
+static const pawl_cli_flag flags[] = {
+    {"--indicate-current", "-i", NULL,
+     "ask the database, and mark what is applied, current, pending or half-way", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+const pawl_cli_verb pawl_cli_verb_history = {
+    .name = "history",
+    .arguments = "",
+    .summary = "list the revisions, newest first",
+    .text = "Lists the revisions with their parents, newest first. It reads the files alone and needs no "
+            "database; with "
+            "--indicate-current it asks the database too, marks what is applied, and also lists revisions "
+            "that are "
+            "applied and have no file any more. With -v every field.",
+    .examples = "pawl history\npawl history -i\npawl history -i --json | jq -r '.revisions[] | "
+                "select(.is_applied | not) | .id'",
+    .flags = flags,
+    .settings = PAWL_CLI_SETTINGS_CONNECTION,
+    .stopping = PAWL_CLI_STOP_CANCELS,
+    .run = history,
+};
