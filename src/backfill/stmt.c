@@ -239,14 +239,13 @@ wire_array_name(pawl_wire wire)
     return names[wire];
 }
 
+/* One column of ROWS FROM: the form of unnest over several arrays that can be qualified. */
 static void
 array_param(pawl_strbuf *b, int param, const char *type)
 {
-    if (param > 1 && b->length > 0 && b->data[b->length - 1] != '(')
-        pawl_sql_add(b, ", ");
-    pawl_sql_param(b, param);
-    pawl_sql_add(b, "::");
-    pawl_sql_add(b, type);
+    bool first = b->length > 0 && b->data[b->length - 1] == '(';
+
+    pawl_strbuf_addf(b, "%spg_catalog.unnest($%d::%s)", first ? "" : ", ", param, type);
 }
 
 /* u.<letter><n>, cast to the column's base type where it travels as text. */
@@ -308,7 +307,7 @@ write_source(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *shape,
 {
     PAWL_STRBUF_AUTO(names);
 
-    pawl_sql_add(b, " FROM pg_catalog.unnest(");
+    pawl_sql_add(b, " FROM ROWS FROM (");
     for (int i = 0; i < job->key->ncolumns; i++)
     {
         array_param(b, param++, wire_array_name(pawl_wire_of(job->key->columns[i].column)));
@@ -402,7 +401,7 @@ pawl_stmt_lookup(pawl_strbuf *b, const pawl_job *job, bool lock)
         pawl_sql_add(b, ", ");
         read_columns(b, job);
     }
-    pawl_sql_add(b, " FROM pg_catalog.unnest(");
+    pawl_sql_add(b, " FROM ROWS FROM (");
     for (int i = 0; i < job->key->ncolumns; i++)
         array_param(b, i + 1, wire_array_name(pawl_wire_of(job->key->columns[i].column)));
     pawl_sql_add(b, ") WITH ORDINALITY AS u(");

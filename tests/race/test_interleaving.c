@@ -1,0 +1,430 @@
+/*
+ * What other sessions do between a batch's read and its write, and what hostile defaults do to a batch. A failpoint
+ * holds each batch for a moment after its read, so that the interleaving is certain and not luck.
+ */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "support/job.h"
+#include "support/server.h"
+#include "support/session.h"
+
+static const char *const COLUMN_N[] = {"n"};
+static const char INCREMENT[] = "return function(row) return { n = row.n + 1 } end";
+
+enum
+{
+    HELD_MS = 300 /* the failpoint set in main */
+};
+
+static void
+pause_ms(long ms)
+{
+    const struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+
+    (void) nanosleep(&t, NULL);
+}
+
+static const char *
+table_of(const char *name, const char *key_type, int rows)
+{
+    const char *db = pawl_test_database_new(name);
+    char sql[300];
+
+    (void) snprintf(sql, sizeof sql,
+                    "CREATE TABLE t (id %s PRIMARY KEY, n int NOT NULL, s text);"
+                    "INSERT INTO t SELECT i, 0, 'x' FROM generate_series(1, %d) i; ANALYZE t",
+                    key_type, rows);
+    pawl_test_exec(db, sql);
+    pawl_test_ledger(db);
+    return db;
+}
+
+typedef struct running
+{
+    pawl_backfill_spec spec;
+    pawl_backfill_env env;
+    const char *job;
+    pawl_backfill_result result;
+    pawl_error err;
+    pawl_status st;
+    pthread_t thread;
+} running;
+
+static void *
+run_it(void *arg)
+{
+    running *r = arg;
+
+    r->st = pawl_test_backfill(&r->spec, &r->env, r->job, &r->result, &r->err);
+    return NULL;
+}
+
+static void
+start(running *r, const char *db, const char *job)
+{
+    *r = (running){.spec = pawl_test_spec("t"),
+                   .env = pawl_test_env(db, pawl_test_transform("increment", INCREMENT)),
+                   .job = job};
+    r->spec.lua_file = "transforms/increment.lua";
+    r->spec.read = COLUMN_N;
+    r->spec.nread = 1;
+    r->spec.write = COLUMN_N;
+    r->spec.nwrite = 1;
+    r->spec.workers = 1;
+}
+
+static void
+go(running *r)
+{
+    assert_int_equal(pthread_create(&r->thread, NULL, run_it, r), 0);
+}
+
+/* The first batch has been read and is held. */
+static void
+wait_until_read(const char *db)
+{
+    pawl_test_wait_until(db, "SELECT count(*) = 1 FROM pawl.progress", 10000);
+    pause_ms(HELD_MS / 2);
+}
+
+static void
+finish(running *r)
+{
+    assert_int_equal(pthread_join(r->thread, NULL), 0);
+    if (r->st != PAWL_OK)
+        fail_msg("%s; %s [%s]", r->err.message, r->err.detail, r->err.sqlstate);
+}
+
+static void
+a_row_changed_between_read_and_write_is_done_from_its_new_value(void **state)
+{
+    const char *db = table_of("changed", "bigint", 100);
+    running r;
+
+    (void) state;
+    start(&r, db, "changed");
+    go(&r);
+    wait_until_read(db);
+    pawl_test_exec(db, "UPDATE t SET n = n + 1000 WHERE id % 3 = 0");
+    pawl_test_exec(db, "UPDATE t SET s = 'y' WHERE id % 3 = 1");
+    finish(&r);
+    assert_int_equal(
+        pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = CASE WHEN id % 3 = 0 THEN 1001 ELSE 1 END"),
+        100);
+    assert_int_equal(r.result.progress.rows_moved, 67);
+    assert_int_equal(r.result.progress.rows_written, 100);
+}
+
+static void
+a_row_deleted_and_inserted_again_is_not_taken_for_gone(void **state)
+{
+    const char *db = table_of("reborn", "bigint", 100);
+    running r;
+
+    (void) state;
+    start(&r, db, "reborn");
+    go(&r);
+    wait_until_read(db);
+    pawl_test_exec(db,
+                   "BEGIN; DELETE FROM t WHERE id IN (5, 6, 7); INSERT INTO t VALUES (5, 50, 'z'); COMMIT");
+    pawl_test_exec(db, "DELETE FROM t WHERE id = 8");
+    finish(&r);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT n FROM t WHERE id = 5"), 51);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 96);
+    assert_int_equal(r.result.progress.rows_gone, 3);
+    assert_int_equal(r.result.progress.rows_moved, 1);
+}
+
+/* The locking read waits for the other session, which then deletes and inserts the key: the lock finds nothing and only
+ * a plain read sees that the row is there. */
+static void
+a_row_reborn_while_its_lock_is_waited_for_is_found(void **state)
+{
+    const char *db = table_of("reborn2", "bigint", 50);
+    PGconn *other = pawl_test_connect(db);
+    running r;
+
+    (void) state;
+    start(&r, db, "reborn2");
+    r.env.lock_timeout_ms = 400;
+    go(&r);
+    wait_until_read(db);
+    pawl_test_exec(db, "UPDATE t SET n = 10 WHERE id = 9");
+    pawl_test_run_on(other, "BEGIN; UPDATE t SET n = 20 WHERE id = 9");
+    pause_ms(HELD_MS);
+    pawl_test_run_on(other, "DELETE FROM t WHERE id = 9; INSERT INTO t VALUES (9, 30, 'w'); COMMIT");
+    finish(&r);
+    PQfinish(other);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT n FROM t WHERE id = 9"), 31);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 49);
+}
+
+static void
+a_row_that_no_longer_matches_where_is_left_alone(void **state)
+{
+    const char *db = table_of("where", "bigint", 100);
+    running r;
+
+    (void) state;
+    start(&r, db, "where");
+    r.spec.where = "s = 'x'";
+    go(&r);
+    wait_until_read(db);
+    pawl_test_exec(db, "UPDATE t SET s = 'taken' WHERE id <= 10");
+    finish(&r);
+    assert_int_equal(
+        pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = CASE WHEN id <= 10 THEN 0 ELSE 1 END"),
+        100);
+}
+
+/* An AFTER trigger with an EXCEPTION block writes under a subtransaction's id: who looks for "xmin is not mine" takes
+ * every row for moved. */
+static void
+a_trigger_with_a_subtransaction_does_not_make_rows_look_moved(void **state)
+{
+    const char *db = table_of("subxact", "bigint", 100);
+    running r;
+
+    (void) state;
+    pawl_test_exec(db,
+                   "CREATE TABLE log (id bigint); CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$"
+                   " BEGIN BEGIN INSERT INTO log VALUES (NEW.id); EXCEPTION WHEN others THEN NULL; END;"
+                   " RETURN NEW; END $$;"
+                   "CREATE TRIGGER b BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f();"
+                   "CREATE TRIGGER a AFTER UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f()");
+    start(&r, db, "subxact");
+    go(&r);
+    finish(&r);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 100);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM log"), 200);
+    assert_int_equal(r.result.progress.rows_moved, 0);
+}
+
+static void
+a_row_that_a_trigger_suppresses_is_named_and_not_tried_for_ever(void **state)
+{
+    const char *db = table_of("suppress", "bigint", 60);
+    running r;
+
+    (void) state;
+    pawl_test_exec(db, "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                       " IF NEW.id = 33 THEN RETURN NULL; END IF; RETURN NEW; END $$;"
+                       "CREATE TRIGGER b BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f()");
+    start(&r, db, "suppress");
+    go(&r);
+    assert_int_equal(pthread_join(r.thread, NULL), 0);
+    assert_int_equal(r.st, PAWL_E_TRANSFORM);
+    pawl_test_assert_contains(r.err.message, "(id) = (33)");
+    pawl_test_assert_contains(r.err.message, "trigger");
+    assert_int_equal(pawl_test_query_i64(db, "SELECT sum(n) FROM t"), 0);
+}
+
+/* Keys that are equal but not identical: what the client sends back must find its row by the server's own equality. */
+static void
+keys_that_are_equal_but_not_identical_find_their_rows(void **state)
+{
+    const char *db = pawl_test_database_new("equal");
+    running r;
+
+    (void) state;
+    pawl_test_exec(
+        db, "CREATE COLLATION nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false);"
+            "CREATE TABLE t (id text COLLATE nocase, f float8, c char(5), m numeric, n int NOT NULL,"
+            "  s text, PRIMARY KEY (id, f, c, m));"
+            "INSERT INTO t SELECT 'Key' || i, CASE WHEN i % 2 = 0 THEN '-0'::float8 ELSE i / 3.0 END,"
+            "  'a' || i % 10, (i || '.00')::numeric, 0, 'x' FROM generate_series(1, 90) i");
+    pawl_test_ledger(db);
+    start(&r, db, "equal");
+    go(&r);
+    wait_until_read(db);
+    pawl_test_exec(db, "UPDATE t SET id = upper(id), f = f + 0, m = m::text::numeric(10, 1) WHERE m <= 45");
+    finish(&r);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 90);
+    assert_int_equal(r.result.progress.rows_moved, 45);
+    assert_int_equal(r.result.progress.rows_gone, 0);
+}
+
+static void
+a_stolen_lease_writes_nothing(void **state)
+{
+    const char *db = table_of("stolen", "bigint", 100);
+    running r;
+
+    (void) state;
+    start(&r, db, "stolen");
+    go(&r);
+    wait_until_read(db);
+    pawl_test_exec(db, "UPDATE pawl.progress SET fence = fence + 1, owner = 'thief', backend_pid = NULL,"
+                       " lease_until = clock_timestamp() + interval '1 second'");
+    pause_ms(HELD_MS + 200);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT sum(n) FROM t"), 0);
+    finish(&r);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 100);
+    assert_true(pawl_test_query_i64(db, "SELECT max(fence) FROM pawl.progress") >= 3);
+}
+
+/* Under a default of REPEATABLE READ the frontier would be read with an old snapshot and a chunk be handed out twice. */
+static void
+a_default_of_repeatable_read_hands_no_chunk_out_twice(void **state)
+{
+    const char *db = table_of("isolation", "bigint", 3000);
+    running r;
+
+    (void) state;
+    pawl_test_exec(db, "ALTER DATABASE isolation SET default_transaction_isolation = 'repeatable read'");
+    start(&r, db, "isolation");
+    r.spec.workers = 6;
+    r.spec.chunk_rows = 250;
+    r.spec.batch_rows = 250;
+    go(&r);
+    finish(&r);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 3000);
+    assert_int_equal(
+        pawl_test_query_i64(db, "SELECT count(*) FROM (SELECT hi, lead(lo) OVER (ORDER BY chunk_id) AS next"
+                                " FROM pawl.progress) p WHERE next <> hi"),
+        0);
+}
+
+/* Each of these defaults has been seen to drop keys or to change values. */
+static void
+hostile_defaults_change_neither_keys_nor_values(void **state)
+{
+    static const char *const columns[] = {"d", "z", "b", "a", "i"};
+    const char *db = pawl_test_database_new("hostile");
+    running r;
+
+    (void) state;
+    pawl_test_exec(
+        db, "CREATE TABLE t (id float8 PRIMARY KEY, d date, z timestamptz, b bytea, a text[], i interval,"
+            "  was text, n int NOT NULL DEFAULT 0);"
+            "INSERT INTO t SELECT random(), '2026-01-02'::date + i, '2026-02-01 12:00+00'::timestamptz"
+            "  + i * interval '1 hour', decode(lpad(to_hex(i), 8, '0'), 'hex'), ARRAY['a', NULL, 'NULL'],"
+            "  i * interval '1 day 03:04:05' FROM generate_series(1, 1000) i;"
+            "UPDATE t SET was = row(d, z, b, a, i)::text;"
+            "ALTER DATABASE hostile SET extra_float_digits = 0;"
+            "ALTER DATABASE hostile SET DateStyle = 'SQL, DMY';"
+            "ALTER DATABASE hostile SET IntervalStyle = 'sql_standard';"
+            "ALTER DATABASE hostile SET TimeZone = 'Asia/Kolkata';"
+            "ALTER DATABASE hostile SET bytea_output = 'escape';"
+            "ALTER DATABASE hostile SET array_nulls = off;"
+            "ALTER DATABASE hostile SET enable_indexscan = off;"
+            "ALTER DATABASE hostile SET search_path = nowhere");
+    pawl_test_ledger(db);
+    start(&r, db, "hostile");
+    (void) pawl_test_transform("hostile",
+                               "return function(row) return { d = row.d, z = row.z, b = row.b, a = row.a,"
+                               " i = row.i, n = 1 } end");
+    static const char *const written[] = {"d", "z", "b", "a", "i", "n"};
+
+    r.spec.lua_file = "transforms/hostile.lua";
+    r.spec.read = columns;
+    r.spec.nread = 5;
+    r.spec.write = written;
+    r.spec.nwrite = 6;
+    r.spec.batch_rows = 300;
+    go(&r);
+    finish(&r);
+    assert_int_equal(
+        pawl_test_query_i64(db, "SET DateStyle = ISO; SET IntervalStyle = postgres; SET TimeZone = 'UTC';"
+                                "SET bytea_output = hex; SELECT count(*) FROM public.t WHERE n = 1"),
+        1000);
+    pawl_test_exec(db, "ALTER DATABASE hostile RESET ALL");
+    assert_int_equal(
+        pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1 AND was = row(d, z, b, a, i)::text"),
+        1000);
+}
+
+static void
+row_security_that_hides_rows_is_refused(void **state)
+{
+    const char *db = table_of("secured", "bigint", 100);
+    char as_role[300];
+    running r;
+
+    (void) state;
+    pawl_test_exec(
+        db,
+        "CREATE ROLE plain_user LOGIN; GRANT ALL ON t TO plain_user; GRANT ALL ON SCHEMA pawl TO plain_user;"
+        "GRANT ALL ON ALL TABLES IN SCHEMA pawl TO plain_user;"
+        "ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON t USING (id <= 50)");
+    (void) snprintf(as_role, sizeof as_role, "%s user=plain_user", db);
+    start(&r, as_role, "secured");
+    go(&r);
+    assert_int_equal(pthread_join(r.thread, NULL), 0);
+    assert_int_equal(r.st, PAWL_E_REFUSED);
+    pawl_test_assert_contains(r.err.message, "row-level security");
+    assert_int_equal(pawl_test_query_i64(db, "SELECT sum(n) FROM t"), 0);
+}
+
+/* A writer in flight at the start has inserted below the bound: the job waits for it to end before it reads the bound. */
+static void
+a_row_inserted_by_a_transaction_in_flight_at_the_start_is_done(void **state)
+{
+    const char *db = table_of("inflight", "bigint", 100);
+    PGconn *other = pawl_test_connect(db);
+    running r;
+
+    (void) state;
+    pawl_test_run_on(other, "BEGIN; INSERT INTO t VALUES (0, 0, 'late'), (101, 0, 'late')");
+    start(&r, db, "inflight");
+    go(&r);
+    pause_ms(HELD_MS);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM pawl.job"), 0);
+    pawl_test_run_on(other, "COMMIT");
+    finish(&r);
+    PQfinish(other);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 102);
+}
+
+/* An application that holds a row is waited for, with short locks: it is never the deadlock's victim. */
+static void
+a_row_held_by_the_application_is_waited_for(void **state)
+{
+    const char *db = table_of("held", "bigint", 100);
+    PGconn *other = pawl_test_connect(db);
+    running r;
+
+    (void) state;
+    start(&r, db, "held");
+    go(&r);
+    wait_until_read(db);
+    pawl_test_run_on(other, "BEGIN; SET deadlock_timeout = '100ms'; UPDATE t SET s = 'mine' WHERE id = 50");
+    pause_ms(1500);
+    pawl_test_run_on(other, "UPDATE t SET s = 'mine' WHERE id IN (1, 99, 100); COMMIT");
+    finish(&r);
+    PQfinish(other);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 100);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE s = 'mine'"), 4);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_row_changed_between_read_and_write_is_done_from_its_new_value),
+        cmocka_unit_test(a_row_deleted_and_inserted_again_is_not_taken_for_gone),
+        cmocka_unit_test(a_row_reborn_while_its_lock_is_waited_for_is_found),
+        cmocka_unit_test(a_row_that_no_longer_matches_where_is_left_alone),
+        cmocka_unit_test(a_trigger_with_a_subtransaction_does_not_make_rows_look_moved),
+        cmocka_unit_test(a_row_that_a_trigger_suppresses_is_named_and_not_tried_for_ever),
+        cmocka_unit_test(keys_that_are_equal_but_not_identical_find_their_rows),
+        cmocka_unit_test(a_stolen_lease_writes_nothing),
+        cmocka_unit_test(a_default_of_repeatable_read_hands_no_chunk_out_twice),
+        cmocka_unit_test(hostile_defaults_change_neither_keys_nor_values),
+        cmocka_unit_test(row_security_that_hides_rows_is_refused),
+        cmocka_unit_test(a_row_inserted_by_a_transaction_in_flight_at_the_start_is_done),
+        cmocka_unit_test(a_row_held_by_the_application_is_waited_for),
+    };
+
+    if (setenv("PAWL_FAILPOINT", "backfill.after_read=sleep:300", 1) != 0)
+        return 1;
+    return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
+}

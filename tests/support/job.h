@@ -1,0 +1,30 @@
+/*
+ * job.h - running backfills in tests through the library's inside.
+ *
+ * Threads: pawl_test_backfill may be called from any thread; it asserts nothing.
+ * Memory:  everything is static or the caller's.
+ */
+#ifndef PAWL_TEST_JOB_H
+#define PAWL_TEST_JOB_H
+
+#include "backfill/run.h"
+
+/* A directory with transforms/<name>.lua in it, made once and removed at exit. Returns the directory. */
+const char *pawl_test_transform(const char *name, const char *lua);
+
+/* Create the ledger of a database. */
+void pawl_test_ledger(const char *conninfo);
+
+/* A spec and an environment with the defaults of a step: two workers, batches of 100 rows, search_path public. */
+pawl_backfill_spec pawl_test_spec(const char *table);
+pawl_backfill_env pawl_test_env(const char *conninfo, const char *lua_root);
+
+/* Run under the name `job`. */
+pawl_status pawl_test_backfill(const pawl_backfill_spec *spec, const pawl_backfill_env *env, const char *job,
+                               pawl_backfill_result *result, pawl_error *err);
+
+/* The same, and fail the test unless it succeeds. */
+pawl_backfill_result pawl_test_backfill_ok(const pawl_backfill_spec *spec, const pawl_backfill_env *env,
+                                           const char *job);
+
+#endif
