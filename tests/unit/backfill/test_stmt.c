@@ -1,0 +1,157 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "backfill/stmt.h"
+
+/* A job over "we""ird"."t" with a composite key and two written columns, without a server. */
+typedef struct fixture
+{
+    pawl_column columns[4];
+    pawl_key_column key_columns[2];
+    pawl_key key;
+    pawl_table table;
+    pawl_backfill_spec spec;
+    const pawl_column *read[1];
+    const pawl_column *write[2];
+    pawl_job job;
+    pawl_strbuf sql;
+} fixture;
+
+static void
+fixture_init(fixture *f)
+{
+    *f = (fixture){
+        .columns = {{.name = "a", .base_type = PAWL_OID_INT8, .cast_name = "bigint"},
+                    {.name = "b \"q\"", .base_type = PAWL_OID_BPCHAR, .cast_name = "bpchar"},
+                    {.name = "c", .base_type = PAWL_OID_NUMERIC, .cast_name = "numeric"},
+                    {.name = "d", .base_type = PAWL_OID_INT4, .cast_name = "integer"}},
+        .table = {.schema = "we\"ird", .name = "t"},
+        .sql = PAWL_STRBUF_INIT,
+    };
+    for (int i = 0; i < 2; i++)
+        f->key_columns[i] = (pawl_key_column){
+            .column = &f->columns[i], .op_schema = "pg_catalog", .op_gt = ">", .op_le = "<=", .op_eq = "="};
+    f->key = (pawl_key){.columns = f->key_columns, .ncolumns = 2};
+    f->read[0] = &f->columns[2];
+    f->write[0] = &f->columns[2];
+    f->write[1] = &f->columns[3];
+    f->job = (pawl_job){.table = &f->table,
+                        .key = &f->key,
+                        .spec = &f->spec,
+                        .read = f->read,
+                        .nread = 1,
+                        .write = f->write,
+                        .nwrite = 2};
+}
+
+static void
+a_composite_key_is_compared_as_a_row(void **state)
+{
+    fixture f;
+
+    (void) state;
+    fixture_init(&f);
+    pawl_stmt_read(&f.sql, &f.job, true);
+    assert_string_equal(
+        f.sql.data, "SELECT t.xmin, t.\"a\", t.\"b \"\"q\"\"\", t.\"c\" FROM ONLY \"we\"\"ird\".\"t\" AS t"
+                    " WHERE (t.\"a\", t.\"b \"\"q\"\"\") OPERATOR(\"pg_catalog\".>) ($1::bigint, $2::bpchar)"
+                    " AND (t.\"a\", t.\"b \"\"q\"\"\") OPERATOR(\"pg_catalog\".<=) ($3::bigint, $4::bpchar)"
+                    " ORDER BY t.\"a\", t.\"b \"\"q\"\"\" LIMIT $5::bigint");
+    pawl_strbuf_fini(&f.sql);
+}
+
+static void
+without_a_frontier_the_lower_term_is_left_out(void **state)
+{
+    fixture f;
+
+    (void) state;
+    fixture_init(&f);
+    pawl_stmt_ahead(&f.sql, &f.job, false);
+    assert_null(strstr(f.sql.data, ".>)"));
+    assert_non_null(strstr(f.sql.data, "OFFSET $3::bigint LIMIT 1"));
+    pawl_strbuf_fini(&f.sql);
+}
+
+static void
+a_users_comment_swallows_nothing(void **state)
+{
+    fixture f;
+
+    (void) state;
+    fixture_init(&f);
+    f.spec.where = "c IS NULL -- the rest";
+    pawl_stmt_read(&f.sql, &f.job, false);
+    assert_non_null(strstr(f.sql.data, "the rest\n) ORDER BY"));
+    pawl_strbuf_fini(&f.sql);
+}
+
+static void
+lengths_are_left_to_the_assignment(void **state)
+{
+    const bool masked[] = {false, true};
+    const pawl_write_shape shape = {.with_range = true, .one_xmin = true, .is_masked = masked};
+    fixture f;
+
+    (void) state;
+    fixture_init(&f);
+    pawl_stmt_write(&f.sql, &f.job, &shape);
+    assert_non_null(strstr(f.sql.data, "\"c\" = u.pawl_v1::numeric"));
+    assert_non_null(strstr(f.sql.data, "CASE WHEN u.pawl_m2 THEN u.pawl_v2 ELSE t.\"d\" END"));
+    assert_non_null(strstr(f.sql.data, "t.xmin OPERATOR(pg_catalog.=) $5::xid"));
+    assert_non_null(strstr(f.sql.data, "OPERATOR(\"pg_catalog\".=) u.pawl_k2::bpchar"));
+    pawl_strbuf_fini(&f.sql);
+}
+
+static void
+integers_on_the_wire_are_read_whole_or_refused(void **state)
+{
+    static const struct
+    {
+        pawl_wire wire;
+        const char *text;
+        bool ok;
+    } cases[] = {{PAWL_WIRE_INT8, "9223372036854775807", true},
+                 {PAWL_WIRE_INT8, "-9223372036854775808", true},
+                 {PAWL_WIRE_INT8, "9223372036854775808", false},
+                 {PAWL_WIRE_INT8, "-9223372036854775809", false},
+                 {PAWL_WIRE_INT8, "18446744073709551617", false},
+                 {PAWL_WIRE_INT4, "2147483647", true},
+                 {PAWL_WIRE_INT4, "2147483648", false},
+                 {PAWL_WIRE_INT2, "-32768", true},
+                 {PAWL_WIRE_INT2, "32768", false},
+                 {PAWL_WIRE_INT4, "", false},
+                 {PAWL_WIRE_INT4, "-", false},
+                 {PAWL_WIRE_INT4, "1 ", false},
+                 {PAWL_WIRE_TEXT, "anything", true}};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    {
+        pawl_pg_array array;
+
+        pawl_pg_array_init(&array, pawl_wire_element(cases[i].wire));
+        assert_int_equal(pawl_wire_can_add(cases[i].wire, &array, cases[i].text, strlen(cases[i].text)),
+                         cases[i].ok);
+        assert_int_equal(array.count, cases[i].ok ? 1 : 0);
+        pawl_pg_array_fini(&array);
+    }
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_composite_key_is_compared_as_a_row),
+        cmocka_unit_test(without_a_frontier_the_lower_term_is_left_out),
+        cmocka_unit_test(a_users_comment_swallows_nothing),
+        cmocka_unit_test(lengths_are_left_to_the_assignment),
+        cmocka_unit_test(integers_on_the_wire_are_read_whole_or_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
