@@ -610,6 +610,43 @@ holder_whose_session_is_hidden_from_us_counts_as_alive(void **state)
     place_end(&a);
 }
 
+/* Take the row as if it had been seen with this fence and lease, its backend gone; rows taken. */
+static int
+take_dead(place *p, int64_t fence, const char *lease_until)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    const pawl_pg_arg args[] = {
+        PAWL_ARG_TEXT("other:2"),
+        PAWL_ARG_TEXT("upgrade"),
+        PAWL_ARG_NULL,
+        PAWL_ARG_NULL,
+        PAWL_ARG_I64(60000),
+        PAWL_ARG_I64(fence),
+        PAWL_ARG_TEXT(lease_until),
+        PAWL_ARG_BOOL(true),
+    };
+    pawl_error err = PAWL_ERROR_INIT;
+
+    begin(p->pg);
+    is_ok(pawl_ledger_query(p->ledger, p->pg, pawl_sql_ledger_runner_take, 8, args, &res, &err), &err);
+    commit(p->pg);
+    return pawl_pg_rows(res);
+}
+
+static void
+dead_holders_lease_is_not_taken_when_it_was_renewed_since_the_look(void **state)
+{
+    place p = place_new("renewed");
+
+    (void) state;
+    pawl_test_exec(p.conninfo,
+                   "UPDATE " QUOTED ".runner SET owner = 'me:1', fence = 4, lease_until = '2100-01-02Z'");
+    assert_int_equal(take_dead(&p, 4, "2100-01-01Z"), 0);
+    assert_int_equal(take_dead(&p, 3, "2100-01-02Z"), 0);
+    assert_int_equal(take_dead(&p, 4, "2100-01-02Z"), 1);
+    place_end(&p);
+}
+
 static void
 lease_survives_the_end_of_the_main_connection(void **state)
 {
@@ -1032,6 +1069,7 @@ main(void)
         cmocka_unit_test(expired_lease_is_taken_and_its_stalled_holder_can_change_nothing),
         cmocka_unit_test(lease_of_a_killed_process_is_free_at_once),
         cmocka_unit_test(holder_whose_session_is_hidden_from_us_counts_as_alive),
+        cmocka_unit_test(dead_holders_lease_is_not_taken_when_it_was_renewed_since_the_look),
         cmocka_unit_test(lease_survives_the_end_of_the_main_connection),
         cmocka_unit_test(heartbeat_opens_a_new_connection_when_its_own_is_cut),
         cmocka_unit_test(take_over_waits_for_a_step_that_ends_without_renewing),
