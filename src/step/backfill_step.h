@@ -1,0 +1,22 @@
+/*
+ * backfill_step.h - a step of kind `backfill` as the backfill engine takes it; the benchmark runs the same.
+ *
+ * Threads: as step.h.
+ * Memory:  the specification points into the step.
+ */
+#ifndef PAWL_STEP_BACKFILL_STEP_H
+#define PAWL_STEP_BACKFILL_STEP_H
+
+#include "backfill/spec.h"
+#include "step/step.h"
+
+/* True for a step of this kind. */
+bool pawl_step_is_backfill(const pawl_step *step);
+
+/*
+ * What the step says, with the settings for what it does not say. Its own pace counts only where the setting yields to
+ * a revision (pawl_settings_yields).
+ */
+void pawl_step_backfill_spec(const pawl_step *step, const pawl_settings *settings, pawl_backfill_spec *out);
+
+#endif

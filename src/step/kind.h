@@ -1,0 +1,74 @@
+/*
+ * kind.h - what the files of the step kinds share: the functions in the table, and small helpers for them.
+ *
+ * Threads: as step.h.
+ * Memory:  as step.h; everything that a helper returns lives in the arena of the parse or of the run.
+ */
+#ifndef PAWL_STEP_KIND_H
+#define PAWL_STEP_KIND_H
+
+#include "catalog/table.h"
+#include "pg/sqlbuf.h"
+#include "step/step.h"
+
+#define PAWL_KIND_PARSE(name)                                                                \
+    pawl_status pawl_kind_##name##_parse(pawl_step_parse *ctx, const pawl_step_entry *entry, \
+                                         pawl_step *step, pawl_error *err)
+#define PAWL_KIND_RUN(name, what) \
+    pawl_status pawl_kind_##name##_##what(pawl_step_run *run, const pawl_step *step, pawl_error *err)
+
+PAWL_KIND_PARSE(sql);
+PAWL_KIND_RUN(sql, apply);
+PAWL_KIND_PARSE(add_column);
+PAWL_KIND_RUN(add_column, apply);
+PAWL_KIND_RUN(add_column, revert);
+PAWL_KIND_PARSE(drop_column);
+PAWL_KIND_RUN(drop_column, apply);
+PAWL_KIND_RUN(drop_column, revert);
+PAWL_KIND_PARSE(rename_column);
+PAWL_KIND_RUN(rename_column, apply);
+PAWL_KIND_RUN(rename_column, revert);
+PAWL_KIND_PARSE(set_not_null);
+PAWL_KIND_RUN(set_not_null, apply);
+PAWL_KIND_RUN(set_not_null, revert);
+PAWL_KIND_PARSE(assert);
+PAWL_KIND_RUN(assert, apply);
+PAWL_KIND_PARSE(backfill);
+PAWL_KIND_RUN(backfill, apply);
+
+/* ---- while parsing ---------------------------------------------------------------------------------------------- */
+
+/*
+ * Read a file that the step names and add it to step->files. `node` is where the name stands. *out is untouched when
+ * there is a problem with it: an absolute path, one that leads out of the root, no regular file.
+ */
+PAWL_NODISCARD pawl_status pawl_step_read_file(pawl_step_parse *ctx, const pawl_yaml *node, const char *path,
+                                               pawl_step *step, const char **out, pawl_error *err);
+
+/* The line of the revision file on which the text of a scalar begins. */
+int pawl_step_text_line(const pawl_step_entry *entry, const pawl_yaml *node);
+
+/* step->summary */
+PAWL_NODISCARD pawl_status pawl_step_summary(pawl_step_parse *ctx, pawl_step *step, pawl_error *err,
+                                             const char *fmt, ...) PAWL_PRINTF(4, 5);
+
+/* ---- while running ---------------------------------------------------------------------------------------------- */
+
+/* Look the table up in the transaction at hand; its lock is what is waited for from now on. */
+PAWL_NODISCARD pawl_status pawl_step_table(pawl_step_run *run, const char *name, pawl_table **out,
+                                           pawl_error *err);
+
+/* The same with a column that must be there. */
+PAWL_NODISCARD pawl_status pawl_step_column(pawl_step_run *run, const char *table_name, const char *column,
+                                            pawl_table **table, const pawl_column **out, pawl_error *err);
+
+/* Run what was built; PAWL_E_NOMEM when the buffer ran out of memory. */
+PAWL_NODISCARD pawl_status pawl_step_exec(pawl_step_run *run, const pawl_strbuf *sql, pawl_error *err);
+
+/* ALTER TABLE "schema"."table" and a blank */
+void pawl_step_alter(pawl_strbuf *sql, const pawl_table *table);
+
+/* A boolean of run->info: *out is untouched when it is not there. */
+void pawl_step_info_bool(const pawl_step_run *run, const char *key, bool *out);
+
+#endif

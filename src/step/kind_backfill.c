@@ -1,0 +1,347 @@
+#include <string.h>
+
+#include "backfill/run.h"
+#include "config/reader.h"
+#include "step/backfill_step.h"
+#include "step/kind.h"
+#include "step/luafiles.h"
+
+#include "util/banned.h"
+
+typedef struct data
+{
+    const char *table;
+    const char **read;
+    size_t nread;
+    const char **write;
+    size_t nwrite;
+    const char **key;
+    size_t nkey;
+    const char *lua;
+    pawl_set_expression *set;
+    size_t nset;
+    const char *where;
+    bool fire_triggers;
+    int64_t workers; /* these five: 0 when the step does not say */
+    int64_t batch_rows;
+    bool is_auto; /* `batch: auto`, or a mapping: by time, whatever the settings say */
+    int64_t target_ms;
+    int64_t batch_min;
+    int64_t batch_max;
+} data;
+
+#define MAX_BATCH   1000000
+#define MAX_WORKERS 256
+
+static const char *const backfill_keys[] = {
+    "table",    "read",    "write",         "lua",           "set",         "where", "key",
+    "batch",    "workers", "fire_triggers", "on_error",      "into",        "merge", "capture",
+    "throttle", "verify",  "redact",        "allow_rejects", "max_rejects", NULL};
+
+/* Words of the language that this version does not act on; a value that asks for nothing is let pass. */
+static const struct
+{
+    const char *key;
+    const char *harmless;
+    const char *what;
+} refused[] = {
+    {"into", NULL, "write into another table"},
+    {"merge", NULL, "merge into another table"},
+    {"capture", "false", "capture the changes of other sessions"},
+    {"throttle", NULL, "throttle a backfill"},
+    {"verify", "none", "verify a backfill"},
+    {"redact", NULL, "redact columns"},
+    {"allow_rejects", "0", "set rejected rows aside"},
+    {"max_rejects", "0", "set rejected rows aside"},
+    {"on_error", "stop", "go on after a row that failed"},
+};
+
+static void
+refuse_words(pawl_reader *r)
+{
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+    {
+        const pawl_yaml *value = r->node == NULL ? NULL : pawl_yaml_get(r->node, refused[i].key);
+
+        if (value == NULL || (refused[i].harmless != NULL && value->kind == PAWL_YAML_SCALAR &&
+                              strcmp(value->text, refused[i].harmless) == 0))
+            continue;
+        pawl_reader_problem(r, refused[i].key,
+                            refused[i].harmless == NULL ? "leave the key out"
+                                                        : "leave the key out, or keep its default",
+                            "this version of pawl cannot %s (`%s`)", refused[i].what, refused[i].key);
+    }
+}
+
+static pawl_status
+read_set(pawl_step_parse *ctx, pawl_reader *r, data *d, pawl_error *err)
+{
+    const pawl_yaml *node = r->node == NULL ? NULL : pawl_yaml_get(r->node, "set");
+
+    if (node == NULL)
+        return PAWL_OK;
+    if (node->kind != PAWL_YAML_MAPPING || node->length == 0)
+    {
+        pawl_reader_problem(r, "set", "for example `set: { price_amount: \"price::numeric\" }`",
+                            "`set` must be a mapping of columns to SQL expressions, not %s",
+                            node->kind == PAWL_YAML_MAPPING ? "an empty one" : pawl_yaml_kind_name(node));
+        return PAWL_OK;
+    }
+
+    d->set = pawl_arena_array(ctx->arena, node->length, sizeof *d->set);
+    if (d->set == NULL)
+        return pawl_error_nomem(err, "a step");
+    for (size_t i = 0; i < node->length; i++)
+    {
+        const pawl_yaml *value = node->items[i];
+        if (value->kind != PAWL_YAML_SCALAR || value->text[0] == '\0')
+            pawl_problems_add(ctx->problems, value->file, value->line, value->column, NULL,
+                              "`set.%s` must be an SQL expression", node->keys[i]->text);
+        else if (value->is_plain && value->is_cut)
+            pawl_problems_add(ctx->problems, value->file, value->line, value->column, "put it between quotes",
+                              "YAML cuts the expression of `set.%s` at \" #\"", node->keys[i]->text);
+        d->set[d->nset++] = (pawl_set_expression){.column = node->keys[i]->text, .expression = value->text};
+    }
+    return PAWL_OK;
+}
+
+/* auto | rows | {target, min, max} */
+static void
+read_batch(pawl_step_parse *ctx, pawl_reader *r, data *d)
+{
+    static const char *const keys[] = {"target", "min", "max", NULL};
+    const pawl_yaml *node = r->node == NULL ? NULL : pawl_yaml_get(r->node, "batch");
+    pawl_reader inner;
+
+    if (node == NULL)
+        return;
+    if (node->kind == PAWL_YAML_SCALAR)
+    {
+        d->is_auto = strcmp(node->text, "auto") == 0;
+        if (!d->is_auto)
+            pawl_reader_has_i64(r, "batch", 1, MAX_BATCH, &d->batch_rows);
+        return;
+    }
+
+    d->is_auto = true;
+    pawl_reader_open(&inner, node, "batch", keys, ctx->problems, ctx->arena);
+    if (pawl_reader_has_duration_ms(&inner, "target", &d->target_ms) && d->target_ms == 0)
+        pawl_reader_problem(&inner, "target", NULL, "`target` must be longer than 0");
+    pawl_reader_has_i64(&inner, "min", 1, MAX_BATCH, &d->batch_min);
+    pawl_reader_has_i64(&inner, "max", 1, MAX_BATCH, &d->batch_max);
+    if (d->batch_max != 0 && d->batch_min > d->batch_max)
+        pawl_reader_problem(&inner, "min", NULL, "`min` is greater than `max`");
+}
+
+/* Either Lua with `read` and `write`, or `set`. */
+static void
+check_writer(pawl_reader *r, data *d)
+{
+    bool has_set = pawl_reader_has(r, "set");
+
+    if (has_set && d->lua != NULL)
+        pawl_reader_problem(r, "set", "keep one of the two",
+                            "`set` and `lua` cannot both say what is written");
+    else if (!has_set && !pawl_reader_has(r, "lua"))
+        pawl_reader_problem(r, "lua",
+                            "`lua: transforms/price.lua`, or `set: { price_amount: \"price::numeric\" }`",
+                            "a backfill needs `lua` or `set`");
+    if (has_set && d->lua == NULL && d->nwrite > 0)
+        pawl_reader_problem(r, "write", "leave it out",
+                            "`write` goes with `lua`; `set` names its columns itself");
+    if (has_set && d->lua == NULL && d->nread > 0)
+        pawl_reader_problem(r, "read", "leave it out", "`read` goes with `lua`; `set` reads what it names");
+    if (d->lua != NULL && d->nwrite == 0 && !pawl_reader_has(r, "write"))
+        pawl_reader_require(r, "write", "[price_amount]");
+}
+
+static pawl_status
+check_lua(pawl_step_parse *ctx, pawl_reader *r, data *d, pawl_step *step, pawl_error *err)
+{
+    const pawl_yaml *node = pawl_yaml_get(r->node, "lua");
+    const char *text = NULL;
+    pawl_error wrong = PAWL_ERROR_INIT;
+    pawl_status st = pawl_step_read_file(ctx, node, d->lua, step, &text, err);
+
+    if (st != PAWL_OK || text == NULL)
+        return st;
+    st = pawl_lua_check(ctx->root, d->lua, "row", &wrong);
+    if (st == PAWL_E_NOMEM)
+    {
+        *err = wrong;
+        return st;
+    }
+    if (st != PAWL_OK)
+    {
+        char place[300] = "";
+        if (wrong.file[0] != '\0' && wrong.line > 0)
+            pawl_fmt(place, sizeof place, "%s:%d: ", wrong.file, wrong.line);
+        pawl_problems_add(ctx->problems, node->file, node->line, node->column,
+                          wrong.hint[0] != '\0' ? wrong.hint : NULL, "%s%s", place, wrong.message);
+        return PAWL_OK;
+    }
+    return pawl_step_add_modules(ctx, node, text, step, err);
+}
+
+static void
+freeze_text(pawl_digest *digest, const char *text)
+{
+    /* NULL and "" are different things. */
+    pawl_digest_add(digest, text == NULL ? "0" : "1", 1);
+    pawl_digest_add(digest, text == NULL ? "" : text, text == NULL ? 0 : strlen(text));
+}
+
+static void
+freeze_list(pawl_digest *digest, const char *name, const char *const *items, size_t count)
+{
+    freeze_text(digest, name);
+    for (size_t i = 0; i < count; i++)
+        freeze_text(digest, items[i]);
+}
+
+/* What may not change while the job is open: everything but Lua and pace. */
+static pawl_status
+freeze(const pawl_step_entry *entry, const data *d, pawl_step *step, pawl_error *err)
+{
+    PAWL_AUTO(pawl_digest) digest = pawl_digest_new();
+
+    if (digest == NULL)
+        return pawl_error_nomem(err, "a checksum");
+    freeze_text(digest, d->table);
+    freeze_text(digest, d->where);
+    freeze_text(digest, d->lua != NULL ? "lua" : "set");
+    freeze_text(digest, d->fire_triggers ? "triggers" : "no triggers");
+    freeze_text(digest, entry->when);
+    freeze_list(digest, "key", d->key, d->nkey);
+    freeze_list(digest, "read", d->read, d->nread);
+    freeze_list(digest, "write", d->write, d->nwrite);
+    for (size_t i = 0; i < d->nset; i++)
+    {
+        freeze_text(digest, d->set[i].column);
+        freeze_text(digest, d->set[i].expression);
+    }
+    pawl_digest_final(digest, step->frozen);
+    return step->frozen[0] == '\0' ? pawl_error_nomem(err, "a checksum") : PAWL_OK;
+}
+
+static void
+read_keys(pawl_reader *r, data *d)
+{
+    pawl_reader_require(r, "table", "public.products");
+    pawl_reader_has_text(r, "table", &d->table);
+    pawl_reader_has_list(r, "read", &d->read, &d->nread);
+    pawl_reader_has_list(r, "write", &d->write, &d->nwrite);
+    pawl_reader_has_list(r, "key", &d->key, &d->nkey);
+    pawl_reader_has_text(r, "lua", &d->lua);
+    pawl_reader_has_sql(r, "where", &d->where);
+    pawl_reader_has_i64(r, "workers", 1, MAX_WORKERS, &d->workers);
+    pawl_reader_has_bool(r, "fire_triggers", &d->fire_triggers);
+}
+
+pawl_status
+pawl_kind_backfill_parse(pawl_step_parse *ctx, const pawl_step_entry *entry, pawl_step *step, pawl_error *err)
+{
+    data *d = pawl_arena_alloc(ctx->arena, sizeof *d);
+    pawl_reader r;
+    pawl_status st;
+
+    if (d == NULL)
+        return pawl_error_nomem(err, "a step");
+    d->fire_triggers = true;
+    step->data = d;
+    step->is_transactional = false;
+    pawl_reader_open(&r, entry->body, "backfill", backfill_keys, ctx->problems, ctx->arena);
+    if (r.node == NULL)
+        return PAWL_OK;
+    refuse_words(&r);
+    read_keys(&r, d);
+    read_batch(ctx, &r, d);
+    st = read_set(ctx, &r, d, err);
+    if (st != PAWL_OK)
+        return st;
+    check_writer(&r, d);
+    if (d->lua != NULL && (st = check_lua(ctx, &r, d, step, err)) != PAWL_OK)
+        return st;
+    st = freeze(entry, d, step, err);
+    if (st != PAWL_OK || d->table == NULL)
+        return st;
+    return pawl_step_summary(ctx, step, err, "backfill %s with %s", d->table,
+                             d->lua != NULL ? d->lua : "SQL");
+}
+
+bool
+pawl_step_is_backfill(const pawl_step *step)
+{
+    return step->kind->apply == pawl_kind_backfill_apply;
+}
+
+static int64_t
+choose(const pawl_settings *settings, pawl_setting which, int64_t own, int64_t set)
+{
+    return own != 0 && pawl_settings_yields(settings, which) ? own : set;
+}
+
+void
+pawl_step_backfill_spec(const pawl_step *step, const pawl_settings *settings, pawl_backfill_spec *out)
+{
+    const data *d = step->data;
+    bool is_by_time = d->is_auto && pawl_settings_yields(settings, PAWL_SET_BATCH);
+
+    *out = (pawl_backfill_spec){
+        .table = d->table,
+        .key = d->key,
+        .nkey = d->nkey,
+        .lua_file = d->lua,
+        .read = d->read,
+        .nread = d->nread,
+        .write = d->write,
+        .nwrite = d->nwrite,
+        .set = d->set,
+        .nset = d->nset,
+        .where = d->where,
+        .fire_triggers = d->fire_triggers,
+        .workers = choose(settings, PAWL_SET_WORKERS, d->workers, settings->workers),
+        .batch_rows = is_by_time ? 0 : choose(settings, PAWL_SET_BATCH, d->batch_rows, settings->batch_rows),
+        .target_ms = choose(settings, PAWL_SET_TARGET, d->target_ms, settings->target_ms),
+        .batch_min = choose(settings, PAWL_SET_BATCH_MIN, d->batch_min, settings->batch_min),
+        .batch_max = choose(settings, PAWL_SET_BATCH_MAX, d->batch_max, settings->batch_max),
+    };
+    /* One bound from the step and one from the settings may cross: the stronger one has said its word. */
+    if (out->batch_min > out->batch_max)
+        out->batch_min = out->batch_max;
+}
+
+pawl_status
+pawl_kind_backfill_apply(pawl_step_run *run, const pawl_step *step, pawl_error *err)
+{
+    pawl_backfill_spec spec;
+    pawl_backfill_result result;
+    pawl_backfill_env env = {
+        .conninfo = run->conninfo,
+        .schema = run->settings->schema,
+        .search_path = run->search_path,
+        .lua_root = run->root,
+        .x = run->x,
+        .nx = run->nx,
+        .secrets = run->secrets,
+        .nsecrets = run->nsecrets,
+        .lock_timeout_ms = run->settings->lock_timeout_ms,
+        .lock_attempts = run->settings->lock_attempts,
+        .connect_timeout_ms = run->settings->connect_timeout_ms,
+        .lease_ms = run->settings->lease_ms,
+        .stop = run->stop,
+        .sink = run->sink,
+    };
+    pawl_backfill_id id = {.revision = run->revision,
+                           .direction = run->direction,
+                           .ordinal = run->ordinal,
+                           .checksum = step->checksum};
+
+    pawl_step_backfill_spec(step, run->settings, &spec);
+    pawl_status st = pawl_backfill_run(&spec, &env, &id, &result, err);
+    if (st != PAWL_OK)
+        return st;
+    run->info_out = pawl_arena_fmt(run->arena, "{\"job_id\": %lld, \"frozen\": \"%s\"}",
+                                   (long long) result.job_id, step->frozen);
+    return run->info_out == NULL ? pawl_error_nomem(err, "the record of a step") : PAWL_OK;
+}

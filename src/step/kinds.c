@@ -1,0 +1,118 @@
+#include <string.h>
+
+#include "step/kind.h"
+#include "util/units.h"
+
+#include "util/banned.h"
+
+static const pawl_step_kind kinds[] = {
+    {
+        .name = "sql",
+        .help = "run SQL, each statement on its own, all in one transaction",
+        .sample = "  - sql: |\n"
+                  "      ALTER TABLE public.products ADD CHECK (price > 0) NOT VALID;\n"
+                  "    down:\n"
+                  "      - sql: |\n"
+                  "          ALTER TABLE public.products DROP CONSTRAINT products_price_check;\n",
+        .parse = pawl_kind_sql_parse,
+        .apply = pawl_kind_sql_apply,
+    },
+    {
+        .name = "add_column",
+        .help = "add a column without rewriting the table",
+        .sample = "  - add_column:\n"
+                  "      table: public.products\n"
+                  "      column: price_amount\n"
+                  "      type: numeric(10,2)\n",
+        .has_derived_down = true,
+        .parse = pawl_kind_add_column_parse,
+        .apply = pawl_kind_add_column_apply,
+        .revert = pawl_kind_add_column_revert,
+    },
+    {
+        .name = "drop_column",
+        .help = "drop a column; `was:` says how a downgrade makes it again",
+        .sample = "  - drop_column:\n"
+                  "      table: public.products\n"
+                  "      column: price_old\n"
+                  "      was: { type: text }\n",
+        .has_derived_down = true,
+        .parse = pawl_kind_drop_column_parse,
+        .apply = pawl_kind_drop_column_apply,
+        .revert = pawl_kind_drop_column_revert,
+    },
+    {
+        .name = "rename_column",
+        .help = "rename a column",
+        .sample = "  - rename_column:\n"
+                  "      table: public.products\n"
+                  "      column: price\n"
+                  "      to: price_text\n",
+        .has_derived_down = true,
+        .parse = pawl_kind_rename_column_parse,
+        .apply = pawl_kind_rename_column_apply,
+        .revert = pawl_kind_rename_column_revert,
+    },
+    {
+        .name = "set_not_null",
+        .help = "make a column NOT NULL without a long lock",
+        .sample = "  - set_not_null:\n"
+                  "      table: public.products\n"
+                  "      column: price_amount\n",
+        .has_derived_down = true,
+        .is_resumed = true,
+        .parse = pawl_kind_set_not_null_parse,
+        .apply = pawl_kind_set_not_null_apply,
+        .revert = pawl_kind_set_not_null_revert,
+    },
+    {
+        .name = "backfill",
+        .help = "fill columns batch by batch, with Lua or SQL, resumable",
+        .sample = "  - backfill:\n"
+                  "      table: public.products\n"
+                  "      set: { price_amount: \"price::numeric\" }\n"
+                  "      where: \"price_amount IS NULL\"\n"
+                  "    down: nothing\n",
+        .is_resumed = true,
+        .parse = pawl_kind_backfill_parse,
+        .apply = pawl_kind_backfill_apply,
+    },
+    {
+        .name = "assert",
+        .help = "go on only when a query returns true",
+        .sample = "  - assert:\n"
+                  "      query: \"SELECT count(*) = 0 FROM public.products WHERE price_amount IS NULL\"\n"
+                  "      message: some prices are missing\n",
+        .has_derived_down = true,
+        .parse = pawl_kind_assert_parse,
+        .apply = pawl_kind_assert_apply,
+    },
+    {.name = NULL},
+};
+
+#define NKINDS (sizeof kinds / sizeof kinds[0] - 1)
+
+const pawl_step_kind *
+pawl_step_kinds(void)
+{
+    return kinds;
+}
+
+const pawl_step_kind *
+pawl_step_kind_find(const char *name)
+{
+    for (size_t i = 0; i < NKINDS; i++)
+        if (strcmp(kinds[i].name, name) == 0)
+            return &kinds[i];
+    return NULL;
+}
+
+const char *
+pawl_step_kind_nearest(const char *name)
+{
+    const char *names[NKINDS];
+
+    for (size_t i = 0; i < NKINDS; i++)
+        names[i] = kinds[i].name;
+    return pawl_units_nearest(name, names, NKINDS);
+}

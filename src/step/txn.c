@@ -1,0 +1,113 @@
+#include "core/backoff.h"
+#include "core/log.h"
+#include "core/sqlstate.h"
+#include "pawl_sql.h"
+#include "pg/lockers.h"
+#include "step/step.h"
+#include "util/failpoint.h"
+#include "util/strbuf.h"
+
+#include "util/banned.h"
+
+#define BACKOFF_BASE_MS 100
+#define BACKOFF_CAP_MS  2000
+
+pawl_status
+pawl_step_unpin(pawl_step_run *run, pawl_error *err)
+{
+    pawl_status st = pawl_pg_exec(run->pg, "RESET ROLE", err);
+
+    if (st == PAWL_OK)
+        st = pawl_pg_exec(run->pg, pawl_sql_step_unpin, err);
+    return st;
+}
+
+static pawl_status
+try_once(pawl_step_run *run, pawl_step_work work, void *ctx, pawl_error *err)
+{
+    pawl_pg_pins pins = {.search_path = run->search_path,
+                         .lock_timeout_ms = run->settings->lock_timeout_ms,
+                         .statement_timeout_ms = run->settings->statement_timeout_ms};
+    pawl_status st = pawl_pg_begin(run->pg, &pins, err);
+
+    if (st == PAWL_OK)
+        st = pawl_runner_hold(run->runner, run->ledger, run->pg, err);
+    if (st == PAWL_OK)
+        st = work(run, ctx, err);
+    if (st == PAWL_OK)
+        st = pawl_step_unpin(run, err);
+    if (st == PAWL_OK)
+        st = pawl_runner_renew(run->runner, run->ledger, run->pg, err);
+    PAWL_FAILPOINT("step.before_commit");
+    if (st == PAWL_OK)
+        st = pawl_pg_commit(run->pg, err);
+    if (st != PAWL_OK)
+        pawl_pg_rollback(run->pg);
+    return st;
+}
+
+static void
+report_wait(const pawl_step_run *run, uint32_t table, const pawl_error *err, int64_t tries)
+{
+    char holders[480] = "";
+    PAWL_STRBUF_AUTO(text);
+
+    if (table != 0)
+        pawl_pg_lockers(run->pg, table, holders, sizeof holders);
+    pawl_strbuf_addf(&text, "attempt %lld of %lld: %s%s%s", (long long) tries,
+                     (long long) run->settings->lock_attempts, err->message,
+                     holders[0] != '\0' ? "; held by " : "", holders);
+    pawl_event event = {
+        .kind = PAWL_EVENT_WAITING, .revision = run->revision, .step = run->ordinal, .text = text.data};
+    pawl_log_emit(run->sink, &event);
+}
+
+/* The last attempt failed: say who is in the way. */
+static pawl_status
+give_up(const pawl_step_run *run, uint32_t table, pawl_error *err)
+{
+    char holders[480] = "";
+
+    if (table != 0)
+        pawl_pg_lockers(run->pg, table, holders, sizeof holders);
+    pawl_error_prefix(err, "given up after %lld attempts", (long long) run->settings->lock_attempts);
+    if (holders[0] != '\0')
+        pawl_error_detail(err, "held by %s", holders);
+    pawl_error_hint(err, "run it again at a quieter time, end the sessions that hold the lock, or raise "
+                         "lock_timeout or lock_attempts");
+    return err->code;
+}
+
+pawl_status
+pawl_step_txn(pawl_step_run *run, uint32_t lock_table, pawl_step_work work, void *ctx, pawl_error *err)
+{
+    pawl_backoff backoff;
+    bool was_internal = false;
+    pawl_status st;
+
+    pawl_backoff_init(&backoff, BACKOFF_BASE_MS, BACKOFF_CAP_MS);
+    for (int64_t tries = 1;; tries++)
+    {
+        st = pawl_stop_check(run->stop, PAWL_STOP_FINISH, err);
+        if (st != PAWL_OK)
+            return st;
+        run->waits_for = lock_table;
+        run->info_out = NULL;
+        st = try_once(run, work, ctx, err);
+        if (st == PAWL_OK || !pawl_pg_is_usable(run->pg))
+            return st;
+
+        pawl_fault fault = pawl_fault_of(err);
+        bool is_contended = fault == PAWL_FAULT_LOCK || fault == PAWL_FAULT_REPEAT;
+        bool is_first_internal = fault == PAWL_FAULT_INTERNAL && !was_internal;
+        if (!is_contended && !is_first_internal)
+            return st;
+        if (is_contended && tries >= run->settings->lock_attempts)
+            return give_up(run, run->waits_for, err);
+        was_internal = was_internal || is_first_internal;
+        report_wait(run, run->waits_for, err, tries);
+        st = pawl_backoff_sleep(&backoff, run->stop, err);
+        if (st != PAWL_OK)
+            return st;
+    }
+}
