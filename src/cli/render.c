@@ -95,7 +95,8 @@ show_waiting(pawl_cli_render *r, const char *text)
     if (!is_due(r, &r->waiting_ms))
         return;
 
-    pawl_cli_add(&line, r->out->screen.has_live ? "waiting: " : "    waiting: ");
+    pawl_cli_add(&line, r->out->screen.has_live ? "" : "    ");
+    pawl_cli_add(&line, strncmp(text, "waiting", strlen("waiting")) == 0 ? "" : "waiting: ");
     pawl_cli_safe(&line, text);
     if (!r->out->screen.has_live)
     {
@@ -224,14 +225,34 @@ show_bench_cell(pawl_cli_render *r, const pawl_event *event, const char *text)
     say(r, &line);
 }
 
+/* Remember where the work is. Progress and waits come from code that knows neither revision nor step. */
+static void
+follow(pawl_cli_render *r, const pawl_event *event)
+{
+    const char *revision = event->revision == NULL ? "" : event->revision;
+    bool is_in_step = event->kind == PAWL_EVENT_STEP_BEGIN;
+    size_t length = strlen(revision);
+
+    if (event->kind == PAWL_EVENT_REVISION_END)
+        r->revisions++;
+    if (event->kind == PAWL_EVENT_PROGRESS || event->kind == PAWL_EVENT_WAITING || length == 0)
+        return;
+
+    length = length < sizeof r->revision ? length : sizeof r->revision - 1;
+    memcpy(r->revision, revision, length);
+    r->revision[length] = '\0';
+    if (event->kind == PAWL_EVENT_REVISION_END)
+        r->revision[0] = '\0';
+    r->step = is_in_step ? event->step : 0;
+}
+
 static void
 show_for_people(void *ctx, const pawl_event *event)
 {
     pawl_cli_render *r = ctx;
     const char *text = event->text == NULL ? "" : event->text;
 
-    if (event->kind == PAWL_EVENT_REVISION_END)
-        r->revisions++;
+    follow(r, event);
     if (r->out->is_quiet)
         return;
 
@@ -278,14 +299,20 @@ static void
 show_as_json(void *ctx, const pawl_event *event)
 {
     pawl_cli_render *r = ctx;
+    pawl_event full = *event;
 
-    if (event->kind == PAWL_EVENT_REVISION_END)
-        r->revisions++;
+    follow(r, event);
     if (event->kind == PAWL_EVENT_DEBUG && !r->out->is_verbose)
         return;
     if (event->kind == PAWL_EVENT_PROGRESS && event->progress == NULL)
         return;
-    pawl_cli_record(r->out, pawl_cli_json_event(event));
+
+    if (full.revision == NULL && (full.kind == PAWL_EVENT_PROGRESS || full.kind == PAWL_EVENT_WAITING))
+    {
+        full.revision = r->revision;
+        full.step = full.step > 0 ? full.step : r->step;
+    }
+    pawl_cli_record(r->out, pawl_cli_json_event(&full));
 }
 
 void

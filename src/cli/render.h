@@ -20,6 +20,8 @@ typedef struct pawl_cli_render
     char waiting[256];      /* the last wait that was told */
     pawl_progress progress; /* the last of this step; batches tell whether there was one */
     bool has_progress;
+    char revision[64]; /* what runs now, for events that do not say it: progress, waits */
+    int32_t step;      /* 0 outside of a step */
     int32_t revisions; /* that were ended */
 } pawl_cli_render;
 

@@ -7,27 +7,33 @@
 static json_t *
 entry_of(const void *list, size_t i)
 {
-    const pawl_history *history = list;
-
-    return pawl_cli_json_entry(&history->entries[i], history->target[0] != '\0');
+    return pawl_cli_json_entry(&((const pawl_history_entry *) list)[i], false);
 }
 
 static json_t *
-json_of(const pawl_cli *cli, const pawl_history *history)
+marked_entry_of(const void *list, size_t i)
+{
+    return pawl_cli_json_entry(&((const pawl_history_entry *) list)[i], true);
+}
+
+static json_t *
+json_of(const pawl_cli *cli, const pawl_history *history, bool has_database)
 {
     pawl_cli_object o = pawl_cli_object_begin();
 
     pawl_cli_put_text(&o, "target", history->target);
-    pawl_cli_put(&o, "revisions", pawl_cli_json_array(history->length, entry_of, history));
+    pawl_cli_put(
+        &o, "revisions",
+        pawl_cli_json_array(history->length, has_database ? marked_entry_of : entry_of, history->entries));
     pawl_cli_put(&o, "problems", pawl_cli_json_problems(cli->project));
     return pawl_cli_object_end(&o);
 }
 
 static void
-print(pawl_cli *cli, const pawl_history *history)
+print(pawl_cli *cli, const pawl_history *history, bool has_database)
 {
     pawl_cli_entry_style style = {
-        .has_database = history->target[0] != '\0',
+        .has_database = has_database,
         .has_color = cli->out->has_data_color,
     };
     PAWL_CLI_BUF text = {0};
@@ -48,19 +54,19 @@ static pawl_status
 history(pawl_cli *cli, pawl_error *err)
 {
     pawl_run_options options = pawl_cli_run_options(cli);
+    bool has_database = pawl_cli_is_given(cli->line, "--indicate-current");
     pawl_history *found = NULL;
     pawl_status st = pawl_cli_open(cli, err);
 
     if (st == PAWL_OK)
-        st = pawl_history_get(cli->project, pawl_cli_is_given(cli->line, "--indicate-current"), &options,
-                              &found, err);
+        st = pawl_history_get(cli->project, has_database, &options, &found, err);
     if (st != PAWL_OK)
         return st;
 
     if (cli->out->is_json)
-        pawl_cli_document(cli->out, json_of(cli, found));
+        pawl_cli_document(cli->out, json_of(cli, found, has_database));
     else
-        print(cli, found);
+        print(cli, found, has_database);
     pawl_history_free(found);
     pawl_cli_warn_problems(cli->out, cli->project);
     return PAWL_OK;

@@ -11,6 +11,8 @@
 #include "cli/fail.h"
 #include "cli/options.h"
 
+#include "util/banned.h"
+
 #define MOST_WORDS 16
 
 /* Parse "pawl" and these words, up to NULL. */

@@ -16,6 +16,8 @@
 #include "cli/state.h"
 #include "cli/table.h"
 
+#include "util/banned.h"
+
 /* ---- texts ---------------------------------------------------------------------------------------------------- */
 
 static void
@@ -476,6 +478,27 @@ each_event_is_one_json_object_a_line(void **state)
 }
 
 static void
+progress_that_does_not_say_its_step_belongs_to_the_one_that_runs(void **state)
+{
+    pawl_progress p = half_done();
+    sheet s;
+
+    (void) state;
+    open_sheet(&s, true, false);
+    emit(&s, &(pawl_event){.kind = PAWL_EVENT_STEP_BEGIN, .revision = "a1b2", .step = 2, .total = 3});
+    emit(&s, &(pawl_event){.kind = PAWL_EVENT_PROGRESS, .progress = &p});
+    assert_non_null(strstr(strchr(s.data_text, '\n'), "\"revision\":\"a1b2\",\"step\":2,"));
+    close_sheet(&s);
+
+    open_sheet(&s, true, false);
+    emit(&s, &(pawl_event){.kind = PAWL_EVENT_STEP_END, .revision = "a1b2", .step = 2, .total = 3});
+    emit(&s, &(pawl_event){.kind = PAWL_EVENT_REVISION_END, .revision = "a1b2"});
+    emit(&s, &(pawl_event){.kind = PAWL_EVENT_WAITING, .text = "another pawl"});
+    assert_null(strstr(strstr(s.data_text, "\"waiting\""), "revision"));
+    close_sheet(&s);
+}
+
+static void
 bytes_that_are_no_utf8_still_make_json(void **state)
 {
     json_t *json = pawl_cli_json_text("a\xFF\"\n");
@@ -661,6 +684,7 @@ main(void)
         cmocka_unit_test(the_same_wait_is_told_again_only_after_a_while),
         cmocka_unit_test(quiet_says_nothing),
         cmocka_unit_test(each_event_is_one_json_object_a_line),
+        cmocka_unit_test(progress_that_does_not_say_its_step_belongs_to_the_one_that_runs),
         cmocka_unit_test(bytes_that_are_no_utf8_still_make_json),
         cmocka_unit_test(failed_writes_of_data_are_remembered),
         cmocka_unit_test(an_error_names_place_detail_sqlstate_and_hint),
