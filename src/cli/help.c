@@ -112,13 +112,19 @@ flag_entries(const page *p, const pawl_cli_flag *flags)
         flag_entry(p, f->letter, f->name, f->argument, f->help);
 }
 
-static bool
-is_shown_setting(const pawl_setting_info *s, const pawl_cli_verb *verb)
+static void
+setting_entry(const page *p, const pawl_setting_info *s)
 {
-    return s->flag != NULL && !pawl_cli_setting_is_global(s) &&
-           (verb->settings & pawl_cli_setting_group(s)) != 0;
+    PAWL_CLI_BUF text = {0};
+
+    pawl_cli_add(&text, s->help);
+    if (s->standard != NULL && s->standard[0] != '\0')
+        pawl_cli_addf(&text, " (default %s)", s->standard);
+    pawl_cli_addf(&text, "\n%s, %s", s->key, s->variable);
+    flag_entry(p, NULL, s->flag, s->argument, pawl_cli_buf_text(&text));
 }
 
+/* The settings that have an effect on the verb, but for those that are global flags. */
 static void
 setting_entries(const page *p, const pawl_cli_verb *verb)
 {
@@ -126,9 +132,8 @@ setting_entries(const page *p, const pawl_cli_verb *verb)
 
     for (const pawl_setting_info *s = pawl_settings_table(); s->key != NULL; s++)
     {
-        PAWL_CLI_BUF text = {0};
-
-        if (!is_shown_setting(s, verb))
+        if (s->flag == NULL || pawl_cli_setting_is_global(s) ||
+            (verb->settings & pawl_cli_setting_group(s)) == 0)
             continue;
         if (is_first)
         {
@@ -137,11 +142,7 @@ setting_entries(const page *p, const pawl_cli_verb *verb)
             pawl_cli_add(p->buf, " (also keys of pawl.yaml and environment variables)\n");
             is_first = false;
         }
-        pawl_cli_add(&text, s->help);
-        if (s->standard != NULL && s->standard[0] != '\0')
-            pawl_cli_addf(&text, " (default %s)", s->standard);
-        pawl_cli_addf(&text, "\n%s, %s", s->key, s->variable);
-        flag_entry(p, NULL, s->flag, s->argument, pawl_cli_buf_text(&text));
+        setting_entry(p, s);
     }
 }
 
@@ -244,6 +245,25 @@ pawl_cli_print_help(pawl_cli_out *out, const pawl_cli_verb *verb)
         describe_program(&text, out->has_data_color, pawl_cli_columns(out->data));
     else
         pawl_cli_describe_verb(&text, verb, out->has_data_color, pawl_cli_columns(out->data));
+    pawl_cli_print(out, &text);
+}
+
+void
+pawl_cli_print_settings(pawl_cli_out *out)
+{
+    PAWL_CLI_BUF text = {0};
+    page p = page_of(&text, out->has_data_color, pawl_cli_columns(out->data));
+
+    heading(&p, "Settings");
+    pawl_cli_add(&text, "\n");
+    wrap(&p,
+         "Each is a flag, a key of pawl.yaml and an environment variable. The stronger wins, from the "
+         "weakest: default, "
+         "pawl.yaml, its section for --env, the revision, the environment variable, the flag.",
+         0, 0);
+    pawl_cli_add(&text, "\n");
+    for (const pawl_setting_info *s = pawl_settings_table(); s->key != NULL; s++)
+        setting_entry(&p, s);
     pawl_cli_print(out, &text);
 }
 

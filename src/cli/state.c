@@ -51,7 +51,7 @@ color_of_state(const char *state)
 static void
 describe_target(pawl_cli_buf *buf, const pawl_status_report *r, bool has_color)
 {
-    key(buf, "database", has_color);
+    key(buf, "target", has_color);
     pawl_cli_safe(buf, r->target);
     pawl_cli_add(buf, "\n");
     key(buf, "server", has_color);

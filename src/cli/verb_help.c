@@ -1,4 +1,6 @@
-/* pawl help: the program, or one verb. */
+/* pawl help: the program, one verb, the settings. */
+#include <string.h>
+
 #include "cli/fail.h"
 #include "cli/help.h"
 #include "cli/session.h"
@@ -17,6 +19,12 @@ help(pawl_cli *cli, pawl_error *err)
         return PAWL_OK;
     }
 
+    if (strcmp(name, "settings") == 0)
+    {
+        pawl_cli_print_settings(cli->out);
+        return PAWL_OK;
+    }
+
     for (const pawl_cli_verb *const *v = pawl_cli_verbs(); *v != NULL; v++)
         pawl_cli_suggest_offer(&search, (*v)->name);
     (void) pawl_cli_fail(err, PAWL_E_USAGE, "there is no verb \"%s\"", name);
@@ -27,10 +35,11 @@ help(pawl_cli *cli, pawl_error *err)
 
 const pawl_cli_verb pawl_cli_verb_help = {
     .name = "help",
-    .arguments = "[VERB]",
+    .arguments = "[VERB | settings]",
     .max_arguments = 1,
-    .summary = "explain the program or a verb",
-    .text = "Explains the program, or one verb with its flags and the settings that have an effect on it.",
-    .examples = "pawl help upgrade\npawl upgrade --help",
+    .summary = "explain the program, a verb or the settings",
+    .text = "Explains the program, one verb with its flags and the settings that have an effect on it, or "
+            "all settings.",
+    .examples = "pawl help upgrade\npawl upgrade --help\npawl help settings",
     .run = help,
 };
