@@ -33,6 +33,7 @@ struct point
 static struct point points[MAX_POINTS];
 static size_t point_count;
 static pthread_once_t parsed = PTHREAD_ONCE_INIT;
+static const char *armed;
 
 /*
  * A test that names a failpoint wrongly would pass for the wrong reason, so a specification that cannot be read ends
@@ -95,9 +96,10 @@ parse_point(const char *text, struct point *p)
 static void
 parse_environment(void)
 {
-    const char *text =
-        getenv("PAWL_FAILPOINT"); /* NOLINT(concurrency-mt-unsafe): nothing here calls setenv */
+    const char *text = armed;
 
+    if (text == NULL)
+        text = getenv("PAWL_FAILPOINT"); /* NOLINT(concurrency-mt-unsafe): nothing here calls setenv */
     if (text == NULL)
         return;
 
@@ -131,6 +133,12 @@ act(const struct point *p)
         case ACTION_EXIT:
             _exit((int) p->argument);
     }
+}
+
+void
+pawl_failpoint_arm(const char *specification)
+{
+    armed = specification;
 }
 
 void

@@ -25,4 +25,7 @@
 
 void pawl_failpoint_pass(const char *name);
 
+/* As if the variable said this; for a test of this process, before the first passage. The text must stay. */
+void pawl_failpoint_arm(const char *specification);
+
 #endif

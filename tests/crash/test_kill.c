@@ -17,6 +17,8 @@
 #include "support/session.h"
 #include "util/rng.h"
 
+#include "util/banned.h"
+
 static const char REVISION[] = "revision: \"a0000001\"\n"
                                "parents: []\n"
                                "description: count up\n"

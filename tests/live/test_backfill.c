@@ -12,6 +12,8 @@
 #include "support/server.h"
 #include "support/session.h"
 
+#include "util/banned.h"
+
 static const char *const READ_N[] = {"n"};
 static const char *const WRITE_N[] = {"n"};
 static const char INCREMENT[] = "return function(row) return { n = row.n + 1 } end";

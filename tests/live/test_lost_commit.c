@@ -16,6 +16,8 @@
 #include "support/server.h"
 #include "support/session.h"
 
+#include "util/banned.h"
+
 static const char *const COLUMN_N[] = {"n"};
 static const char INCREMENT[] = "return function(row) return { n = row.n + 1 } end";
 

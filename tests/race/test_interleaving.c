@@ -7,7 +7,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -15,6 +14,9 @@
 #include "support/job.h"
 #include "support/server.h"
 #include "support/session.h"
+#include "util/failpoint.h"
+
+#include "util/banned.h"
 
 static const char *const COLUMN_N[] = {"n"};
 static const char INCREMENT[] = "return function(row) return { n = row.n + 1 } end";
@@ -424,7 +426,6 @@ main(void)
         cmocka_unit_test(a_row_held_by_the_application_is_waited_for),
     };
 
-    if (setenv("PAWL_FAILPOINT", "backfill.after_read=sleep:300", 1) != 0)
-        return 1;
+    pawl_failpoint_arm("backfill.after_read=sleep:300");
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
 }

@@ -11,18 +11,18 @@
 
 #include "ledger/ledger.h"
 #include "support/session.h"
+#include "support/tree.h"
 #include "util/file.h"
+
+#include "util/banned.h"
 
 static char root[64];
 
 static void
 remove_root(void)
 {
-    char command[128];
-
-    (void) snprintf(command, sizeof command, "rm -rf '%s'", root);
-    if (root[0] != '\0' && system(command) != 0)
-        (void) fprintf(stderr, "cannot remove %s\n", root);
+    if (root[0] != '\0')
+        pawl_test_remove_tree(root);
 }
 
 const char *

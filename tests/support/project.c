@@ -9,7 +9,10 @@
 
 #include <cmocka.h>
 
+#include "support/tree.h"
 #include "util/file.h"
+
+#include "util/banned.h"
 
 enum
 {
@@ -23,13 +26,7 @@ static void
 remove_projects(void)
 {
     for (int i = 0; i < nprojects; i++)
-    {
-        char command[80];
-
-        (void) snprintf(command, sizeof command, "rm -rf '%s'", projects[i]);
-        if (system(command) != 0)
-            (void) fprintf(stderr, "cannot remove %s\n", projects[i]);
-    }
+        pawl_test_remove_tree(projects[i]);
 }
 
 void

@@ -6,6 +6,8 @@
 
 #include "backfill/pace.h"
 
+#include "util/banned.h"
+
 static pawl_pace *
 pace_of(int64_t fixed)
 {

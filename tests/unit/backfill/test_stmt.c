@@ -7,6 +7,8 @@
 
 #include "backfill/stmt.h"
 
+#include "util/banned.h"
+
 /* A job over "we""ird"."t" with a composite key and two written columns, without a server. */
 typedef struct fixture
 {
