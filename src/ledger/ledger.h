@@ -49,8 +49,9 @@ PAWL_NODISCARD pawl_status pawl_ledger_version(pawl_ledger *ledger, pawl_pg *pg,
 PAWL_NODISCARD pawl_status pawl_ledger_ensure(pawl_ledger *ledger, pawl_pg *pg, pawl_error *err);
 
 /* Append to the event table, in the caller's transaction or in one of its own. `revision`, `detail` may be "". */
-PAWL_NODISCARD pawl_status pawl_ledger_event(pawl_ledger *ledger, pawl_pg *pg, const char *kind, const char *revision,
-                                             int64_t job_id, const char *detail, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_ledger_event(pawl_ledger *ledger, pawl_pg *pg, const char *kind,
+                                             const char *revision, int64_t job_id, const char *detail,
+                                             pawl_error *err);
 
 /*
  * The publications, quoted and separated by ", ", that carry or would carry the ledger's tables (FOR ALL TABLES): their

@@ -30,21 +30,22 @@ typedef struct pawl_runner pawl_runner;
 
 typedef struct pawl_runner_options
 {
-    const char *conninfo;   /* for the heartbeat's connection */
+    const char *conninfo; /* for the heartbeat's connection */
     const char *schema;
-    const char *doing;      /* "upgrade head" */
-    int64_t lease_ms;       /* renewed every third of it */
-    int64_t wait_ms;        /* how long to wait for another runner */
+    const char *doing; /* "upgrade head" */
+    int64_t lease_ms;  /* renewed every third of it */
+    int64_t wait_ms;   /* how long to wait for another runner */
     const pawl_stop *stop;
-    const pawl_sink *sink;  /* PAWL_EVENT_WAITING while waiting, once a second at most */
+    const pawl_sink *sink; /* PAWL_EVENT_WAITING while waiting, once a second at most */
 } pawl_runner_options;
 
 /*
  * Take the lease. PAWL_E_BUSY after wait_ms: who holds it, since when, from which host and process, what it does.
  * PAWL_E_STOPPED on request. The ledger must exist.
  */
-PAWL_NODISCARD pawl_status pawl_runner_acquire(pawl_ledger *ledger, pawl_pg *pg, const pawl_runner_options *options,
-                                               pawl_runner **out, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_runner_acquire(pawl_ledger *ledger, pawl_pg *pg,
+                                               const pawl_runner_options *options, pawl_runner **out,
+                                               pawl_error *err);
 
 /*
  * Give it back, end the heartbeat, free. Best effort, also after a stop: an open transaction of `pg` is rolled back and
@@ -53,13 +54,15 @@ PAWL_NODISCARD pawl_status pawl_runner_acquire(pawl_ledger *ledger, pawl_pg *pg,
 void pawl_runner_release(pawl_runner *runner, pawl_ledger *ledger, pawl_pg *pg);
 
 /* Inside the caller's transaction: hold the row FOR SHARE with our fence. PAWL_E_LEASE when it was taken over. */
-PAWL_NODISCARD pawl_status pawl_runner_hold(pawl_runner *runner, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_runner_hold(pawl_runner *runner, pawl_ledger *ledger, pawl_pg *pg,
+                                            pawl_error *err);
 
 /*
  * Inside the caller's transaction, just before COMMIT: renew the lease (hold keeps the heartbeat from doing it), so that
  * a take-over that waits for this transaction then finds nothing to take. PAWL_E_LEASE when it was taken over.
  */
-PAWL_NODISCARD pawl_status pawl_runner_renew(pawl_runner *runner, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_runner_renew(pawl_runner *runner, pawl_ledger *ledger, pawl_pg *pg,
+                                             pawl_error *err);
 
 int64_t pawl_runner_fence(const pawl_runner *runner);
 
