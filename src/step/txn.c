@@ -78,36 +78,50 @@ give_up(const pawl_step_run *run, uint32_t table, pawl_error *err)
     return err->code;
 }
 
+/* One attempt. *wants_more is set when its failure is one that passes. */
+static pawl_status
+attempt(pawl_step_run *run, pawl_step_work work, void *ctx, int64_t tries, bool *was_internal,
+        bool *wants_more, pawl_error *err)
+{
+    pawl_status st = try_once(run, work, ctx, err);
+
+    *wants_more = false;
+    if (st == PAWL_OK || !pawl_pg_is_usable(run->pg))
+        return st;
+
+    pawl_fault fault = pawl_fault_of(err);
+    bool is_contended = fault == PAWL_FAULT_LOCK || fault == PAWL_FAULT_REPEAT;
+    bool is_first_internal = fault == PAWL_FAULT_INTERNAL && !*was_internal;
+    if (is_contended && tries >= run->settings->lock_attempts)
+        return give_up(run, run->waits_for, err);
+    *was_internal = *was_internal || is_first_internal;
+    *wants_more = is_contended || is_first_internal;
+    if (*wants_more)
+        report_wait(run, run->waits_for, err, tries);
+    return st;
+}
+
 pawl_status
 pawl_step_txn(pawl_step_run *run, uint32_t lock_table, pawl_step_work work, void *ctx, pawl_error *err)
 {
+    pawl_error failure = PAWL_ERROR_INIT; /* of an attempt: a later one may still succeed */
     pawl_backoff backoff;
     bool was_internal = false;
-    pawl_status st;
+    bool wants_more = true;
+    pawl_status st = PAWL_OK;
 
     pawl_backoff_init(&backoff, BACKOFF_BASE_MS, BACKOFF_CAP_MS);
-    for (int64_t tries = 1;; tries++)
+    for (int64_t tries = 1; wants_more; tries++)
     {
-        st = pawl_stop_check(run->stop, PAWL_STOP_FINISH, err);
+        st = tries == 1 ? pawl_stop_check(run->stop, PAWL_STOP_FINISH, err)
+                        : pawl_backoff_sleep(&backoff, run->stop, err);
         if (st != PAWL_OK)
             return st;
         run->waits_for = lock_table;
         run->info_out = NULL;
-        st = try_once(run, work, ctx, err);
-        if (st == PAWL_OK || !pawl_pg_is_usable(run->pg))
-            return st;
-
-        pawl_fault fault = pawl_fault_of(err);
-        bool is_contended = fault == PAWL_FAULT_LOCK || fault == PAWL_FAULT_REPEAT;
-        bool is_first_internal = fault == PAWL_FAULT_INTERNAL && !was_internal;
-        if (!is_contended && !is_first_internal)
-            return st;
-        if (is_contended && tries >= run->settings->lock_attempts)
-            return give_up(run, run->waits_for, err);
-        was_internal = was_internal || is_first_internal;
-        report_wait(run, run->waits_for, err, tries);
-        st = pawl_backoff_sleep(&backoff, run->stop, err);
-        if (st != PAWL_OK)
-            return st;
+        st = attempt(run, work, ctx, tries, &was_internal, &wants_more, &failure);
     }
+    if (st != PAWL_OK)
+        *err = failure;
+    return st;
 }

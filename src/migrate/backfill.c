@@ -1,0 +1,103 @@
+/* The public backfill: a job by its name, without revisions. */
+#include "pawl/backfill.h"
+
+#include <string.h>
+
+#include "backfill/run.h"
+#include "core/error.h"
+#include "ledger/ledger.h"
+
+#include "util/banned.h"
+
+#define JOB_NAME_BYTES    63
+#define DEFAULT_WORKERS   2
+#define DEFAULT_TARGET_MS 250
+#define DEFAULT_MIN_ROWS  100
+#define DEFAULT_MAX_ROWS  50000
+#define CONNECT_MS        10000
+#define LEASE_MS          30000
+#define LOCK_TIMEOUT_MS   500
+#define LOCK_ATTEMPTS     60
+
+static pawl_status
+check(const pawl_backfill_options *o, pawl_error *err)
+{
+    const char *wrong = NULL;
+    size_t job_length = o->job == NULL ? 0 : strlen(o->job);
+
+    if (job_length == 0 || job_length > JOB_NAME_BYTES)
+        wrong = "a backfill needs the name of its job, 1 to 63 bytes";
+    else if (o->table == NULL || o->table[0] == '\0')
+        wrong = "a backfill needs a table";
+    else if ((o->lua_file == NULL) == (o->nset == 0))
+        wrong = "a backfill needs either a Lua file or SQL expressions";
+    else if (o->lua_file != NULL && o->nwrite == 0)
+        wrong = "a backfill with a Lua file needs the columns that it may write";
+    else if (o->workers < 0 || o->batch_rows < 0 || o->target_ms < 0)
+        wrong = "workers, batch_rows and target_ms cannot be negative";
+    return wrong == NULL ? PAWL_OK : pawl_error_set(err, PAWL_E_USAGE, "%s", wrong);
+}
+
+/* The ledger must be there before the workers come. */
+static pawl_status
+ensure_ledger(const pawl_backfill_env *env, pawl_error *err)
+{
+    PAWL_AUTO(pawl_ledger) ledger = NULL;
+    PAWL_AUTO(pawl_pg) pg = NULL;
+    pawl_pg_options options = {
+        .conninfo = env->conninfo, .stop = env->stop, .connect_timeout_ms = env->connect_timeout_ms};
+    pawl_status st = pawl_ledger_new(env->schema, &ledger, err);
+
+    if (st == PAWL_OK)
+        st = pawl_pg_open(&options, &pg, err);
+    if (st == PAWL_OK)
+        st = pawl_ledger_ensure(ledger, pg, err);
+    return st;
+}
+
+pawl_status
+pawl_backfill(const pawl_backfill_options *o, pawl_backfill_result *result, pawl_error *err)
+{
+    const pawl_backfill_env env = {
+        .conninfo = o->database == NULL ? "" : o->database,
+        .schema = o->ledger_schema == NULL ? "pawl" : o->ledger_schema,
+        .search_path = o->search_path == NULL ? "public" : o->search_path,
+        .lua_root = o->lua_root == NULL ? "." : o->lua_root,
+        .lock_timeout_ms = LOCK_TIMEOUT_MS,
+        .lock_attempts = LOCK_ATTEMPTS,
+        .connect_timeout_ms = CONNECT_MS,
+        .lease_ms = LEASE_MS,
+        .stop = o->stop,
+        .sink = &o->sink,
+    };
+    const pawl_backfill_spec spec = {
+        .table = o->table,
+        .key = o->key,
+        .nkey = o->nkey,
+        .lua_file = o->lua_file,
+        .read = o->read,
+        .nread = o->nread,
+        .write = o->write,
+        .nwrite = o->nwrite,
+        .set = o->set,
+        .nset = o->nset,
+        .where = o->where,
+        .fire_triggers = true,
+        .workers = o->workers == 0 ? DEFAULT_WORKERS : o->workers,
+        .batch_rows = o->batch_rows,
+        .target_ms = o->target_ms == 0 ? DEFAULT_TARGET_MS : o->target_ms,
+        .batch_min = DEFAULT_MIN_ROWS,
+        .batch_max = DEFAULT_MAX_ROWS,
+    };
+    /* The job's row keeps a checksum to note when Lua or pace change; there is no text to take it from here. */
+    const pawl_backfill_id id = {.revision = o->job, .direction = "api", .ordinal = 1, .checksum = ""};
+    pawl_backfill_result done = {0};
+    pawl_status st;
+
+    if ((st = check(o, err)) != PAWL_OK || (st = ensure_ledger(&env, err)) != PAWL_OK ||
+        (st = pawl_backfill_run(&spec, &env, &id, &done, err)) != PAWL_OK)
+        return st;
+    if (result != NULL)
+        *result = done;
+    return PAWL_OK;
+}

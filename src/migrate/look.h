@@ -1,0 +1,37 @@
+/*
+ * look.h - a read-only glance at the database: what is applied, and the graph of files and ledger.
+ *
+ *   open -> ... -> close
+ *
+ * Threads: belongs to one thread.
+ * Memory:  the arena may be taken over (set it to NULL) by a report that lives in it.
+ */
+#ifndef PAWL_MIGRATE_LOOK_H
+#define PAWL_MIGRATE_LOOK_H
+
+#include "migrate/project.h"
+
+typedef struct pawl_look
+{
+    pawl_project *project;
+    pawl_arena *arena;
+    pawl_pg *pg; /* NULL when the database was not asked */
+    pawl_ledger *ledger;
+    const char *target; /* "" when the database was not asked */
+    int ledger_version; /* 0: there is none */
+    pawl_applied *applied;
+    size_t napplied;
+    pawl_graph *graph;
+} pawl_look;
+
+/* Creates nothing; a standby will do. PAWL_E_REFUSED when the ledger is newer than this program. */
+PAWL_NODISCARD pawl_status pawl_look_open(pawl_project *project, bool ask_database,
+                                          const pawl_run_options *options, pawl_look **out, pawl_error *err);
+void pawl_look_close(pawl_look *look);
+
+/* What the ledger says of a revision, or NULL. */
+const pawl_applied *pawl_look_applied(const pawl_look *look, const char *id);
+
+PAWL_DEFINE_AUTO(pawl_look, pawl_look_close);
+
+#endif

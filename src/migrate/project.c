@@ -1,0 +1,257 @@
+#include "migrate/project.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "pawl_version_text.h"
+#include "pg/session.h"
+#include "util/alloc.h"
+
+#include "pawl/pawl.h"
+
+#include "util/banned.h"
+
+const char *
+pawl_version(void)
+{
+    return PAWL_VERSION_TEXT;
+}
+
+static pawl_status
+read_list(pawl_step_parse *ctx, pawl_step_entry *entries, size_t count, pawl_step ***out, pawl_error *err)
+{
+    pawl_step **steps = pawl_arena_array(ctx->arena, count, sizeof(pawl_step *));
+
+    if (steps == NULL)
+        return pawl_error_nomem(err, "the steps of a revision");
+    for (size_t i = 0; i < count; i++)
+    {
+        pawl_status st = pawl_step_parse_entry(ctx, &entries[i], &steps[i], err);
+        if (st != PAWL_OK)
+            return st;
+    }
+    *out = steps;
+    return PAWL_OK;
+}
+
+/* `down: auto` needs a way back from each step. */
+static void
+check_down(const pawl_loaded *loaded, pawl_problems *problems)
+{
+    if (loaded->revision->down != PAWL_DOWN_DERIVED)
+        return;
+    for (size_t i = 0; i < loaded->nup; i++)
+    {
+        const pawl_step *step = loaded->up[i];
+        if (step == NULL || step->is_reversible)
+            continue;
+
+        const pawl_yaml *at = step->entry->entry;
+        bool wants_was = step->kind->has_derived_down;
+        pawl_problems_add(
+            problems, at->file, at->line, at->column,
+            wants_was ? "add `was: { type: ... }` to it, or a `down:` of its own (a list of steps, or "
+                        "`nothing`), or `down: irreversible` to the revision"
+                      : "give the step a `down:` of its own (a list of steps, or `nothing`), or the "
+                        "revision a `down:` list or `down: irreversible`",
+            "step \"%s\" has no way back that pawl could derive", step->kind->name);
+    }
+}
+
+/* One transaction for all steps is possible only where each step can be in one. */
+static void
+check_atomic(const pawl_loaded *loaded, pawl_problems *problems)
+{
+    if (!loaded->revision->atomic)
+        return;
+    for (size_t i = 0; i < loaded->nup; i++)
+    {
+        if (loaded->up[i] == NULL || loaded->up[i]->is_transactional)
+            continue;
+        const pawl_yaml *at = loaded->up[i]->entry->entry;
+        pawl_problems_add(
+            problems, at->file, at->line, at->column, "take it out of the revision, or leave `atomic` out",
+            "step \"%s\" cannot be part of an `atomic` revision: it does not run in one transaction",
+            loaded->up[i]->kind->name);
+    }
+}
+
+pawl_status
+pawl_loaded_read(const pawl_revision *revision, const char *root, pawl_problems *problems, pawl_arena *arena,
+                 pawl_loaded *out, pawl_error *err)
+{
+    pawl_step_parse ctx = {.root = root, .problems = problems, .arena = arena};
+    pawl_loaded loaded = {.revision = revision, .nup = revision->nup, .ndown = revision->ndown, .root = root};
+    pawl_status st = read_list(&ctx, revision->up, revision->nup, &loaded.up, err);
+
+    if (st == PAWL_OK)
+        st = read_list(&ctx, revision->down_steps, revision->ndown, &loaded.down, err);
+    if (st != PAWL_OK)
+        return st;
+    check_down(&loaded, problems);
+    check_atomic(&loaded, problems);
+    *out = loaded;
+    return PAWL_OK;
+}
+
+static pawl_status
+load_revisions(pawl_project *p, pawl_error *err)
+{
+    pawl_status st = pawl_dir_load(p->settings.migrations, p->problems, &p->dir, err);
+
+    if (st == PAWL_OK)
+        st = pawl_graph_new(&p->graph, err);
+    if (st != PAWL_OK)
+        return st;
+
+    p->loaded = pawl_arena_array(p->arena, p->dir->length, sizeof *p->loaded);
+    if (p->loaded == NULL)
+        return pawl_error_nomem(err, "the revisions");
+    for (size_t i = 0; i < p->dir->length && st == PAWL_OK; i++)
+    {
+        st = pawl_loaded_read(p->dir->revisions[i], p->settings.migrations, p->problems, p->arena,
+                              &p->loaded[i], err);
+        if (st == PAWL_OK)
+            st = pawl_graph_add(p->graph, p->dir->revisions[i], err);
+        p->nloaded = i + 1;
+    }
+    if (st == PAWL_OK)
+        st = pawl_graph_link(p->graph, p->problems, err);
+    return st;
+}
+
+static pawl_status
+copy_x(pawl_project *p, const pawl_project_options *options, pawl_error *err)
+{
+    p->x = pawl_arena_array(p->arena, options->nx, sizeof *p->x);
+    if (p->x == NULL)
+        return pawl_error_nomem(err, "the -x arguments");
+    for (size_t i = 0; i < options->nx; i++)
+    {
+        p->x[i] = (pawl_lua_pair){.key = pawl_arena_strdup(p->arena, options->x[i].key),
+                                  .value = pawl_arena_strdup(p->arena, options->x[i].value)};
+        if (p->x[i].key == NULL || p->x[i].value == NULL)
+            return pawl_error_nomem(err, "the -x arguments");
+    }
+    p->nx = options->nx;
+    return PAWL_OK;
+}
+
+pawl_status
+pawl_project_open(const pawl_project_options *options, pawl_project **out, pawl_error *err)
+{
+    PAWL_AUTO(pawl_project) p = pawl_calloc(1, sizeof *p);
+    pawl_status st;
+
+    if (p == NULL)
+        return pawl_error_nomem(err, "the project");
+    p->arena = pawl_arena_new();
+    p->problems = pawl_problems_new();
+    if (p->arena == NULL || p->problems == NULL)
+        return pawl_error_nomem(err, "the project");
+
+    if ((st = copy_x(p, options, err)) != PAWL_OK ||
+        (st = pawl_settings_load(options, p->arena, p->problems, &p->settings, err)) != PAWL_OK ||
+        (st = load_revisions(p, err)) != PAWL_OK)
+        return st;
+    pawl_problems_sort(p->problems);
+    *out = p;
+    p = NULL;
+    return PAWL_OK;
+}
+
+void
+pawl_project_close(pawl_project *p)
+{
+    if (p == NULL)
+        return;
+    pawl_graph_free(p->graph);
+    pawl_dir_free(p->dir);
+    pawl_problems_free(p->problems);
+    pawl_arena_free(p->arena);
+    pawl_free(p);
+}
+
+size_t
+pawl_project_problems(const pawl_project *project)
+{
+    return pawl_problems_count(project->problems);
+}
+
+const pawl_problem *
+pawl_project_problem(const pawl_project *project, size_t i)
+{
+    return pawl_problems_get(project->problems, i);
+}
+
+const pawl_loaded *
+pawl_project_find(const pawl_project *project, const char *id)
+{
+    for (size_t i = 0; i < project->nloaded; i++)
+        if (strcmp(project->loaded[i].revision->id, id) == 0)
+            return &project->loaded[i];
+    return NULL;
+}
+
+pawl_status
+pawl_project_check(const pawl_project *project, pawl_error *err)
+{
+    return pawl_problems_status(project->problems, err);
+}
+
+pawl_status
+pawl_project_conninfo(const pawl_project *project, pawl_arena *arena, const char **out, pawl_error *err)
+{
+    return pawl_settings_expand(project->settings.database, "database", arena, out, err);
+}
+
+pawl_status
+pawl_project_direct(const pawl_project *project, pawl_arena *arena, const char **out, pawl_error *err)
+{
+    if (project->settings.direct_database[0] == '\0')
+    {
+        *out = NULL;
+        return PAWL_OK;
+    }
+    return pawl_settings_expand(project->settings.direct_database, "direct_database", arena, out, err);
+}
+
+pawl_status
+pawl_project_secrets(const pawl_project *project, pawl_arena *arena, pawl_lua_pair **out, size_t *count,
+                     pawl_error *err)
+{
+    const pawl_settings *s = &project->settings;
+    pawl_lua_pair *pairs = pawl_arena_array(arena, s->nsecrets, sizeof *pairs);
+
+    if (pairs == NULL)
+        return pawl_error_nomem(err, "the secrets");
+    for (size_t i = 0; i < s->nsecrets; i++)
+    {
+        /* Read before any thread of a run exists; nothing in the library writes the environment. */
+        const char *value = getenv(s->secrets[i]);
+        if (value == NULL)
+        {
+            pawl_error_set(err, PAWL_E_INPUT, "the environment variable %s is not set", s->secrets[i]);
+            return pawl_error_hint(err, "`secrets:` in %s names it: set it, or take it out of the list",
+                                   s->config_file);
+        }
+        pairs[i] = (pawl_lua_pair){.key = s->secrets[i], .value = pawl_arena_strdup(arena, value)};
+        if (pairs[i].value == NULL)
+            return pawl_error_nomem(err, "the secrets");
+    }
+    *out = pairs;
+    *count = s->nsecrets;
+    return PAWL_OK;
+}
+
+pawl_status
+pawl_project_connect(const pawl_project *project, const char *conninfo, bool read_only, const pawl_stop *stop,
+                     pawl_pg **out, pawl_error *err)
+{
+    pawl_pg_options options = {.conninfo = conninfo,
+                               .stop = stop,
+                               .connect_timeout_ms = project->settings.connect_timeout_ms,
+                               .read_only_ok = read_only};
+
+    return pawl_pg_open(&options, out, err);
+}

@@ -1,0 +1,379 @@
+/* What `history` and `status` show. Nothing here writes, creates a ledger or needs a primary. */
+#include <string.h>
+
+#include "migrate/look.h"
+#include "pawl_sql.h"
+#include "progress/progress.h"
+#include "util/alloc.h"
+
+#include "util/banned.h"
+
+/* ---- history ----------------------------------------------------------------------------------------------------- */
+
+static pawl_status
+fill_parents(pawl_look *look, const pawl_node *node, pawl_history_entry *entry, pawl_error *err)
+{
+    const char **parents = pawl_arena_array(look->arena, node->nparents, sizeof *parents);
+
+    if (parents == NULL)
+        return pawl_error_nomem(err, "the history");
+    for (size_t i = 0; i < node->nparents; i++)
+        parents[i] = pawl_graph_node(look->graph, node->parents[i])->id;
+    entry->parents = parents;
+    entry->nparents = node->nparents;
+    return PAWL_OK;
+}
+
+static pawl_status
+fill_entry(pawl_look *look, size_t n, pawl_history_entry *entry, pawl_error *err)
+{
+    const pawl_node *node = pawl_graph_node(look->graph, n);
+    const pawl_revision *r = node->revision;
+    const pawl_applied *a = pawl_look_applied(look, node->id);
+
+    *entry =
+        (pawl_history_entry){.id = node->id,
+                             .description = r != NULL ? r->description : (a != NULL ? a->description : ""),
+                             .file = r != NULL ? r->file : "",
+                             .is_head = node->nchildren == 0,
+                             .is_base = node->nparents == 0,
+                             .is_applied = a != NULL && strcmp(a->state, "applied") == 0,
+                             .state = a != NULL ? a->state : "",
+                             .applied_at = a != NULL ? a->finished_at : "",
+                             .applied_by = a != NULL ? a->applied_by : "",
+                             .duration_ms = a != NULL ? a->duration_ms : 0};
+    if (r != NULL)
+    {
+        entry->labels = r->labels;
+        entry->nlabels = r->nlabels;
+    }
+    return fill_parents(look, node, entry, err);
+}
+
+/* A copy into the arena of what belongs to the project: a report outlives it. */
+static bool
+can_own(pawl_arena *arena, const char **text)
+{
+    *text = pawl_arena_strdup(arena, *text);
+    return *text != NULL;
+}
+
+static bool
+can_own_list(pawl_arena *arena, const char *const **list, size_t count)
+{
+    const char **copy = pawl_arena_array(arena, count, sizeof *copy);
+
+    for (size_t i = 0; copy != NULL && i < count; i++)
+    {
+        copy[i] = (*list)[i];
+        if (!can_own(arena, &copy[i]))
+            return false;
+    }
+    *list = copy;
+    return copy != NULL;
+}
+
+static pawl_status
+own_entry(pawl_arena *arena, pawl_history_entry *e, pawl_error *err)
+{
+    if (can_own(arena, &e->id) && can_own(arena, &e->description) && can_own(arena, &e->file) &&
+        can_own(arena, &e->state) && can_own(arena, &e->applied_at) && can_own(arena, &e->applied_by) &&
+        can_own_list(arena, &e->parents, e->nparents) && can_own_list(arena, &e->labels, e->nlabels))
+        return PAWL_OK;
+    return pawl_error_nomem(err, "the history");
+}
+
+static pawl_status
+mark_current(pawl_look *look, pawl_history *h, pawl_error *err)
+{
+    size_t *current = NULL;
+    size_t count = 0;
+    pawl_status st = pawl_graph_current(look->graph, &current, &count, err);
+
+    for (size_t i = 0; i < count && st == PAWL_OK; i++)
+        for (size_t n = 0; n < h->length; n++)
+            if (strcmp(h->entries[n].id, pawl_graph_node(look->graph, current[i])->id) == 0)
+                h->entries[n].is_current = h->entries[n].is_applied;
+    return st;
+}
+
+static pawl_status
+fill_history(pawl_look *look, pawl_history *h, pawl_error *err)
+{
+    size_t *order = NULL;
+    size_t count = 0;
+    pawl_status st = pawl_graph_order(look->graph, &order, &count, err);
+
+    if (st != PAWL_OK)
+        return st;
+    h->entries = pawl_arena_array(look->arena, count, sizeof *h->entries);
+    if (h->entries == NULL)
+        return pawl_error_nomem(err, "the history");
+    for (size_t i = 0; i < count && st == PAWL_OK; i++)
+    {
+        st = fill_entry(look, order[count - 1 - i], &h->entries[i], err);
+        if (st == PAWL_OK)
+            st = own_entry(look->arena, &h->entries[i], err);
+    }
+    h->length = count;
+    h->target = look->target;
+    return st == PAWL_OK ? mark_current(look, h, err) : st;
+}
+
+pawl_status
+pawl_history_get(pawl_project *project, bool ask_database, const pawl_run_options *options,
+                 pawl_history **out, pawl_error *err)
+{
+    PAWL_AUTO(pawl_look) look = NULL;
+    pawl_status st = pawl_look_open(project, ask_database, options, &look, err);
+
+    if (st != PAWL_OK)
+        return st;
+    pawl_history *h = pawl_arena_alloc(look->arena, sizeof *h);
+    if (h == NULL)
+        return pawl_error_nomem(err, "the history");
+    st = fill_history(look, h, err);
+    if (st != PAWL_OK)
+        return st;
+    h->memory = look->arena;
+    look->arena = NULL;
+    *out = h;
+    return PAWL_OK;
+}
+
+void
+pawl_history_free(pawl_history *history)
+{
+    if (history != NULL)
+        pawl_arena_free(history->memory);
+}
+
+/* ---- status ------------------------------------------------------------------------------------------------------ */
+
+static pawl_status
+ask(pawl_look *look, const char *sql, pawl_pg_result **out, pawl_error *err)
+{
+    return pawl_ledger_query(look->ledger, look->pg, sql, 0, NULL, out, err);
+}
+
+static bool
+can_copy(pawl_look *look, const pawl_pg_result *res, int row, int column, const char **out)
+{
+    *out = pawl_arena_strdup(look->arena, pawl_pg_text(res, row, column));
+    return *out != NULL;
+}
+
+static pawl_status
+fill_nodes(pawl_look *look, const size_t *nodes, size_t count, const char *const **out, pawl_error *err)
+{
+    const char **ids = pawl_arena_array(look->arena, count, sizeof *ids);
+
+    if (ids == NULL)
+        return pawl_error_nomem(err, "the status");
+    for (size_t i = 0; i < count; i++)
+    {
+        ids[i] = pawl_graph_node(look->graph, nodes[i])->id;
+        if (!can_own(look->arena, &ids[i]))
+            return pawl_error_nomem(err, "the status");
+    }
+    *out = ids;
+    return PAWL_OK;
+}
+
+static pawl_status
+fill_place(pawl_look *look, pawl_status_report *r, pawl_error *err)
+{
+    size_t *nodes = NULL;
+    size_t count = 0;
+    pawl_status st;
+
+    if ((st = pawl_graph_current(look->graph, &nodes, &count, err)) != PAWL_OK ||
+        (st = fill_nodes(look, nodes, count, &r->current, err)) != PAWL_OK)
+        return st;
+    r->ncurrent = count;
+    /* The heads of the files alone: one that only the ledger knows is nothing to upgrade to. */
+    if ((st = pawl_graph_heads(look->project->graph, &nodes, &count, err)) != PAWL_OK)
+        return st;
+    const char **heads = pawl_arena_array(look->arena, count, sizeof *heads);
+    if (heads == NULL)
+        return pawl_error_nomem(err, "the status");
+    for (size_t i = 0; i < count; i++)
+    {
+        heads[i] = pawl_graph_node(look->project->graph, nodes[i])->id;
+        if (!can_own(look->arena, &heads[i]))
+            return pawl_error_nomem(err, "the status");
+    }
+    r->heads = heads;
+    r->nheads = count;
+
+    for (size_t i = 0; i < look->project->nloaded; i++)
+    {
+        const pawl_applied *a = pawl_look_applied(look, look->project->loaded[i].revision->id);
+        r->pending += a == NULL || strcmp(a->state, "applied") != 0 ? 1 : 0;
+    }
+    return PAWL_OK;
+}
+
+static pawl_status
+fill_runner(pawl_look *look, pawl_status_report *r, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    pawl_status st = ask(look, pawl_sql_migrate_runner, &res, err);
+
+    if (st != PAWL_OK || pawl_pg_rows(res) == 0)
+        return st;
+    if (!can_copy(look, res, 0, 0, &r->runner))
+        return pawl_error_nomem(err, "the status");
+    r->runner_lease_left_ms = pawl_pg_i64(res, 0, 1);
+    return PAWL_OK;
+}
+
+static pawl_status
+fill_steps(pawl_look *look, pawl_status_report *r, pawl_error *err)
+{
+    pawl_applied_step *steps = NULL;
+    size_t count = 0;
+    pawl_status st = pawl_history_steps(look->ledger, look->pg, NULL, look->arena, &steps, &count, err);
+
+    if (st != PAWL_OK)
+        return st;
+    r->steps = pawl_arena_array(look->arena, count, sizeof *r->steps);
+    if (r->steps == NULL)
+        return pawl_error_nomem(err, "the status");
+    for (size_t i = 0; i < count; i++)
+        r->steps[i] = (pawl_step_status){.revision = steps[i].revision,
+                                         .direction = steps[i].direction,
+                                         .step = steps[i].ordinal,
+                                         .kind = steps[i].kind,
+                                         .state = steps[i].state,
+                                         .error = steps[i].error,
+                                         .at = steps[i].finished_at[0] != '\0' ? steps[i].finished_at
+                                                                               : steps[i].started_at};
+    r->nsteps = count;
+    return PAWL_OK;
+}
+
+static void
+fill_progress(const pawl_pg_result *res, int row, pawl_job_status *job)
+{
+    job->progress = (pawl_progress){.job_id = job->job_id,
+                                    .rows_total = pawl_pg_i64(res, row, 8),
+                                    .rows_read = pawl_pg_i64(res, row, 9),
+                                    .rows_written = pawl_pg_i64(res, row, 10),
+                                    .rows_moved = pawl_pg_i64(res, row, 11),
+                                    .rows_gone = pawl_pg_i64(res, row, 12),
+                                    .rows_rejected = pawl_pg_i64(res, row, 13),
+                                    .batches = pawl_pg_i64(res, row, 14),
+                                    .eta_ms = -1};
+    job->percent = pawl_progress_percent(&job->progress, strcmp(job->state, "done") == 0);
+}
+
+/* The rows of `res` from *at on that belong to the job. */
+static pawl_status
+fill_workers(pawl_look *look, const pawl_pg_result *res, int *at, pawl_job_status *job, pawl_error *err)
+{
+    int first = *at;
+
+    while (*at < pawl_pg_rows(res) && pawl_pg_i64(res, *at, 0) == job->job_id)
+        (*at)++;
+    job->nworkers = (size_t) (*at - first);
+    job->workers = pawl_arena_array(look->arena, job->nworkers, sizeof *job->workers);
+    if (job->workers == NULL)
+        return pawl_error_nomem(err, "the status");
+    for (int row = first; row < *at; row++)
+    {
+        pawl_worker_status *w = &job->workers[row - first];
+        *w = (pawl_worker_status){.chunk = pawl_pg_i64(res, row, 2),
+                                  .fence = pawl_pg_i64(res, row, 3),
+                                  .lease_left_ms = pawl_pg_i64(res, row, 4),
+                                  .is_alive = pawl_pg_is_true(res, row, 5),
+                                  .rows_written = pawl_pg_i64(res, row, 6)};
+        if (!can_copy(look, res, row, 1, &w->owner) || !can_copy(look, res, row, 7, &w->cursor))
+            return pawl_error_nomem(err, "the status");
+        job->progress.workers += w->is_alive ? 1 : 0;
+    }
+    return PAWL_OK;
+}
+
+static pawl_status
+fill_jobs(pawl_look *look, pawl_status_report *r, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) jobs = NULL;
+    PAWL_AUTO(pawl_pg_result) workers = NULL;
+    int at = 0;
+    pawl_status st;
+
+    if ((st = ask(look, pawl_sql_migrate_jobs, &jobs, err)) != PAWL_OK ||
+        (st = ask(look, pawl_sql_migrate_workers, &workers, err)) != PAWL_OK)
+        return st;
+    r->njobs = (size_t) pawl_pg_rows(jobs);
+    r->jobs = pawl_arena_array(look->arena, r->njobs, sizeof *r->jobs);
+    if (r->jobs == NULL)
+        return pawl_error_nomem(err, "the status");
+    for (int row = 0; row < pawl_pg_rows(jobs) && st == PAWL_OK; row++)
+    {
+        pawl_job_status *job = &r->jobs[row];
+        job->job_id = pawl_pg_i64(jobs, row, 0);
+        job->step = (int32_t) pawl_pg_i64(jobs, row, 2);
+        if (!can_copy(look, jobs, row, 1, &job->revision) || !can_copy(look, jobs, row, 3, &job->table) ||
+            !can_copy(look, jobs, row, 4, &job->state) || !can_copy(look, jobs, row, 5, &job->writer) ||
+            !can_copy(look, jobs, row, 6, &job->started_at) ||
+            !can_copy(look, jobs, row, 7, &job->finished_at))
+            return pawl_error_nomem(err, "the status");
+        fill_progress(jobs, row, job);
+        /* Both results come newest job first; jobs that the list leaves out are older. */
+        st = fill_workers(look, workers, &at, job, err);
+    }
+    return st;
+}
+
+static pawl_status
+fill_report(pawl_look *look, pawl_status_report *r, pawl_error *err)
+{
+    int version = pawl_pg_server_version(look->pg);
+    pawl_status st = PAWL_OK;
+
+    r->target = look->target;
+    r->server = pawl_arena_fmt(look->arena, "PostgreSQL %d.%d", version / 10000, version % 10000);
+    r->has_ledger = look->ledger_version > 0;
+    r->ledger_version = look->ledger_version;
+    r->runner = "";
+    if (r->server == NULL)
+        return pawl_error_nomem(err, "the status");
+    st = fill_place(look, r, err);
+    if (st != PAWL_OK || !r->has_ledger)
+        return st;
+    if ((st = pawl_pg_begin(look->pg, NULL, err)) != PAWL_OK || (st = fill_runner(look, r, err)) != PAWL_OK ||
+        (st = fill_steps(look, r, err)) != PAWL_OK || (st = fill_jobs(look, r, err)) != PAWL_OK ||
+        (st = pawl_pg_commit(look->pg, err)) != PAWL_OK)
+        pawl_pg_rollback(look->pg);
+    return st;
+}
+
+pawl_status
+pawl_status_get(pawl_project *project, const pawl_run_options *options, pawl_status_report **out,
+                pawl_error *err)
+{
+    PAWL_AUTO(pawl_look) look = NULL;
+    pawl_status st = pawl_look_open(project, true, options, &look, err);
+
+    if (st != PAWL_OK)
+        return st;
+    pawl_status_report *r = pawl_arena_alloc(look->arena, sizeof *r);
+    if (r == NULL)
+        return pawl_error_nomem(err, "the status");
+    st = fill_report(look, r, err);
+    if (st != PAWL_OK)
+        return st;
+    r->memory = look->arena;
+    look->arena = NULL;
+    *out = r;
+    return PAWL_OK;
+}
+
+void
+pawl_status_free(pawl_status_report *report)
+{
+    if (report != NULL)
+        pawl_arena_free(report->memory);
+}
