@@ -1,0 +1,75 @@
+/*
+ * file.h - one revision as it stands in its YAML file.
+ *
+ * Here a step is still its YAML: the step layer above reads it (step/step.h). What is checked here is the frame: id
+ * and file name, parents, labels, `up`, `down`, and that each entry of a list names exactly one kind.
+ *
+ *   up:
+ *     - KIND: body            # the one key that is not `down` or `when`
+ *       down: [steps] | nothing
+ *       when: Lua expression
+ *
+ * Threads: read-only once loaded.
+ * Memory:  everything lives in the arena of the directory that loaded it (revision/dir.h).
+ */
+#ifndef PAWL_REVISION_FILE_H
+#define PAWL_REVISION_FILE_H
+
+#include "config/yaml.h"
+
+typedef enum pawl_down
+{
+    PAWL_DOWN_DERIVED,      /* nothing written: the step's own derived down */
+    PAWL_DOWN_NOTHING,      /* `down: nothing` */
+    PAWL_DOWN_LIST,         /* a list of steps */
+    PAWL_DOWN_IRREVERSIBLE, /* of a revision only */
+} pawl_down;
+
+typedef struct pawl_step_entry
+{
+    const char *kind;       /* "backfill" */
+    const pawl_yaml *body;  /* what stands under the kind */
+    const pawl_yaml *entry; /* the whole list item */
+    const char *when;       /* NULL: always */
+    pawl_down down;
+    struct pawl_step_entry *down_steps;
+    size_t ndown;
+    const char *source;     /* the item's own lines of the file: checksums of finished steps cover these bytes */
+    size_t source_length;
+} pawl_step_entry;
+
+typedef struct pawl_revision
+{
+    const char *id;
+    const char *file;        /* path as given to people */
+    const char *description; /* "" when missing */
+    const char **parents;
+    size_t nparents;
+    const char **depends_on;
+    size_t ndepends_on;
+    const char **labels;
+    size_t nlabels;
+    const char *when;
+    bool atomic;
+    const char *search_path; /* NULL: the project's */
+    pawl_step_entry *up;
+    size_t nup;
+    pawl_down down;          /* DERIVED is `auto` */
+    pawl_step_entry *down_steps;
+    size_t ndown;
+    const char *text;        /* the file's bytes */
+    size_t text_length;
+    const pawl_yaml *root;   /* for places in messages */
+} pawl_revision;
+
+/*
+ * Read one file. Problems go to `problems`; *out is NULL when it cannot be used at all. `file` is the path for people
+ * and its base name must be <id>.yaml or <id>_*.yaml.
+ */
+PAWL_NODISCARD pawl_status pawl_revision_parse(const char *file, const char *text, size_t length, pawl_arena *arena,
+                                               pawl_problems *problems, pawl_revision **out, pawl_error *err);
+
+/* 4 to 32 of [A-Za-z0-9_], and none of head, heads, base, current. */
+bool pawl_revision_is_id(const char *id);
+
+#endif

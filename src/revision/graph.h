@@ -1,0 +1,100 @@
+/*
+ * graph.h - the history as a directed acyclic graph: parents before children.
+ *
+ * Nodes are indices. A node may come from a file, or only from the ledger (applied, and its file is gone). Edges are
+ * `parents`; `depends_on` orders application too, but makes no descent: it never turns a node into a non-head.
+ * Orders, relative targets, labels and what `heads`, `branches` and merges mean follow Alembic 1.8.
+ *
+ *   new -> (add ...) -> link -> (questions) -> free
+ *
+ * A head is a revision on disk without children on disk; a base is one without parents. What only the ledger knows is
+ * never a head: `upgrade` cannot reach it.
+ *
+ * Threads: a graph belongs to one thread; questions use its arena and scratch memory.
+ * Memory:  the graph owns an arena; ids are copied. Revisions are referred to and must outlive it.
+ */
+#ifndef PAWL_REVISION_GRAPH_H
+#define PAWL_REVISION_GRAPH_H
+
+#include "revision/dir.h"
+
+#define PAWL_NODE_NONE SIZE_MAX
+
+typedef struct pawl_node
+{
+    const char *id;
+    const pawl_revision *revision; /* NULL: known from the ledger only */
+    bool is_applied;               /* set by the caller before link (pawl_graph_add_applied) */
+    size_t *parents;               /* nodes */
+    size_t nparents;
+    size_t *depends_on;
+    size_t ndepends_on;
+    size_t *children;              /* by parents */
+    size_t nchildren;
+    size_t *dependents;            /* by depends_on */
+    size_t ndependents;
+} pawl_node;
+
+typedef struct pawl_graph pawl_graph;
+
+PAWL_NODISCARD pawl_status pawl_graph_new(pawl_graph **out, pawl_error *err);
+void pawl_graph_free(pawl_graph *g);
+
+PAWL_NODISCARD pawl_status pawl_graph_add(pawl_graph *g, const pawl_revision *revision, pawl_error *err);
+
+/* Mark as applied; adds a node when no file has this id. */
+PAWL_NODISCARD pawl_status pawl_graph_add_applied(pawl_graph *g, const char *id, const char *const *parents,
+                                                  size_t nparents, pawl_error *err);
+
+/*
+ * Tie the edges. Problems: unknown parents (with the nearest id), duplicates ignoring case, ids that are a prefix of
+ * another, cycles (named node by node), two files with one label, a label that is an id, a merge of ancestor and
+ * descendant. `depends_on` may also name a label. After problems the questions below still work, on what could be tied.
+ */
+PAWL_NODISCARD pawl_status pawl_graph_link(pawl_graph *g, pawl_problems *problems, pawl_error *err);
+
+size_t pawl_graph_length(const pawl_graph *g);
+const pawl_node *pawl_graph_node(const pawl_graph *g, size_t node);
+
+/* The node of an exact id (ignoring case), or PAWL_NODE_NONE. */
+size_t pawl_graph_find(const pawl_graph *g, const char *id);
+
+/* Lists are allocated in the graph's arena; all are in a stable order (topological, then by id). */
+PAWL_NODISCARD pawl_status pawl_graph_heads(pawl_graph *g, size_t **out, size_t *count, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_graph_bases(pawl_graph *g, size_t **out, size_t *count, pawl_error *err);
+
+/* Applied nodes without applied descendants (by `parents`): what `current` shows. */
+PAWL_NODISCARD pawl_status pawl_graph_current(pawl_graph *g, size_t **out, size_t *count, pawl_error *err);
+
+/* Every node, parents and dependencies before those that need them. */
+PAWL_NODISCARD pawl_status pawl_graph_order(pawl_graph *g, size_t **out, size_t *count, pawl_error *err);
+
+/* True when `node` descends from `ancestor`, by `parents`; a node is no ancestor of itself. */
+bool pawl_graph_is_ancestor(const pawl_graph *g, size_t ancestor, size_t node);
+
+/*
+ * Targets: [BRANCH@]NAME, [BRANCH@][NAME]+N, [BRANCH@][NAME]-N. NAME is a revision, a unique prefix of one, a label, head,
+ * heads, base or current; BRANCH is a label or a revision, and keeps to its ancestors and descendants. Without a NAME,
+ * +N and -N count from what is applied. Unknown and ambiguous targets are PAWL_E_USAGE, with what to type instead.
+ */
+
+/*
+ * What has to be applied, in order, to have `target` and all that it needs. Two heads at `head` is an error that lists
+ * them and names the merge command. An empty list: nothing to do.
+ */
+PAWL_NODISCARD pawl_status pawl_graph_upgrade_path(pawl_graph *g, const char *target, size_t **out, size_t *count,
+                                                   pawl_error *err);
+
+/*
+ * What has to be reverted, in order. A revision as target stays; what descends from it, and what depends on any of
+ * that, goes. -N reverts the last N of the one current branch, BRANCH@-N of that branch, BRANCH@base all of it.
+ */
+PAWL_NODISCARD pawl_status pawl_graph_downgrade_path(pawl_graph *g, const char *target, size_t **out, size_t *count,
+                                                     pawl_error *err);
+
+/* One node for verbs that name a revision (show, bench, preview). */
+PAWL_NODISCARD pawl_status pawl_graph_resolve(pawl_graph *g, const char *target, size_t *out, pawl_error *err);
+
+PAWL_DEFINE_AUTO(pawl_graph, pawl_graph_free);
+
+#endif
