@@ -40,10 +40,9 @@ static void
 put(const fixture *f, const char *name, const char *text)
 {
     PAWL_AUTO(pawl_str) path = pawl_file_join(f->path, name);
-
     FILE *stream = fopen(path, "wx");
 
-    /* Not pawl_file_create: nobody needs these files to survive a crash, and thousands of fsync calls take seconds. */
+    /* Not pawl_file_create: these files need not survive a crash, and its fsync calls add up. */
     assert_non_null(stream);
     assert_true(fputs(text, stream) >= 0);
     assert_int_equal(fclose(stream), 0);
@@ -213,12 +212,12 @@ empty_directory_has_no_revisions(void **state)
 }
 
 static void
-thousands_of_files_need_little_memory(void **state)
+hundreds_of_files_need_little_memory(void **state)
 {
     fixture f = make();
 
     (void) state;
-    for (int i = 0; i < 3000; i++)
+    for (int i = 0; i < 500; i++)
     {
         char id[16];
 
@@ -226,8 +225,8 @@ thousands_of_files_need_little_memory(void **state)
         put_revision(&f, id);
     }
     load(&f);
-    assert_int_equal(f.dir->length, 3000);
-    assert_true(pawl_arena_bytes(f.dir->arena) < (size_t) 3000 * 8 * 1024);
+    assert_int_equal(f.dir->length, 500);
+    assert_true(pawl_arena_bytes(f.dir->arena) < (size_t) 500 * 8 * 1024);
     drop(&f);
 }
 
@@ -267,7 +266,7 @@ main(void)
         cmocka_unit_test(file_that_cannot_be_read_is_a_problem),
         cmocka_unit_test(missing_directory_is_an_error_that_says_how_to_make_one),
         cmocka_unit_test(empty_directory_has_no_revisions),
-        cmocka_unit_test(thousands_of_files_need_little_memory),
+        cmocka_unit_test(hundreds_of_files_need_little_memory),
         cmocka_unit_test(every_failed_allocation_is_reported_and_leaks_nothing),
     };
 
