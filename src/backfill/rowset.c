@@ -121,6 +121,17 @@ pass_get(void *ctx, int row, int column)
     return value_of(p->source, row, column);
 }
 
+/* The key of a row into the detail. */
+static pawl_status
+name_row(const pass *p, int row, pawl_error *err)
+{
+    const pawl_job *job = p->set->job;
+    char key[200];
+
+    pawl_rowset_describe(job, p->source->rows, row, p->source->first + 1, key, sizeof key);
+    return pawl_error_detail(err, "row %s of \"%s.%s\"", key, job->table->schema, job->table->name);
+}
+
 /* True when the row already holds what the transform returned: the same text, column by column. */
 static bool
 is_unchanged(const pass *p, int row, const pawl_lua_answer *answer)
@@ -218,7 +229,10 @@ pass_put(void *ctx, int row, const pawl_lua_answer *answer, pawl_error *err)
         (st = p->source->tick(p->source->tick_ctx, err)) != PAWL_OK)
         return st;
     if (answer->verdict == PAWL_LUA_REJECT)
-        return pawl_error_set(err, PAWL_E_TRANSFORM, "the transform rejects the row: %s", answer->reason);
+    {
+        (void) pawl_error_set(err, PAWL_E_TRANSFORM, "the transform rejects the row: %s", answer->reason);
+        return name_row(p, row, err);
+    }
     for (int i = 0; answer->verdict == PAWL_LUA_WRITE && i < p->set->job->nwrite; i++)
         any = any || answer->is_set[i];
     if (!any || is_unchanged(p, row, answer))
@@ -228,12 +242,7 @@ pass_put(void *ctx, int row, const pawl_lua_answer *answer, pawl_error *err)
     }
     if ((st = add_key(p->set, p->source, row, err)) != PAWL_OK ||
         (st = add_values(p->set, answer, err)) != PAWL_OK)
-    {
-        char key[200];
-
-        pawl_rowset_describe(p->set->job, p->source->rows, row, p->source->first + 1, key, sizeof key);
-        return pawl_error_detail(err, "row %s", key);
-    }
+        return name_row(p, row, err);
     return remember_source(p->set, row, err);
 }
 

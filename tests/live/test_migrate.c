@@ -855,6 +855,34 @@ history_and_status_say_where_the_database_is(void **state)
 }
 
 static void
+rejected_row_is_named_and_its_chunk_is_held_by_nobody(void **state)
+{
+    fixture f = begin("rejected");
+    pawl_run_options options = {.sink = {.emit = hear, .ctx = &f.heard}};
+    pawl_status_report *r = NULL;
+
+    (void) state;
+    pawl_test_project_write(f.dir, "migrations/transforms/up.lua",
+                            "return function(row) if row.id == 900 then pawl.reject('no') end\n"
+                            "return { a = row.a .. '!' } end\n");
+    revision(&f, "aaaa0001", "",
+             "up:\n"
+             "  - backfill: { table: t, read: [a], write: [a], lua: transforms/up.lua, batch: 100 }\n"
+             "    down: nothing\n");
+    must_fail(&f, true, NULL, PAWL_E_TRANSFORM, "rejects the row: no");
+    assert_non_null(strstr(f.err.detail, "row (id) = (900) of \"public.t\""));
+
+    pawl_project *project = open_project(&f);
+    if (pawl_status_get(project, &options, &r, &f.err) != PAWL_OK)
+        fail_msg("%s", f.err.message);
+    pawl_project_close(project);
+    assert_string_equal(r->jobs[0].state, "open");
+    assert_int_equal(r->jobs[0].nworkers, 0);
+    pawl_status_free(r);
+    end(&f);
+}
+
+static void
 target_is_said_before_anything_changes_and_missing_environment_is_warned_of(void **state)
 {
     fixture f = begin("targets");
@@ -1003,6 +1031,7 @@ main(void)
         cmocka_unit_test(stop_between_steps_leaves_a_state_that_goes_on),
         cmocka_unit_test(reading_verbs_create_nothing),
         cmocka_unit_test(history_and_status_say_where_the_database_is),
+        cmocka_unit_test(rejected_row_is_named_and_its_chunk_is_held_by_nobody),
         cmocka_unit_test(target_is_said_before_anything_changes_and_missing_environment_is_warned_of),
         cmocka_unit_test(directory_with_problems_is_not_acted_on),
         cmocka_unit_test(pooler_refuses_what_must_be_outside_a_transaction),
