@@ -19,18 +19,20 @@
 
 #include "util/banned.h"
 
-static const char REVISION[] = "revision: \"a0000001\"\n"
-                               "parents: []\n"
-                               "description: count up\n"
-                               "up:\n"
-                               "  - backfill:\n"
-                               "      table: public.t\n"
-                               "      read: [n]\n"
-                               "      write: [n]\n"
-                               "      lua: transforms/increment.lua\n"
-                               "      batch: 100\n"
-                               "      workers: 2\n"
-                               "    down: nothing\n";
+/* %d is the batch size. */
+#define REVISION                            \
+    "revision: \"a0000001\"\n"              \
+    "parents: []\n"                         \
+    "description: count up\n"               \
+    "up:\n"                                 \
+    "  - backfill:\n"                       \
+    "      table: public.t\n"               \
+    "      read: [n]\n"                     \
+    "      write: [n]\n"                    \
+    "      lua: transforms/increment.lua\n" \
+    "      batch: %d\n"                     \
+    "      workers: 2\n"                    \
+    "    down: nothing\n"
 
 /* Each batch is held a moment, so that a kill at a random time finds one in every state. */
 static const char *const SLOW[] = {
@@ -52,9 +54,10 @@ pause_ms(uint64_t ms)
 }
 
 static const char *
-project_of(const char *name, int rows, const char **db)
+project_of(const char *name, int rows, int batch, const char **db)
 {
     char sql[200];
+    char revision[sizeof REVISION + 16];
     const char *dir = NULL;
 
     *db = pawl_test_database_new(name);
@@ -64,7 +67,8 @@ project_of(const char *name, int rows, const char **db)
                     rows);
     pawl_test_exec(*db, sql);
     dir = pawl_test_project_new(*db, "lease: 2s\n");
-    pawl_test_project_write(dir, "migrations/a0000001_count.yaml", REVISION);
+    (void) snprintf(revision, sizeof revision, REVISION, batch);
+    pawl_test_project_write(dir, "migrations/a0000001_count.yaml", revision);
     pawl_test_project_write(dir, "migrations/transforms/increment.lua",
                             "return function(row) return { n = row.n + 1 } end\n");
     return dir;
@@ -76,6 +80,16 @@ start_upgrade(const char *dir, const char *const *env)
     static const char *const args[] = {"upgrade", NULL};
 
     return pawl_test_start(args, env, dir);
+}
+
+static void
+wait_for_batches(const char *db, int at_least)
+{
+    char sql[120];
+
+    pawl_test_wait_until(db, "SELECT to_regclass('pawl.event') IS NOT NULL", 10000);
+    (void) snprintf(sql, sizeof sql, "SELECT coalesce(sum(batches), 0) >= %d FROM pawl.progress", at_least);
+    pawl_test_wait_until(db, sql, 10000);
 }
 
 static void
@@ -94,7 +108,7 @@ pawl_killed_at_random_moments_does_every_row_once(void **state)
     const int rows = is_long() ? 400000 : 40000;
     const int kills = is_long() ? 200 : 24;
     const char *db = NULL;
-    const char *dir = project_of("killed", rows, &db);
+    const char *dir = project_of("killed", rows, 100, &db);
     pawl_rng rng;
     int killed = 0;
 
@@ -127,13 +141,13 @@ pawl_killed_at_each_failpoint_does_every_row_once(void **state)
                                          "claim.after_insert=kill@2",     "backfill.after_read=kill@5",
                                          "backfill.after_write=kill@5",   "backfill.before_commit=kill@5",
                                          "backfill.after_commit=kill@5",  "backfill.after_commit=kill@19",
-                                         "backfill.after_commit=kill@20", "backfill.before_commit=kill@20"};
+                                         "backfill.after_commit=kill@20", "backfill.before_commit=kill@45"};
 
     (void) state;
     for (size_t i = 0; i < sizeof points / sizeof *points; i++)
     {
         const char *db = NULL;
-        const char *dir = project_of("point", 2000, &db);
+        const char *dir = project_of("point", 45000, 1000, &db);
         char variable[100];
         const char *const env[] = {variable, NULL};
 
@@ -145,7 +159,7 @@ pawl_killed_at_each_failpoint_does_every_row_once(void **state)
             fail_msg("%s was not met: exit code %d, %s", points[i], output.exit_code, output.err);
         pawl_test_output_free(&output);
         pawl_test_pawl_exits(dir, "upgrade", NULL, 0);
-        assert_every_row_once(db, 2000);
+        assert_every_row_once(db, 45000);
     }
 }
 
@@ -154,7 +168,7 @@ killed_backends_are_replaced_and_every_row_is_done_once(void **state)
 {
     const int rows = is_long() ? 400000 : 30000;
     const char *db = NULL;
-    const char *dir = project_of("backends", rows, &db);
+    const char *dir = project_of("backends", rows, 100, &db);
     pawl_test_process *p = start_upgrade(dir, SLOW);
 
     (void) state;
@@ -181,7 +195,7 @@ restart_under_load(const char *name, bool is_crash)
 {
     const int rows = is_long() ? 400000 : 30000;
     const char *db = NULL;
-    const char *dir = project_of(name, rows, &db);
+    const char *dir = project_of(name, rows, 100, &db);
     pawl_test_process *p = start_upgrade(dir, SLOW);
 
     for (int i = 0; i < 2; i++)
@@ -223,12 +237,12 @@ static void
 a_stalled_pawl_that_wakes_up_changes_nothing(void **state)
 {
     const char *db = NULL;
-    const char *dir = project_of("stalled", 3000, &db);
+    const char *dir = project_of("stalled", 3000, 100, &db);
     static const char *const env[] = {"PAWL_FAILPOINT=backfill.after_write=stop@8", NULL};
     pawl_test_process *stalled = start_upgrade(dir, env);
 
     (void) state;
-    pawl_test_wait_until(db, "SELECT coalesce(sum(batches), 0) BETWEEN 6 AND 9 FROM pawl.progress", 10000);
+    wait_for_batches(db, 6);
     pause_ms(300);
     pawl_test_pawl_exits(dir, "upgrade", NULL, 0);
     assert_every_row_once(db, 3000);
@@ -244,11 +258,11 @@ static void
 an_interrupt_finishes_the_batch_and_says_how_to_go_on(void **state)
 {
     const char *db = NULL;
-    const char *dir = project_of("interrupt", 30000, &db);
+    const char *dir = project_of("interrupt", 30000, 100, &db);
     pawl_test_process *p = start_upgrade(dir, SLOW);
 
     (void) state;
-    pawl_test_wait_until(db, "SELECT coalesce(sum(batches), 0) > 5 FROM pawl.progress", 10000);
+    wait_for_batches(db, 6);
     pawl_test_kill(pawl_test_process_pid(p), SIGINT);
 
     pawl_test_output output = pawl_test_wait(p, 10000);

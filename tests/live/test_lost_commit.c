@@ -145,7 +145,7 @@ the_answer_is_lost_and_no_row_is_done_twice(void **state)
 static void
 sockets_cut_at_random_lose_and_double_nothing(void **state)
 {
-    const char *db = table_of("cuts", 6000);
+    const char *db = table_of("cuts", 20000);
     pawl_test_proxy *proxy = pawl_test_proxy_start();
     char through[300];
     pthread_t thread;
@@ -176,7 +176,7 @@ sockets_cut_at_random_lose_and_double_nothing(void **state)
     assert_true(pawl_test_proxy_cuts(proxy) > 5);
     pawl_test_proxy_stop(proxy);
     assert_done(&r);
-    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 6000);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 20000);
 }
 
 int
