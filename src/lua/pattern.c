@@ -1,0 +1,561 @@
+#include "lua/pattern.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include "lua/state.h"
+
+#include "util/banned.h"
+
+#define REPEATS_MAX    180  /* each recurses once */
+#define STEPS_A_CHARGE 8192 /* an eighth of a unit each */
+
+typedef enum op
+{
+    OP_DONE,
+    OP_CHAR,
+    OP_ANY,
+    OP_CLASS,
+    OP_SET,
+    OP_OPEN,
+    OP_POSITION,
+    OP_CLOSE,
+    OP_BACK,
+    OP_BALANCE,
+    OP_FRONTIER,
+    OP_END,
+} op;
+
+bool
+pawl_pattern_is_plain(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+    {
+        if (text[i] != '\0' && strchr("^$*+?.([%-", text[i]) != NULL)
+            return false;
+    }
+    return true;
+}
+
+typedef struct compiler
+{
+    lua_State *L;
+    pawl_pattern *out;
+    const char *text;
+    uint32_t at;
+    uint32_t length;
+    uint32_t nodes;
+    int repeats;
+    int open[PAWL_CAPTURES_MAX]; /* numbers of captures that are not closed yet */
+    int opened;
+    bool is_closed[PAWL_CAPTURES_MAX];
+} compiler;
+
+static void
+compile_open(compiler *c, pawl_pattern_node *node)
+{
+    if (c->out->captures == PAWL_CAPTURES_MAX)
+        luaL_error(c->L, "too many captures");
+    node->a = (uint8_t) c->out->captures++;
+    if (c->at < c->length && c->text[c->at] == ')')
+    {
+        c->at++;
+        node->op = OP_POSITION;
+        c->is_closed[node->a] = true;
+        return;
+    }
+    node->op = OP_OPEN;
+    c->open[c->opened++] = node->a;
+}
+
+static void
+compile_close(compiler *c, pawl_pattern_node *node)
+{
+    if (c->opened == 0)
+        luaL_error(c->L, "invalid pattern capture");
+    node->op = OP_CLOSE;
+    node->a = (uint8_t) c->open[--c->opened];
+    c->is_closed[node->a] = true;
+}
+
+/* c->at is behind the opening bracket. */
+static void
+compile_set(compiler *c, pawl_pattern_node *node)
+{
+    bool is_first = true;
+
+    node->from = c->at;
+    if (c->at < c->length && c->text[c->at] == '^')
+        c->at++;
+    for (;; is_first = false)
+    {
+        if (c->at >= c->length)
+            luaL_error(c->L, "malformed pattern (missing ']')");
+        if (c->text[c->at] == ']' && !is_first)
+            break;
+        if (c->text[c->at++] == '%')
+            c->at++;
+    }
+    node->to = c->at++;
+}
+
+/* c->at is behind the %. */
+static bool
+is_special_escape(compiler *c, pawl_pattern_node *node)
+{
+    char letter = c->text[c->at];
+
+    if (letter == 'b')
+    {
+        if (c->length - c->at < 3)
+            luaL_error(c->L, "malformed pattern (missing arguments to '%%b')");
+        node->op = OP_BALANCE;
+        node->a = (uint8_t) c->text[c->at + 1];
+        node->b = (uint8_t) c->text[c->at + 2];
+        c->at += 3;
+        return true;
+    }
+    if (letter == 'f')
+    {
+        if (c->length - c->at < 2 || c->text[c->at + 1] != '[')
+            luaL_error(c->L, "missing '[' after '%%f' in pattern");
+        c->at += 2;
+        compile_set(c, node);
+        node->op = OP_FRONTIER;
+        return true;
+    }
+    if (letter >= '0' && letter <= '9')
+    {
+        int number = letter - '1';
+
+        if (number < 0 || number >= c->out->captures || !c->is_closed[number])
+            luaL_error(c->L, "invalid capture index %%%d in pattern", number + 1);
+        node->op = OP_BACK;
+        node->a = (uint8_t) number;
+        c->at++;
+        return true;
+    }
+    return false;
+}
+
+static void
+compile_single(compiler *c, pawl_pattern_node *node, char first)
+{
+    if (first == '.')
+        node->op = OP_ANY;
+    else if (first == '[')
+    {
+        compile_set(c, node);
+        node->op = OP_SET;
+    }
+    else if (first == '%')
+    {
+        node->a = (uint8_t) c->text[c->at++];
+        node->op =
+            isalpha(node->a) != 0 && strchr("acdglpsuwxz", tolower(node->a)) != NULL ? OP_CLASS : OP_CHAR;
+    }
+    else
+    {
+        node->op = OP_CHAR;
+        node->a = (uint8_t) first;
+    }
+    if (c->at < c->length && c->text[c->at] != '\0' && strchr("*+-?", c->text[c->at]) != NULL)
+    {
+        node->repeat = (uint8_t) c->text[c->at++];
+        if (++c->repeats > REPEATS_MAX)
+            luaL_error(c->L, "pattern too complex");
+    }
+}
+
+static void
+compile_node(compiler *c, pawl_pattern_node *node)
+{
+    char first = c->text[c->at++];
+
+    *node = (pawl_pattern_node){0};
+    if (first == '(')
+        compile_open(c, node);
+    else if (first == ')')
+        compile_close(c, node);
+    else if (first == '$' && c->at == c->length)
+        node->op = OP_END;
+    else
+    {
+        if (first == '%' && c->at == c->length)
+            luaL_error(c->L, "malformed pattern (ends with '%%')");
+        if (first != '%' || !is_special_escape(c, node))
+            compile_single(c, node, first);
+    }
+}
+
+const pawl_pattern *
+pawl_pattern_push(lua_State *L, const char *text, size_t length, bool can_anchor)
+{
+    compiler c = {.L = L, .text = text, .length = (uint32_t) length};
+
+    if (length > UINT32_MAX / 2)
+        luaL_error(L, "pattern too long");
+    luaL_checkstack(L, 4, "a pattern");
+    c.out = lua_newuserdatauv(L, sizeof *c.out + (length + 1) * sizeof c.out->nodes[0], 0);
+    c.out->text = text;
+    c.out->captures = 0;
+    c.out->is_anchored = can_anchor && length > 0 && text[0] == '^';
+    if (c.out->is_anchored)
+        c.at = 1;
+    while (c.at < c.length)
+        compile_node(&c, &c.out->nodes[c.nodes++]);
+    if (c.opened > 0)
+        luaL_error(L, "unfinished capture");
+    c.out->nodes[c.nodes] = (pawl_pattern_node){.op = OP_DONE};
+    return c.out;
+}
+
+static bool
+has_class(unsigned letter, int c)
+{
+    bool is_in;
+
+    switch (letter | 0x20u)
+    {
+        case 'a':
+            is_in = isalpha(c) != 0;
+            break;
+        case 'c':
+            is_in = iscntrl(c) != 0;
+            break;
+        case 'd':
+            is_in = c >= '0' && c <= '9';
+            break;
+        case 'g':
+            is_in = isgraph(c) != 0;
+            break;
+        case 'l':
+            is_in = islower(c) != 0;
+            break;
+        case 'p':
+            is_in = ispunct(c) != 0;
+            break;
+        case 's':
+            is_in = isspace(c) != 0;
+            break;
+        case 'u':
+            is_in = isupper(c) != 0;
+            break;
+        case 'w':
+            is_in = isalnum(c) != 0;
+            break;
+        case 'x':
+            is_in = isxdigit(c) != 0;
+            break;
+        case 'z': /* from the days when a pattern could not hold a NUL */
+            is_in = c == 0;
+            break;
+        default:
+            return (unsigned) c == letter;
+    }
+    return (letter & 0x20u) != 0 ? is_in : !is_in;
+}
+
+static bool
+has_set(const char *p, const char *end, int c)
+{
+    bool is_negated = p < end && *p == '^';
+
+    for (p += is_negated ? 1 : 0; p < end; p++)
+    {
+        if (*p == '%' && p + 1 < end)
+        {
+            p++;
+            if (has_class((unsigned char) *p, c))
+                return !is_negated;
+        }
+        else if (end - p > 2 && p[1] == '-')
+        {
+            if ((unsigned char) p[0] <= c && c <= (unsigned char) p[2])
+                return !is_negated;
+            p += 2;
+        }
+        else if ((unsigned char) *p == c)
+            return !is_negated;
+    }
+    return is_negated;
+}
+
+static bool
+is_single(const pawl_match *m, const pawl_pattern_node *node, const char *s)
+{
+    int c = (unsigned char) *s;
+
+    switch ((op) node->op)
+    {
+        case OP_CHAR:
+            return c == node->a;
+        case OP_ANY:
+            return true;
+        case OP_CLASS:
+            return has_class(node->a, c);
+        case OP_SET:
+            return has_set(m->pattern->text + node->from, m->pattern->text + node->to, c);
+        case OP_DONE:
+        case OP_OPEN:
+        case OP_POSITION:
+        case OP_CLOSE:
+        case OP_BACK:
+        case OP_BALANCE:
+        case OP_FRONTIER:
+        case OP_END:
+            break;
+    }
+    return false;
+}
+
+static void
+count_steps(pawl_match *m, size_t steps)
+{
+    m->steps += steps > STEPS_A_CHARGE ? STEPS_A_CHARGE : (unsigned) steps;
+    if (m->steps < STEPS_A_CHARGE)
+        return;
+    m->steps = 0;
+    pawl_state_charge(m->L, steps > STEPS_A_CHARGE ? (int64_t) (steps / 8) : STEPS_A_CHARGE / 8);
+}
+
+static const char *
+match_back(const pawl_match *m, const pawl_pattern_node *node, const char *s)
+{
+    const char *from = m->captures[node->a].start;
+    size_t length;
+
+    /* A position capture is never equal to a part of the subject. */
+    if (m->captures[node->a].end == NULL)
+        return NULL;
+    length = (size_t) (m->captures[node->a].end - from);
+    if ((size_t) (m->end - s) < length || memcmp(from, s, length) != 0)
+        return NULL;
+    return s + length;
+}
+
+static const char *
+match_balance(pawl_match *m, const pawl_pattern_node *node, const char *s)
+{
+    const char *from = s;
+    size_t depth = 1;
+
+    if (s == m->end || (unsigned char) *s != node->a)
+        return NULL;
+    for (s++; s < m->end; s++)
+    {
+        if ((unsigned char) *s == node->b)
+        {
+            if (--depth == 0)
+            {
+                count_steps(m, (size_t) (s - from));
+                return s + 1;
+            }
+        }
+        else if ((unsigned char) *s == node->a)
+            depth++;
+    }
+    count_steps(m, (size_t) (s - from));
+    return NULL;
+}
+
+static bool
+is_frontier(const pawl_match *m, const pawl_pattern_node *node, const char *s)
+{
+    const char *from = m->pattern->text + node->from;
+    const char *to = m->pattern->text + node->to;
+    int before = s == m->subject ? 0 : (unsigned char) s[-1];
+    int after = s == m->end ? 0 : (unsigned char) *s;
+
+    return !has_set(from, to, before) && has_set(from, to, after);
+}
+
+static const char *match_from(pawl_match *m, const char *s, const pawl_pattern_node *node);
+
+/* As many as possible, then fewer. */
+static const char *
+match_greedy(pawl_match *m, const char *s, const pawl_pattern_node *node)
+{
+    const char *least = node->repeat == '+' ? s + 1 : s;
+    const char *most = s;
+    const char *limit = node->repeat == '?' && s < m->end ? s + 1 : m->end;
+
+    while (most < limit && is_single(m, node, most))
+        most++;
+    count_steps(m, (size_t) (most - s) + 1);
+    for (; most >= least; most--)
+    {
+        const char *end = match_from(m, most, node + 1);
+
+        if (end != NULL)
+            return end;
+    }
+    return NULL;
+}
+
+/* As few as possible, then more. */
+static const char *
+match_lazy(pawl_match *m, const char *s, const pawl_pattern_node *node)
+{
+    for (;;)
+    {
+        const char *end = match_from(m, s, node + 1);
+
+        if (end != NULL)
+            return end;
+        if (s == m->end || !is_single(m, node, s))
+            return NULL;
+        s++;
+    }
+}
+
+/* One node that is no repeat; NULL when it does not match. */
+static const char *
+match_node(pawl_match *m, const char *s, const pawl_pattern_node *node)
+{
+    switch ((op) node->op)
+    {
+        case OP_OPEN:
+            m->captures[node->a].start = s;
+            return s;
+        case OP_POSITION:
+            m->captures[node->a].start = s;
+            m->captures[node->a].end = NULL;
+            return s;
+        case OP_CLOSE:
+            m->captures[node->a].end = s;
+            return s;
+        case OP_BACK:
+            return match_back(m, node, s);
+        case OP_BALANCE:
+            return match_balance(m, node, s);
+        case OP_FRONTIER:
+            return is_frontier(m, node, s) ? s : NULL;
+        case OP_END:
+            return s == m->end ? s : NULL;
+        case OP_DONE:
+        case OP_CHAR:
+        case OP_ANY:
+        case OP_CLASS:
+        case OP_SET:
+            break;
+    }
+    return s < m->end && is_single(m, node, s) ? s + 1 : NULL;
+}
+
+/*
+ * Without alternatives every match passes each node in order, so a capture written on a failed path is written again
+ * on the one that succeeds: nothing needs to be undone, and only repeats recurse.
+ */
+static const char *
+match_from(pawl_match *m, const char *s, const pawl_pattern_node *node)
+{
+    const pawl_pattern_node *first = node;
+
+    for (; node->op != OP_DONE && node->repeat == 0; node++)
+    {
+        s = match_node(m, s, node);
+        if (s == NULL)
+            break;
+    }
+    count_steps(m, (size_t) (node - first) + 1);
+    if (s == NULL || node->op == OP_DONE)
+        return s;
+    return node->repeat == '-' ? match_lazy(m, s, node) : match_greedy(m, s, node);
+}
+
+void
+pawl_match_init(pawl_match *m, lua_State *L, const pawl_pattern *pattern, const char *subject, size_t length)
+{
+    m->L = L;
+    m->pattern = pattern;
+    m->subject = subject;
+    m->end = subject + length;
+    m->steps = 0;
+}
+
+const char *
+pawl_match_at(pawl_match *m, const char *at)
+{
+    return match_from(m, at, m->pattern->nodes);
+}
+
+const char *
+pawl_match_find(pawl_match *m, const char **at)
+{
+    const char *end = NULL;
+    const char *s = *at;
+
+    for (; s <= m->end; s++)
+    {
+        end = match_from(m, s, m->pattern->nodes);
+        if (end != NULL || m->pattern->is_anchored)
+            break;
+    }
+    pawl_state_charge(m->L, m->steps / 8);
+    m->steps = 0;
+    *at = s;
+    return end;
+}
+
+void
+pawl_match_push(pawl_match *m, int i, const char *start, const char *end)
+{
+    if (i >= m->pattern->captures)
+    {
+        if (i > 0)
+            luaL_error(m->L, "invalid capture index %%%d", i + 1);
+        lua_pushlstring(m->L, start, (size_t) (end - start));
+        return;
+    }
+    if (m->captures[i].end == NULL)
+        lua_pushinteger(m->L, m->captures[i].start - m->subject + 1);
+    else
+        lua_pushlstring(m->L, m->captures[i].start, (size_t) (m->captures[i].end - m->captures[i].start));
+}
+
+int
+pawl_match_push_all(pawl_match *m, const char *start, const char *end)
+{
+    int count = m->pattern->captures == 0 ? 1 : m->pattern->captures;
+
+    luaL_checkstack(m->L, count, "too many captures");
+    for (int i = 0; i < count; i++)
+        pawl_match_push(m, i, start, end);
+    return count;
+}
+
+const char *
+pawl_plain_find(lua_State *L, const char *in, size_t in_length, const char *what, size_t length)
+{
+    const char *s = in;
+    const char *last;
+    size_t work = 0;
+
+    if (length == 0)
+        return in;
+    if (length > in_length)
+        return NULL;
+    for (last = in + (in_length - length); s <= last; s++)
+    {
+        size_t k = 1;
+
+        s = memchr(s, what[0], (size_t) (last - s) + 1);
+        if (s == NULL)
+            break;
+        while (k < length && s[k] == what[k])
+            k++;
+        if (k == length)
+            return s;
+        work += k;
+        if (work > STEPS_A_CHARGE)
+        {
+            pawl_state_charge(L, (int64_t) (work / 8));
+            work = 0;
+        }
+    }
+    pawl_state_charge(L, (int64_t) (in_length / 64));
+    return NULL;
+}
