@@ -154,11 +154,35 @@ can_still_write(pawl_migration *m)
     return true;
 }
 
+static pawl_status
+work_fail(pawl_step_run *run, void *ctx, pawl_error *err)
+{
+    const pawl_step_end *end = ctx;
+    char ordinal[24];
+    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(end->revision), PAWL_ARG_TEXT(end->direction),
+                                pawl_arg_i64(end->ordinal, ordinal), PAWL_ARG_TEXT(end->error),
+                                PAWL_ARG_TEXT(end->sqlstate)};
+
+    return pawl_ledger_query(run->ledger, run->pg, pawl_sql_migrate_fail, 5, args, NULL, err);
+}
+
+/* "revision a41c20f9, step 2 (sql): " and the place, unless a better one is known. */
+static pawl_status
+name_task(const pawl_passage *p, const pawl_task *task, pawl_error *err)
+{
+    const pawl_yaml *at = task->step->entry->entry;
+
+    if (err->file[0] == '\0')
+        pawl_error_place(err, at->file, at->line, at->column);
+    return pawl_error_prefix(err, "revision %s, %sstep %d (%s%s)", p->loaded->revision->id,
+                             strcmp(p->direction, "down") == 0 ? "on the way down, " : "", task->ordinal,
+                             task->is_revert ? "back from " : "", task->step->kind->name);
+}
+
 /* Put revision, step and place into the error, and the error into the ledger. */
 static pawl_status
 failed(pawl_migration *m, const pawl_passage *p, const pawl_task *task, pawl_error *err)
 {
-    const pawl_yaml *at = task->step->entry->entry;
     PAWL_STRBUF_AUTO(text);
     pawl_error other = PAWL_ERROR_INIT;
     attempt a;
@@ -170,15 +194,11 @@ failed(pawl_migration *m, const pawl_passage *p, const pawl_task *task, pawl_err
     a.end.error = text.data;
     a.end.sqlstate = err->sqlstate;
     if (err->code != PAWL_E_LEASE && can_still_write(m) &&
-        pawl_migration_record(m, work_end, &a, &other) != PAWL_OK)
+        pawl_migration_record(m, work_fail, &a.end, &other) != PAWL_OK)
         pawl_log_text(&m->options->sink, PAWL_EVENT_WARNING, "the failure could not be recorded: %s",
                       other.message);
 
-    if (err->file[0] == '\0')
-        pawl_error_place(err, at->file, at->line, at->column);
-    return pawl_error_prefix(err, "revision %s, %sstep %d (%s%s)", p->loaded->revision->id,
-                             strcmp(p->direction, "down") == 0 ? "on the way down, " : "", task->ordinal,
-                             task->is_revert ? "back from " : "", task->step->kind->name);
+    return name_task(p, task, err);
 }
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */
@@ -288,10 +308,11 @@ pawl_migration_task(pawl_migration *m, const pawl_passage *p, const pawl_task *t
     attempt a;
     pawl_status st = pawl_stop_check(m->options->stop, PAWL_STOP_FINISH, err);
 
-    if (st == PAWL_OK)
-        st = ask_when(m, task, &why, err);
     if (st != PAWL_OK)
         return st;
+    st = ask_when(m, task, &why, err);
+    if (st != PAWL_OK)
+        return name_task(p, task, err);
     if (why != NULL)
         return pawl_migration_skip(m, p, task, why, err);
 
@@ -396,9 +417,12 @@ pawl_migration_atomic(pawl_migration *m, const pawl_passage *p, const pawl_task 
     if (st == PAWL_OK || count == 0)
         return st;
 
-    /* Nothing of it is in the ledger: the step must begin there before its failure can be noted. */
+    /*
+     * Nothing of it is in the ledger: the step must begin there before its failure can be noted. Where the connection
+     * is lost, everything may be in after all.
+     */
     fill_attempt(m, p, &tasks[r.at], "failed", &a);
-    if (st != PAWL_E_STOPPED && st != PAWL_E_LEASE && can_still_write(m) &&
+    if (st != PAWL_E_STOPPED && st != PAWL_E_LEASE && st != PAWL_E_CONNECT && can_still_write(m) &&
         pawl_migration_record(m, work_begin, &a, &other) != PAWL_OK)
         pawl_log_text(&m->options->sink, PAWL_EVENT_WARNING, "the failure could not be recorded: %s",
                       other.message);

@@ -40,20 +40,34 @@ half_way(const pawl_applied *a, pawl_error *err)
                            a->id, way_down(a));
 }
 
-/* Whatever is half-way must be on the path, or be finished another way first. */
+/* Move a revision to the front of the path; false when it is not on it. */
+static bool
+can_go_first(const pawl_graph *g, size_t *path, size_t count, const char *id)
+{
+    size_t at = 0;
+
+    while (at < count && strcmp(pawl_graph_node(g, path[at])->id, id) != 0)
+        at++;
+    if (at == count)
+        return false;
+
+    size_t node = path[at];
+    memmove(path + 1, path, at * sizeof *path);
+    path[0] = node;
+    return true;
+}
+
+/* What is half applied is finished before anything else begins: all that it needs is applied, or it had not begun. */
 static pawl_status
-check_half(const pawl_migration *m, const size_t *path, size_t count, pawl_error *err)
+put_half_first(const pawl_migration *m, size_t *path, size_t count, pawl_error *err)
 {
     for (size_t i = 0; i < m->napplied; i++)
     {
         const pawl_applied *a = &m->applied[i];
-        bool is_on_path = false;
 
         if (strcmp(a->state, "applied") == 0)
             continue;
-        for (size_t n = 0; n < count; n++)
-            is_on_path = is_on_path || strcmp(pawl_graph_node(m->graph, path[n])->id, a->id) == 0;
-        if (!is_on_path || strcmp(a->state, "applying") != 0)
+        if (strcmp(a->state, "applying") != 0 || !can_go_first(m->graph, path, count, a->id))
             return half_way(a, err);
     }
     return PAWL_OK;
@@ -275,11 +289,13 @@ walk(pawl_migration *m, const char *target, pawl_error *err)
     pawl_status st;
 
     if ((st = pawl_migration_load(m, false, err)) != PAWL_OK ||
-        (st = pawl_graph_upgrade_path(m->graph, target, &path, &count, err)) != PAWL_OK ||
-        (st = check_half(m, path, count, err)) != PAWL_OK)
+        (st = pawl_graph_upgrade_path(m->graph, target, &path, &count, err)) != PAWL_OK)
         return st;
     if (count > 0 && strchr(target, '+') != NULL)
         m->go_on = pawl_graph_node(m->graph, path[count - 1])->id;
+    st = put_half_first(m, path, count, err);
+    if (st != PAWL_OK)
+        return st;
 
     for (size_t i = 0; i < count && st == PAWL_OK; i++)
     {

@@ -272,6 +272,8 @@ pawl_kind_sql_apply(pawl_step_run *run, const pawl_step *step, pawl_error *err)
 
     if (d->is_outside)
         return apply_outside(run, d, err);
+    /* What the server said before is not about this step. */
+    (void) pawl_pg_take_notices(run->pg);
     for (size_t i = 0; i < d->sql->length && st == PAWL_OK; i++)
         st = run_statement(run, run->pg, d, &d->sql->items[i], err);
     return st;

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "support/project.h"
+#include "support/proxy.h"
 #include "support/server.h"
 #include "support/session.h"
 #include "util/strbuf.h"
@@ -777,6 +778,78 @@ stop_between_steps_leaves_a_state_that_goes_on(void **state)
     end(&f);
 }
 
+static void
+half_applied_revision_is_finished_before_another_branch(void **state)
+{
+    fixture f = begin("halffirst");
+
+    (void) state;
+    revision(&f, "bbbb0002", "", "up:\n  - sql: SELECT 1/(SELECT count(*) FROM t)\n    down: nothing\n");
+    pawl_test_exec(f.db, "DELETE FROM t");
+    must_fail(&f, true, "heads", PAWL_E_SERVER, "division by zero");
+    revision(&f, "aaaa0001", "", "up:\n  - sql: SELECT 1\n    down: nothing\n");
+    must_fail(&f, true, "aaaa0001", PAWL_E_STATE, "finish it with `pawl upgrade bbbb0002`");
+    pawl_test_exec(f.db, "INSERT INTO t VALUES (1, '')");
+    must(&f, true, "heads");
+    assert_text(&f, "SELECT string_agg(id, ',' ORDER BY finished_at) FROM pawl.revision",
+                "bbbb0002,aaaa0001");
+    end(&f);
+}
+
+/* The connection breaks at the n-th COMMIT; true when there were so many. */
+static bool
+was_cut_at(const char *dir, int nth, pawl_test_cut how, bool is_atomic)
+{
+    fixture f = {.db = pawl_test_database_new("cuts"), .dir = dir, .heard = {.text = PAWL_STRBUF_INIT}};
+    pawl_test_proxy *proxy = pawl_test_proxy_start();
+    char conninfo[300];
+    PAWL_STRBUF_AUTO(text);
+
+    pawl_test_exec(f.db, "CREATE TABLE tally (what int)");
+    pawl_strbuf_addf(&text,
+                     "%sup:\n"
+                     "  - sql: INSERT INTO tally VALUES (1)\n    down: nothing\n"
+                     "  - sql: INSERT INTO tally VALUES (2)\n    down: nothing\n",
+                     is_atomic ? "atomic: true\n" : "");
+    revision(&f, "aaaa0001", "", text.data);
+    pawl_test_proxy_conninfo(proxy, "cuts", conninfo, sizeof conninfo);
+    f.overrides[0] = (pawl_key_value){"database", conninfo};
+    f.noverrides = 1;
+    pawl_test_proxy_cut_on(proxy, "COMMIT", nth, how);
+    pawl_status st = go(&f, true, NULL);
+    bool is_cut = pawl_test_proxy_cuts(proxy) > 0;
+    if (st != PAWL_OK && st != PAWL_E_CONNECT)
+        fail_msg("COMMIT %d: %s (%s)", nth, f.err.message, f.err.detail);
+    pawl_test_proxy_release(proxy);
+
+    f.overrides[0] = (pawl_key_value){"wait", "20s"};
+    up(&f);
+    assert_text(&f, "SELECT string_agg(what::text, ',' ORDER BY what) FROM tally", "1,2");
+    assert_text(&f, REVISIONS, "aaaa0001 applied");
+    assert_text(&f, STEPS, "up1sql done, up2sql done");
+    pawl_test_proxy_stop(proxy);
+    end(&f);
+    return is_cut;
+}
+
+static void
+lost_answer_to_any_commit_runs_no_step_twice(void **state)
+{
+    fixture f = begin("cuts");
+    const char *dir = f.dir;
+
+    (void) state;
+    end(&f);
+    for (int variant = 0; variant < 4; variant++)
+    {
+        int nth = 1;
+        while (
+            was_cut_at(dir, nth, variant < 2 ? PAWL_TEST_CUT_AFTER : PAWL_TEST_CUT_BEFORE, variant % 2 == 1))
+            nth++;
+        assert_true(nth > 4);
+    }
+}
+
 /* ---- looking ----------------------------------------------------------------------------------------------------- */
 
 static void
@@ -1029,6 +1102,8 @@ main(void)
         cmocka_unit_test(two_upgrades_at_once_apply_each_revision_once),
         cmocka_unit_test(lock_timeout_is_tried_again_and_names_the_holder),
         cmocka_unit_test(stop_between_steps_leaves_a_state_that_goes_on),
+        cmocka_unit_test(half_applied_revision_is_finished_before_another_branch),
+        cmocka_unit_test(lost_answer_to_any_commit_runs_no_step_twice),
         cmocka_unit_test(reading_verbs_create_nothing),
         cmocka_unit_test(history_and_status_say_where_the_database_is),
         cmocka_unit_test(rejected_row_is_named_and_its_chunk_is_held_by_nobody),
