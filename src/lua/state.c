@@ -1,6 +1,5 @@
 #include "lua/state.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -190,7 +189,7 @@ raise_latched(lua_State *L)
 {
     lua_pushlightuserdata(L, pawl_lua_of(L));
     (void) lua_error(L);
-    abort();
+    __builtin_unreachable(); /* lua_error does not return */
 }
 
 _Noreturn static void
@@ -318,7 +317,7 @@ pawl_state_raise(lua_State *L, const char *hint, const char *fmt, ...)
     else
         lua_pushstring(L, text);
     (void) lua_error(L);
-    abort();
+    __builtin_unreachable(); /* lua_error does not return */
 }
 
 /* "transforms/price.lua:7: ..." names its own place, which may be another than the innermost line. */
@@ -467,13 +466,6 @@ pawl_state_error(pawl_lua *lua, int status, pawl_status code, pawl_error *err)
     return err->code;
 }
 
-static int
-panic(lua_State *L)
-{
-    (void) L;
-    abort();
-}
-
 pawl_status
 pawl_state_init(pawl_lua *lua, pawl_error *err)
 {
@@ -483,7 +475,6 @@ pawl_state_init(pawl_lua *lua, pawl_error *err)
         return pawl_error_nomem(err, "a Lua state");
     lua->L = L;
     *(pawl_lua **) lua_getextraspace(L) = lua;
-    (void) lua_atpanic(L, panic);
     (void) lua_gc(L, LUA_GCGEN, 0, 0);
     adapt_step(lua);
     pawl_state_begin(lua, 1);

@@ -4,6 +4,8 @@
  */
 #include "unit/lua/fixture.h"
 
+#include "util/banned.h"
+
 static void
 many_raised_errors_leave_nothing_behind(void **state)
 {

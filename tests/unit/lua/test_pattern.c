@@ -6,6 +6,8 @@
 #include "unit/lua/fixture.h"
 #include "util/rng.h"
 
+#include "util/banned.h"
+
 #define CASES 60000
 
 /* Draw up to `most` pieces. */

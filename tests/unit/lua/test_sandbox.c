@@ -3,6 +3,8 @@
 #include <time.h>
 
 #include "unit/lua/fixture.h"
+
+#include "util/banned.h"
 #if defined(__SANITIZE_ADDRESS__)
     #define HAS_ASAN 1
 #elif defined(__has_feature)

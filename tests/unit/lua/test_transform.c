@@ -1,6 +1,8 @@
 #include "core/stop.h"
 #include "unit/lua/fixture.h"
 
+#include "util/banned.h"
+
 static void
 function_returned_by_the_file_gets_each_row(void **state)
 {

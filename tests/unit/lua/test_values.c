@@ -1,6 +1,8 @@
 #include "lua/value.h"
 #include "unit/lua/fixture.h"
 
+#include "util/banned.h"
+
 /* One column "v" in and out, of the type. */
 static void
 column(fixture *fx, uint32_t type, uint32_t element, const char *type_name)
