@@ -25,5 +25,16 @@ write_basic_package_version_file(${CMAKE_BINARY_DIR}/generated/pawlConfigVersion
 install(FILES ${CMAKE_BINARY_DIR}/generated/pawlConfig.cmake ${CMAKE_BINARY_DIR}/generated/pawlConfigVersion.cmake
         DESTINATION ${PAWL_CMAKE_DIR})
 
+# Relative to the file itself where that can be, so that `cmake --install --prefix` and a moved tree work.
+set(PAWL_PC_PREFIX ${CMAKE_INSTALL_PREFIX})
+set(PAWL_PC_LIBDIR ${CMAKE_INSTALL_FULL_LIBDIR})
+set(PAWL_PC_INCLUDEDIR ${CMAKE_INSTALL_FULL_INCLUDEDIR})
+if(NOT IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}" AND NOT IS_ABSOLUTE "${CMAKE_INSTALL_INCLUDEDIR}")
+  file(RELATIVE_PATH up "/prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/prefix")
+  string(REGEX REPLACE "/$" "" up "${up}")
+  set(PAWL_PC_PREFIX "\${pcfiledir}/${up}")
+  set(PAWL_PC_LIBDIR "\${prefix}/${CMAKE_INSTALL_LIBDIR}")
+  set(PAWL_PC_INCLUDEDIR "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
+endif()
 configure_file(cmake/pawl.pc.in generated/pawl.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/generated/pawl.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
