@@ -206,7 +206,7 @@ run_pawl() {
 upgrade_and_kill() {
     local pid status
 
-    printf '\n$ pawl upgrade %s        (and SIGKILL when 40 %% are done)\n' "${pace[*]}"
+    printf '\n$ pawl upgrade%s        (and SIGKILL when 40 %% are done)\n' "${pace[*]:+ ${pace[*]}}"
     "$pawl" upgrade "${pace[@]}" &
     pid=$!
     pids+=("$pid")
@@ -362,7 +362,8 @@ main() {
     wait_for_sessions
     before_rows=$(value 'SELECT sum(rows_read) FROM pawl.progress')
     before_batches=$(value 'SELECT sum(batches) FROM pawl.progress')
-    in_flight=$(value "SELECT coalesce(sum(rows_read / nullif(batches, 0)), 0) FROM pawl.progress WHERE state = 'open'")
+    in_flight=$(value "SELECT round(sum(rows_read) / sum(batches) * count(*) FILTER (WHERE state = 'open'))
+                         FROM pawl.progress")
     watch_next_batch "$before_batches"
     run_pawl status
 
@@ -374,6 +375,8 @@ main() {
 
     prove
     report
+    # It has done its work, and would be in the way of a downgrade.
+    server_psql -c "DROP TRIGGER count_write ON public.products"
     by_hand
     $proved || fail "not every row is right: see FAILED above"
 }
