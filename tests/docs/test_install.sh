@@ -61,7 +61,7 @@ pc=$(find "$prefix" -name pawl.pc)
 export PKG_CONFIG_PATH=${pc%/*}
 libdir=$(pkg-config --variable=libdir pawl)
 read -ra flags <<<"${PAWL_TEST_CFLAGS:-} $(pkg-config --cflags --libs pawl)"
-loudly cc -std=c11 docs/examples/backfill.c -o "$work/with_pkg_config" "${flags[@]}" -Wl,-rpath,"$libdir"
+loudly "${CC:-cc}" -std=c11 docs/examples/backfill.c -o "$work/with_pkg_config" "${flags[@]}" -Wl,-rpath,"$libdir"
 try "$work/with_pkg_config"
 
 mkdir "$work/static"
