@@ -74,7 +74,7 @@ static int64_t
 chunk_rows(const bench *b, const pawl_bench_cell *cell)
 {
     int64_t rows = 20 * (int64_t) cell->batch_rows;
-    int64_t share = b->report->sample_rows / (cell->workers * CHUNKS_PER_WORKER);
+    int64_t share = b->report->sample_rows / ((int64_t) cell->workers * CHUNKS_PER_WORKER);
 
     if (rows < LEAST_CHUNK_ROWS)
         rows = LEAST_CHUNK_ROWS;
