@@ -57,7 +57,7 @@ find_or_match(lua_State *L, bool is_find)
     if (is_find && (lua_toboolean(L, 4) || pawl_pattern_is_plain(text, pattern_length)))
         return find_plain(L, s, length, from);
     lua_settop(L, 2);
-    pawl_match_init(&m, L, pawl_pattern_push(L, text, pattern_length, true), s, length);
+    pawl_match_init(&m, L, pawl_pattern_push(L, 2, true), s, length);
     end = pawl_match_find(&m, &start);
     if (end == NULL)
     {
@@ -116,15 +116,13 @@ static int
 string_gmatch(lua_State *L)
 {
     size_t length;
-    size_t pattern_length;
-    const char *text;
     size_t from;
 
     (void) luaL_checklstring(L, 1, &length);
-    text = luaL_checklstring(L, 2, &pattern_length);
+    (void) luaL_checkstring(L, 2);
     from = start_offset(L, 3, length);
     lua_settop(L, 2);
-    (void) pawl_pattern_push(L, text, pattern_length, false);
+    (void) pawl_pattern_push(L, 2, false);
     lua_pushinteger(L, from > length ? (lua_Integer) length + 1 : (lua_Integer) from);
     lua_pushinteger(L, -1);
     lua_pushcclosure(L, gmatch_step, 5);
@@ -208,9 +206,7 @@ static int
 string_gsub(lua_State *L)
 {
     size_t length;
-    size_t pattern_length;
     const char *s = luaL_checklstring(L, 1, &length);
-    const char *text = luaL_checklstring(L, 2, &pattern_length);
     int type = lua_type(L, 3);
     lua_Integer most = luaL_optinteger(L, 4, (lua_Integer) length + 1);
     lua_Integer count = 0;
@@ -222,10 +218,11 @@ string_gsub(lua_State *L)
     luaL_argexpected(
         L, type == LUA_TNUMBER || type == LUA_TSTRING || type == LUA_TFUNCTION || type == LUA_TTABLE, 3,
         "string/function/table");
+    (void) luaL_checkstring(L, 2);
     if (type == LUA_TNUMBER)
         (void) lua_tolstring(L, 3, NULL);
     lua_settop(L, 3);
-    pawl_match_init(&m, L, pawl_pattern_push(L, text, pattern_length, true), s, length);
+    pawl_match_init(&m, L, pawl_pattern_push(L, 2, true), s, length);
     pawl_lua_buf_init(&b, L);
     while (count < most)
     {

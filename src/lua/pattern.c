@@ -11,6 +11,7 @@
 
 #define REPEATS_MAX    180  /* each recurses once */
 #define STEPS_A_CHARGE 8192 /* an eighth of a unit each */
+#define KEPT_MAX       100  /* compiled patterns */
 
 typedef enum op
 {
@@ -190,15 +191,19 @@ compile_node(compiler *c, pawl_pattern_node *node)
     }
 }
 
-const pawl_pattern *
-pawl_pattern_push(lua_State *L, const char *text, size_t length, bool can_anchor)
+/* The compiled pattern points into its text, and so holds on to it. */
+static const pawl_pattern *
+compile(lua_State *L, int index, bool can_anchor)
 {
+    size_t length;
+    const char *text = lua_tolstring(L, index, &length);
     compiler c = {.L = L, .text = text, .length = (uint32_t) length};
 
     if (length > UINT32_MAX / 2)
         luaL_error(L, "pattern too long");
-    luaL_checkstack(L, 4, "a pattern");
-    c.out = lua_newuserdatauv(L, sizeof *c.out + (length + 1) * sizeof c.out->nodes[0], 0);
+    c.out = lua_newuserdatauv(L, sizeof *c.out + (length + 1) * sizeof c.out->nodes[0], 1);
+    lua_pushvalue(L, index);
+    (void) lua_setiuservalue(L, -2, 1);
     c.out->text = text;
     c.out->captures = 0;
     c.out->is_anchored = can_anchor && length > 0 && text[0] == '^';
@@ -210,6 +215,43 @@ pawl_pattern_push(lua_State *L, const char *text, size_t length, bool can_anchor
         luaL_error(L, "unfinished capture");
     c.out->nodes[c.nodes] = (pawl_pattern_node){.op = OP_DONE};
     return c.out;
+}
+
+/* The kept patterns, by text, and as many numbers as there are. A full table starts afresh: patterns that are made from
+ * data would fill it for ever. */
+static void
+push_kept(lua_State *L, pawl_anchor which)
+{
+    if (pawl_anchor_get(L, which) == LUA_TTABLE && lua_rawlen(L, -1) < KEPT_MAX)
+        return;
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    pawl_anchor_set(L, which);
+}
+
+const pawl_pattern *
+pawl_pattern_push(lua_State *L, int index, bool can_anchor)
+{
+    const pawl_pattern *pattern = NULL;
+
+    luaL_checkstack(L, 6, "a pattern");
+    push_kept(L, can_anchor ? PAWL_ANCHOR_PATTERNS : PAWL_ANCHOR_GMATCHES);
+    lua_pushvalue(L, index);
+    if (lua_rawget(L, -2) == LUA_TUSERDATA)
+        pattern = lua_touserdata(L, -1);
+    else
+    {
+        lua_pop(L, 1);
+        pattern = compile(L, index, can_anchor);
+        lua_pushvalue(L, index);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, -4);
+        lua_pushboolean(L, 1);
+        lua_rawseti(L, -3, (lua_Integer) lua_rawlen(L, -3) + 1);
+    }
+    lua_remove(L, -2);
+    return pattern;
 }
 
 static bool

@@ -58,6 +58,8 @@ typedef enum pawl_anchor
     PAWL_ANCHOR_SOURCES,    /* table: a json or array table -> row * nread + column, see value.h */
     PAWL_ANCHOR_ARRAY_META, /* metatable of JSON arrays */
     PAWL_ANCHOR_DECIMAL,    /* metatable of decimals */
+    PAWL_ANCHOR_PATTERNS,   /* table: text -> compiled pattern, see pattern.c */
+    PAWL_ANCHOR_GMATCHES,   /* the same for gmatch, where ^ is no anchor */
     PAWL_ANCHOR_COUNT,
 } pawl_anchor;
 
