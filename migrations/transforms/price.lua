@@ -20,17 +20,21 @@ local function whole_number(text)
 end
 
 local function parse(text)
+  local whole, cents = text:match("^%s*%$?(%d+)%.?(%d?%d?)%s*$") -- most prices: one look
+  if whole then
+    return cents == "" and whole or whole .. "." .. cents
+  end
   if text:match("^%s*N/A%s*$") then
     return pawl.null
   end
 
   local number = text:match("^%s*%$?(.-)%s*$")
-  local before, cents = number:match("^([%d,]+)%.(%d%d?)$")
+  local before, after = number:match("^([%d,]+)%.(%d%d?)$")
   local digits = whole_number(before or number)
   if not digits then
     pawl.reject(string.format("not a price: %q", text))
   end
-  return cents and digits .. "." .. cents or digits
+  return after and digits .. "." .. after or digits
 end
 
 function M.row(row)
