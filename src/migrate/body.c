@@ -208,8 +208,12 @@ unpack_file(const pawl_body_file *file, const char *root, pawl_error *err)
 pawl_status
 pawl_body_unpack(const pawl_body *body, pawl_arena *arena, const char **root, pawl_error *err)
 {
-    const char *base = getenv("TMPDIR");
-    char *dir = pawl_arena_fmt(arena, "%s/pawl-XXXXXX", base == NULL || base[0] == '\0' ? "/tmp" : base);
+    const char *base = "/tmp";
+    pawl_error unset = PAWL_ERROR_INIT;
+
+    if (pawl_settings_expand("${TMPDIR}", "TMPDIR", arena, &base, &unset) != PAWL_OK || base[0] == '\0')
+        base = "/tmp";
+    char *dir = pawl_arena_fmt(arena, "%s/pawl-XXXXXX", base);
 
     if (dir == NULL)
         return pawl_error_nomem(err, "a path");

@@ -1,11 +1,11 @@
 #include "migrate/project.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "pawl_version_text.h"
 #include "pg/session.h"
 #include "util/alloc.h"
+#include "util/strbuf.h"
 
 #include "pawl/pawl.h"
 
@@ -227,17 +227,14 @@ pawl_project_secrets(const pawl_project *project, pawl_arena *arena, pawl_lua_pa
         return pawl_error_nomem(err, "the secrets");
     for (size_t i = 0; i < s->nsecrets; i++)
     {
-        /* Read before any thread of a run exists; nothing in the library writes the environment. */
-        const char *value = getenv(s->secrets[i]);
-        if (value == NULL)
-        {
-            pawl_error_set(err, PAWL_E_INPUT, "the environment variable %s is not set", s->secrets[i]);
-            return pawl_error_hint(err, "`secrets:` in %s names it: set it, or take it out of the list",
-                                   s->config_file);
-        }
-        pairs[i] = (pawl_lua_pair){.key = s->secrets[i], .value = pawl_arena_strdup(arena, value)};
-        if (pairs[i].value == NULL)
+        PAWL_STRBUF_AUTO(reference);
+        pawl_strbuf_addf(&reference, "${%s}", s->secrets[i]);
+        if (!pawl_strbuf_is_ok(&reference))
             return pawl_error_nomem(err, "the secrets");
+        pairs[i].key = s->secrets[i];
+        pawl_status st = pawl_settings_expand(reference.data, "secrets", arena, &pairs[i].value, err);
+        if (st != PAWL_OK)
+            return st;
     }
     *out = pairs;
     *count = s->nsecrets;
