@@ -65,7 +65,7 @@ typedef struct pawl_backfill_result
 
 /*
  * Run it to its end. PAWL_E_STOPPED on request; PAWL_E_TRANSFORM, PAWL_E_SERVER with the row's key in the detail when
- * a row is at fault: everything before it is committed, and the same call carries on after the cause is mended.
+ * a row is at fault: the batches before it are committed, and the same call carries on after the cause is mended.
  */
 PAWL_API PAWL_NODISCARD pawl_status pawl_backfill(const pawl_backfill_options *options,
                                                   pawl_backfill_result *result, pawl_error *err);

@@ -22,8 +22,8 @@ PAWL_NODISCARD pawl_problems *pawl_problems_new(void);
 void pawl_problems_free(pawl_problems *p);
 
 /* Add one. `hint` may be NULL. When memory runs out the list is marked and pawl_problems_status says so. */
-void pawl_problems_add(pawl_problems *p, const char *file, int line, int column, const char *hint, const char *fmt,
-                       ...) PAWL_PRINTF(6, 7);
+void pawl_problems_add(pawl_problems *p, const char *file, int line, int column, const char *hint,
+                       const char *fmt, ...) PAWL_PRINTF(6, 7);
 
 size_t pawl_problems_count(const pawl_problems *p);
 const pawl_problem *pawl_problems_get(const pawl_problems *p, size_t i);

@@ -183,7 +183,7 @@ pawl_setting_has_value(pawl_setting setting, const char *text, pawl_settings *ou
 }
 
 bool
-pawl_settings_yields(const pawl_settings *s, pawl_setting setting)
+pawl_settings_is_yielding(const pawl_settings *s, pawl_setting setting)
 {
     return s->origin[setting] < PAWL_ORIGIN_VARIABLE;
 }

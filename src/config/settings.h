@@ -7,7 +7,7 @@
  *
  * Precedence, lowest first: default, pawl.yaml, its `--env` section, the revision, environment variable, flag. A value
  * that comes from the revision is put in by whoever reads the revision, and only where `origin` is below
- * PAWL_ORIGIN_VARIABLE: see pawl_settings_yields.
+ * PAWL_ORIGIN_VARIABLE: see pawl_settings_is_yielding.
  *
  * `${VAR}` in a text of pawl.yaml is replaced by the environment variable, "$$" by "$". The two databases keep it until
  * they are used (pawl_settings_expand), because a verb may do without them; an unset variable is an error only then.
@@ -55,28 +55,28 @@ typedef enum pawl_setting
 
 typedef struct pawl_settings
 {
-    const char *database;        /* conninfo or URI; "" : libpq's own environment */
-    const char *direct_database; /* for what a pooler cannot do; "" when there is none */
-    const char *migrations;      /* directory, already joined with that of pawl.yaml */
-    const char *schema;          /* of the ledger: "pawl" */
-    const char *search_path;     /* what user code sees: "public" */
-    int64_t lock_timeout_ms;     /* 500 */
-    int64_t lock_attempts;       /* 60 */
-    int64_t statement_timeout_ms;/* 0 */
-    int64_t connect_timeout_ms;  /* 10,000 */
-    const char *pooler;          /* auto, transaction, none */
-    int64_t wait_ms;             /* for another runner: 30,000 */
-    int64_t lease_ms;            /* 30,000 */
-    int64_t workers;             /* 2 */
-    int64_t batch_rows;          /* 0: auto */
-    int64_t target_ms;           /* 250 */
-    int64_t batch_min;           /* 100 */
-    int64_t batch_max;           /* 50,000 */
-    const char *environment;     /* the chosen section, "" when none */
-    bool has_environments;       /* pawl.yaml has sections */
-    const char **secrets;        /* names of environment variables that Lua may read */
+    const char *database;         /* conninfo or URI; "" : libpq's own environment */
+    const char *direct_database;  /* for what a pooler cannot do; "" when there is none */
+    const char *migrations;       /* directory, already joined with that of pawl.yaml */
+    const char *schema;           /* of the ledger: "pawl" */
+    const char *search_path;      /* what user code sees: "public" */
+    int64_t lock_timeout_ms;      /* 500 */
+    int64_t lock_attempts;        /* 60 */
+    int64_t statement_timeout_ms; /* 0 */
+    int64_t connect_timeout_ms;   /* 10,000 */
+    const char *pooler;           /* auto, transaction, none */
+    int64_t wait_ms;              /* for another runner: 30,000 */
+    int64_t lease_ms;             /* 30,000 */
+    int64_t workers;              /* 2 */
+    int64_t batch_rows;           /* 0: auto */
+    int64_t target_ms;            /* 250 */
+    int64_t batch_min;            /* 100 */
+    int64_t batch_max;            /* 50,000 */
+    const char *environment;      /* the chosen section, "" when none */
+    bool has_environments;        /* pawl.yaml has sections */
+    const char **secrets;         /* names of environment variables that Lua may read */
     size_t nsecrets;
-    const char *config_file;     /* the pawl.yaml that was read, "" when none */
+    const char *config_file; /* the pawl.yaml that was read, "" when none */
     pawl_origin origin[PAWL_SET_COUNT];
 } pawl_settings;
 
@@ -89,7 +89,7 @@ bool pawl_setting_has_value(pawl_setting setting, const char *text, pawl_setting
                             char expected[PAWL_SETTING_EXPECTED]);
 
 /* True when a revision's own value for this setting counts. */
-bool pawl_settings_yields(const pawl_settings *s, pawl_setting setting);
+bool pawl_settings_is_yielding(const pawl_settings *s, pawl_setting setting);
 
 /*
  * Load. `options` carries --config, --env and the flags. A missing pawl.yaml is no error unless it was named; every

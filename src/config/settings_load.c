@@ -472,8 +472,8 @@ check_range(load *l)
     pawl_fmt(text, sizeof text,
              "the smallest batch (%" PRId64 " rows) is above the largest (%" PRId64 " rows)", l->s.batch_min,
              l->s.batch_max);
-    if (l->range != NULL && pawl_settings_yields(&l->s, PAWL_SET_BATCH_MIN) &&
-        pawl_settings_yields(&l->s, PAWL_SET_BATCH_MAX))
+    if (l->range != NULL && pawl_settings_is_yielding(&l->s, PAWL_SET_BATCH_MIN) &&
+        pawl_settings_is_yielding(&l->s, PAWL_SET_BATCH_MAX))
     {
         pawl_problems_add(l->problems, l->range->file, l->range->line, l->range->column,
                           "look at min and max under backfill", "%s", text);

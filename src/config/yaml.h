@@ -28,15 +28,15 @@ typedef struct pawl_yaml
     const char *file;
     int line; /* from 1 */
     int column;
-    const char *text;              /* scalar: its value; else "" */
-    bool is_plain;                 /* scalar: neither quoted nor a block */
-    bool is_null;                  /* a plain scalar that is empty, ~ or null */
-    bool is_cut;                   /* a plain scalar that a comment follows on its line: in SQL it lost its tail */
-    size_t length;                 /* items of a sequence, entries of a mapping */
-    struct pawl_yaml **items;      /* sequence: items; mapping: values */
-    struct pawl_yaml **keys;       /* mapping: scalar nodes */
-    size_t start;                  /* byte offsets into the text: first byte ... */
-    size_t end;                    /* ... and behind the last; a block scalar's end may stand lines below its text */
+    const char *text;         /* scalar: its value; else "" */
+    bool is_plain;            /* scalar: neither quoted nor a block */
+    bool is_null;             /* a plain scalar that is empty, ~ or null */
+    bool is_cut;              /* a plain scalar that a comment follows on its line: in SQL it lost its tail */
+    size_t length;            /* items of a sequence, entries of a mapping */
+    struct pawl_yaml **items; /* sequence: items; mapping: values */
+    struct pawl_yaml **keys;  /* mapping: scalar nodes */
+    size_t start;             /* byte offsets into the text: first byte ... */
+    size_t end; /* ... and behind the last; a block scalar's end may stand lines below its text */
 } pawl_yaml;
 
 /* Nodes may be nested so deep; deeper is a problem. */
@@ -46,8 +46,9 @@ typedef struct pawl_yaml
  * Parse `text`. Problems are added to `problems`; *out is NULL when there is no usable tree (an empty document gives
  * an empty mapping). Only PAWL_E_NOMEM is returned as an error.
  */
-PAWL_NODISCARD pawl_status pawl_yaml_parse(const char *file, const char *text, size_t length, pawl_arena *arena,
-                                           pawl_problems *problems, pawl_yaml **out, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_yaml_parse(const char *file, const char *text, size_t length,
+                                           pawl_arena *arena, pawl_problems *problems, pawl_yaml **out,
+                                           pawl_error *err);
 
 /* The value under `key` of a mapping, or NULL. */
 const pawl_yaml *pawl_yaml_get(const pawl_yaml *mapping, const char *key);

@@ -23,7 +23,8 @@ typedef struct pawl_dir
  * Read every *.yaml of `path` (not of folders below it). A missing directory is PAWL_E_IO with the hint to run
  * `pawl init`. Problems of all files are collected; files that cannot be used at all are left out of the list.
  */
-PAWL_NODISCARD pawl_status pawl_dir_load(const char *path, pawl_problems *problems, pawl_dir **out, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_dir_load(const char *path, pawl_problems *problems, pawl_dir **out,
+                                         pawl_error *err);
 void pawl_dir_free(pawl_dir *dir);
 
 PAWL_DEFINE_AUTO(pawl_dir, pawl_dir_free);

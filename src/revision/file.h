@@ -34,7 +34,7 @@ typedef struct pawl_step_entry
     pawl_down down;
     struct pawl_step_entry *down_steps;
     size_t ndown;
-    const char *source;     /* the item's own lines of the file: checksums of finished steps cover these bytes */
+    const char *source; /* the item's own lines of the file: checksums of finished steps cover these bytes */
     size_t source_length;
 } pawl_step_entry;
 
@@ -54,20 +54,21 @@ typedef struct pawl_revision
     const char *search_path; /* NULL: the project's */
     pawl_step_entry *up;
     size_t nup;
-    pawl_down down;          /* DERIVED is `auto` */
+    pawl_down down; /* DERIVED is `auto` */
     pawl_step_entry *down_steps;
     size_t ndown;
-    const char *text;        /* the file's bytes */
+    const char *text; /* the file's bytes */
     size_t text_length;
-    const pawl_yaml *root;   /* for places in messages */
+    const pawl_yaml *root; /* for places in messages */
 } pawl_revision;
 
 /*
  * Read one file. Problems go to `problems`; *out is NULL when it cannot be used at all. `file` is the path for people
  * and its base name must be <id>.yaml or <id>_*.yaml.
  */
-PAWL_NODISCARD pawl_status pawl_revision_parse(const char *file, const char *text, size_t length, pawl_arena *arena,
-                                               pawl_problems *problems, pawl_revision **out, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_revision_parse(const char *file, const char *text, size_t length,
+                                               pawl_arena *arena, pawl_problems *problems,
+                                               pawl_revision **out, pawl_error *err);
 
 /* 4 to 32 of [A-Za-z0-9_], and none of head, heads, base, current. */
 bool pawl_revision_is_id(const char *id);

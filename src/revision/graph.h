@@ -29,9 +29,9 @@ typedef struct pawl_node
     size_t nparents;
     size_t *depends_on;
     size_t ndepends_on;
-    size_t *children;              /* by parents */
+    size_t *children; /* by parents */
     size_t nchildren;
-    size_t *dependents;            /* by depends_on */
+    size_t *dependents; /* by depends_on */
     size_t ndependents;
 } pawl_node;
 
@@ -82,18 +82,19 @@ bool pawl_graph_is_ancestor(const pawl_graph *g, size_t ancestor, size_t node);
  * What has to be applied, in order, to have `target` and all that it needs. Two heads at `head` is an error that lists
  * them and names the merge command. An empty list: nothing to do.
  */
-PAWL_NODISCARD pawl_status pawl_graph_upgrade_path(pawl_graph *g, const char *target, size_t **out, size_t *count,
-                                                   pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_graph_upgrade_path(pawl_graph *g, const char *target, size_t **out,
+                                                   size_t *count, pawl_error *err);
 
 /*
  * What has to be reverted, in order. A revision as target stays; what descends from it, and what depends on any of
  * that, goes. -N reverts the last N of the one current branch, BRANCH@-N of that branch, BRANCH@base all of it.
  */
-PAWL_NODISCARD pawl_status pawl_graph_downgrade_path(pawl_graph *g, const char *target, size_t **out, size_t *count,
-                                                     pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_graph_downgrade_path(pawl_graph *g, const char *target, size_t **out,
+                                                     size_t *count, pawl_error *err);
 
 /* One node for verbs that name a revision (show, bench, preview). */
-PAWL_NODISCARD pawl_status pawl_graph_resolve(pawl_graph *g, const char *target, size_t *out, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_graph_resolve(pawl_graph *g, const char *target, size_t *out,
+                                              pawl_error *err);
 
 PAWL_DEFINE_AUTO(pawl_graph, pawl_graph_free);
 

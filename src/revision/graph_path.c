@@ -14,7 +14,7 @@ pawl_graph_heads(pawl_graph *g, size_t **out, size_t *count, pawl_error *err)
     if (set == NULL)
         return pawl_error_nomem(err, "a list of revisions");
     pawl_graph_mark_heads(g, set);
-    return pawl_graph_list(g, set, false, out, count, err);
+    return pawl_graph_list_by_id(g, set, out, count, err);
 }
 
 pawl_status
@@ -25,7 +25,7 @@ pawl_graph_bases(pawl_graph *g, size_t **out, size_t *count, pawl_error *err)
     if (set == NULL)
         return pawl_error_nomem(err, "a list of revisions");
     pawl_graph_mark_bases(g, set);
-    return pawl_graph_list(g, set, false, out, count, err);
+    return pawl_graph_list_by_id(g, set, out, count, err);
 }
 
 pawl_status
@@ -37,7 +37,7 @@ pawl_graph_current(pawl_graph *g, size_t **out, size_t *count, pawl_error *err)
         return pawl_error_nomem(err, "a list of revisions");
     pawl_graph_mark_applied(g, set);
     pawl_graph_keep_tips(g, set, false);
-    return pawl_graph_list(g, set, false, out, count, err);
+    return pawl_graph_list_by_id(g, set, out, count, err);
 }
 
 pawl_status
@@ -236,7 +236,7 @@ resolve_base(pawl_graph *g, const pawl_target *target, size_t *out, pawl_error *
         return pawl_error_nomem(err, "a target");
     pawl_graph_mark_bases(g, set);
     pawl_target_keep(g, target, set);
-    if ((st = pawl_graph_list(g, set, false, &list, &count, err)) != PAWL_OK)
+    if ((st = pawl_graph_list_by_id(g, set, &list, &count, err)) != PAWL_OK)
         return st;
     if (count == 1)
     {

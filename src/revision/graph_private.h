@@ -1,7 +1,8 @@
 /*
  * graph_private.h - the inside of a graph, for graph*.c only.
  *
- * graph.c builds and ties, order.c sorts and finds cycles, target.c reads targets, graph_path.c turns them into lists.
+ * graph.c builds and ties, order.c sorts and finds cycles, walk_order.c lists sets, target.c reads targets,
+ * graph_path.c turns them into lists.
  *
  * Threads: as graph.h.
  * Memory:  as graph.h; sets are one byte a node in the graph's arena.
@@ -28,6 +29,7 @@ struct pawl_graph
     size_t *level;          /* longest way from a base, by parents: an ancestor's is lower */
     unsigned char *scratch; /* for is_ancestor */
     size_t *stack;          /* for walks; as long as there are nodes */
+    bool has_cycle;
 };
 
 typedef enum pawl_direction
@@ -42,9 +44,13 @@ PAWL_NODISCARD unsigned char *pawl_graph_set(pawl_graph *g);
 /* Add to `set` everything that is reached from the members it has; with_depends follows depends_on too. */
 void pawl_graph_close(const pawl_graph *g, unsigned char *set, pawl_direction direction, bool with_depends);
 
-/* The members in topological order, or reversed. */
+/* The members as they are applied, branch by branch, or as they are reverted. */
 PAWL_NODISCARD pawl_status pawl_graph_list(pawl_graph *g, const unsigned char *set, bool is_reversed,
                                            size_t **out, size_t *count, pawl_error *err);
+
+/* The members in order of id. */
+PAWL_NODISCARD pawl_status pawl_graph_list_by_id(pawl_graph *g, const unsigned char *set, size_t **out,
+                                                 size_t *count, pawl_error *err);
 
 /* Keep those members that no other descends from; with_depends: nor depends on. */
 void pawl_graph_keep_tips(const pawl_graph *g, unsigned char *set, bool with_depends);

@@ -58,28 +58,6 @@ pawl_graph_close(const pawl_graph *g, unsigned char *set, pawl_direction directi
     }
 }
 
-pawl_status
-pawl_graph_list(pawl_graph *g, const unsigned char *set, bool is_reversed, size_t **out, size_t *count,
-                pawl_error *err)
-{
-    size_t n = g->nodes.length;
-    size_t *list = pawl_arena_array(g->arena, n, sizeof *list);
-    size_t used = 0;
-
-    if (list == NULL)
-        return pawl_error_nomem(err, "a list of revisions");
-    for (size_t i = 0; i < n; i++)
-    {
-        size_t node = g->order[is_reversed ? n - 1 - i : i];
-
-        if (set[node] != 0)
-            list[used++] = node;
-    }
-    *out = list;
-    *count = used;
-    return PAWL_OK;
-}
-
 size_t
 pawl_graph_only(const pawl_graph *g, const unsigned char *set)
 {
@@ -315,6 +293,7 @@ pawl_graph_sort(pawl_graph *g, pawl_problems *problems, pawl_error *err)
     if (s.done == g->nodes.length)
         return PAWL_OK;
 
+    g->has_cycle = true;
     report_cycles(&s, walk_of, problems);
     for (size_t r = 0; r < g->nodes.length; r++)
     {

@@ -278,14 +278,14 @@ pawl_step_is_backfill(const pawl_step *step)
 static int64_t
 choose(const pawl_settings *settings, pawl_setting which, int64_t own, int64_t set)
 {
-    return own != 0 && pawl_settings_yields(settings, which) ? own : set;
+    return own != 0 && pawl_settings_is_yielding(settings, which) ? own : set;
 }
 
 void
 pawl_step_backfill_spec(const pawl_step *step, const pawl_settings *settings, pawl_backfill_spec *out)
 {
     const data *d = step->data;
-    bool is_by_time = d->is_auto && pawl_settings_yields(settings, PAWL_SET_BATCH);
+    bool is_by_time = d->is_auto && pawl_settings_is_yielding(settings, PAWL_SET_BATCH);
 
     *out = (pawl_backfill_spec){
         .table = d->table,
