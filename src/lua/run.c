@@ -86,9 +86,30 @@ raise_unknown(lua_State *L, const pawl_lua *lua, int index)
                      known);
 }
 
+/* Take up a column that nobody has named before. */
+static int
+add_written(lua_State *L, pawl_lua *lua, int index)
+{
+    pawl_column *column = &lua->write[lua->nwrite];
+    size_t length;
+    const char *name = lua_tolstring(L, index, &length);
+
+    if (length == 0 || !pawl_text_is_valid(name, length))
+        pawl_state_raise(L, NULL,
+                         "transform returned a table with a key that cannot be the name of a column");
+    *column = (pawl_column){.name = pawl_arena_strndup(lua->arena, name, length),
+                            .name_length = length,
+                            .type_name = "any",
+                            .kind = PAWL_KIND_ANY,
+                            .delimiter = ','};
+    if (column->name == NULL)
+        pawl_state_raise(L, NULL, "out of memory for the name of a column");
+    return lua->nwrite++;
+}
+
 /* The written column that the key at `index` names. */
 static int
-find_written(lua_State *L, const pawl_lua *lua, int index)
+find_written(lua_State *L, pawl_lua *lua, int index)
 {
     size_t length;
     const char *name;
@@ -100,10 +121,12 @@ find_written(lua_State *L, const pawl_lua *lua, int index)
     {
         const pawl_column *column = &lua->write[i];
 
-        if (name == column->key || (column->name_length > 40 && length == column->name_length &&
-                                    memcmp(name, column->name, length) == 0))
+        if (name == column->key || ((column->name_length > 40 || column->key == NULL) &&
+                                    length == column->name_length && memcmp(name, column->name, length) == 0))
             return i;
     }
+    if (lua->nwrite < lua->most_written)
+        return add_written(L, lua, index);
     raise_unknown(L, lua, index);
 }
 
@@ -141,7 +164,7 @@ is_put(lua_State *L, pawl_lua *lua, int row, int index)
 {
     pawl_lua_answer answer = {.verdict = PAWL_LUA_LEAVE, .values = lua->values, .is_set = lua->is_set};
 
-    memset(lua->is_set, 0, (size_t) lua->nwrite * sizeof *lua->is_set);
+    memset(lua->is_set, 0, (size_t) lua->most_written * sizeof *lua->is_set);
     if (lua_istable(L, index))
     {
         take_columns(L, lua, index);
@@ -160,7 +183,7 @@ put_reject(pawl_lua *lua, int row, const char *reason, pawl_error *err)
     pawl_lua_answer answer = {
         .verdict = PAWL_LUA_REJECT, .values = lua->values, .is_set = lua->is_set, .reason = reason};
 
-    memset(lua->is_set, 0, (size_t) lua->nwrite * sizeof *lua->is_set);
+    memset(lua->is_set, 0, (size_t) lua->most_written * sizeof *lua->is_set);
     return lua->rows->put(lua->rows->ctx, row, &answer, err);
 }
 
@@ -169,7 +192,7 @@ static int
 prepare(lua_State *L, const pawl_lua *lua)
 {
     lua_settop(L, 0);
-    luaL_checkstack(L, lua->nread + lua->nwrite + 40, "columns");
+    luaL_checkstack(L, lua->nread + lua->most_written + 40, "columns");
     (void) pawl_anchor_get(L, PAWL_ANCHOR_ENTRY);
     (void) pawl_anchor_get(L, PAWL_ANCHOR_ROW_META);
     if (lua->has_sources)
@@ -180,7 +203,7 @@ prepare(lua_State *L, const pawl_lua *lua)
     for (int i = 1; i <= lua->nread; i++)
         (void) lua_rawgeti(L, AT_NAMES, i);
     lua_remove(L, AT_NAMES);
-    lua_settop(L, AT_NAMES + lua->nread + lua->nwrite - 1);
+    lua_settop(L, AT_NAMES + lua->nread + lua->most_written - 1);
     return lua_gettop(L);
 }
 

@@ -97,8 +97,9 @@ struct pawl_lua
     int nread;
     pawl_column *write;
     int nwrite;
-    pawl_lua_value *values; /* nwrite */
-    bool *is_set;           /* nwrite */
+    int most_written;       /* nwrite, unless the transform may add columns */
+    pawl_lua_value *values; /* most_written */
+    bool *is_set;           /* most_written */
     bool has_sources;       /* a read column is json or an array */
     bool is_batch;
 

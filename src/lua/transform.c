@@ -57,9 +57,10 @@ unknown_column(lua_State *L)
 }
 
 static pawl_status
-copy_columns(pawl_arena *arena, const pawl_lua_column *from, int count, pawl_column **out, pawl_error *err)
+copy_columns(pawl_arena *arena, const pawl_lua_column *from, int count, int most, pawl_column **out,
+             pawl_error *err)
 {
-    pawl_column *columns = pawl_arena_array(arena, (size_t) count, sizeof *columns);
+    pawl_column *columns = pawl_arena_array(arena, (size_t) most, sizeof *columns);
 
     if (columns == NULL)
         return pawl_error_nomem(err, "the columns of a transform");
@@ -94,16 +95,18 @@ copy_options(pawl_lua *lua, const pawl_lua_options *options, pawl_error *err)
     lua->log_ctx = options->log_ctx;
     lua->nread = options->nread;
     lua->nwrite = options->nwrite;
+    lua->most_written = options->most_written > lua->nwrite ? options->most_written : lua->nwrite;
     lua->root = pawl_arena_strdup(lua->arena, options->root == NULL ? "" : options->root);
     lua->file = options->file == NULL ? NULL : pawl_arena_strdup(lua->arena, options->file);
-    lua->values = pawl_arena_array(lua->arena, (size_t) lua->nwrite + 1, sizeof *lua->values);
-    lua->is_set = pawl_arena_array(lua->arena, (size_t) lua->nwrite + 1, sizeof *lua->is_set);
+    lua->values = pawl_arena_array(lua->arena, (size_t) lua->most_written + 1, sizeof *lua->values);
+    lua->is_set = pawl_arena_array(lua->arena, (size_t) lua->most_written + 1, sizeof *lua->is_set);
     if (lua->root == NULL || (options->file != NULL && lua->file == NULL) || lua->values == NULL ||
         lua->is_set == NULL)
         return pawl_error_nomem(err, "a transform");
 
-    if ((st = copy_columns(lua->arena, options->read, lua->nread, &lua->read, err)) != PAWL_OK ||
-        (st = copy_columns(lua->arena, options->write, lua->nwrite, &lua->write, err)) != PAWL_OK)
+    if ((st = copy_columns(lua->arena, options->read, lua->nread, lua->nread, &lua->read, err)) != PAWL_OK ||
+        (st = copy_columns(lua->arena, options->write, lua->nwrite, lua->most_written, &lua->write, err)) !=
+            PAWL_OK)
         return st;
     for (int i = 0; i < lua->nread; i++)
     {
@@ -274,6 +277,18 @@ pawl_lua_close(pawl_lua *lua)
     pawl_state_fini(lua);
     pawl_arena_free(lua->arena);
     pawl_free(lua);
+}
+
+int
+pawl_lua_written(const pawl_lua *lua)
+{
+    return lua->nwrite;
+}
+
+const char *
+pawl_lua_written_name(const pawl_lua *lua, int column)
+{
+    return lua->write[column].name;
 }
 
 size_t

@@ -26,6 +26,10 @@
 
 typedef struct pawl_lua pawl_lua;
 
+/* The type oid of a written column that takes whatever the transform returns, in the text of its Lua type: integers as
+ * bigint, strings as text, tables as jsonb, a decimal as numeric. (PostgreSQL's pseudo-type "any".) */
+#define PAWL_LUA_ANY 2276
+
 typedef struct pawl_lua_column
 {
     const char *name;
@@ -50,6 +54,8 @@ typedef struct pawl_lua_options
     int nread;
     const pawl_lua_column *write; /* what a transform may return */
     int nwrite;
+    int most_written; /* more than nwrite: a name that is none of `write` is taken up as a column of type PAWL_LUA_ANY,
+                         up to this many columns in all (pawl_lua_written); 0: it is an error */
     const pawl_lua_pair *x; /* -x key=value: pawl.x */
     size_t nx;
     const pawl_lua_pair *secrets; /* pawl.secret */
@@ -81,8 +87,8 @@ typedef enum pawl_lua_verdict
 typedef struct pawl_lua_answer
 {
     pawl_lua_verdict verdict;
-    const pawl_lua_value *values; /* nwrite values */
-    const bool *is_set;           /* nwrite: false where the answer does not name the column */
+    const pawl_lua_value *values; /* one for each written column */
+    const bool *is_set;           /* likewise: false where the answer does not name the column */
     const char *reason;           /* of a reject */
 } pawl_lua_answer;
 
@@ -111,6 +117,10 @@ void pawl_lua_close(pawl_lua *lua);
  */
 PAWL_NODISCARD pawl_status pawl_lua_run(pawl_lua *lua, const pawl_lua_rows *rows, int *failed_row,
                                         pawl_error *err);
+
+/* The written columns: those of the options, then those taken up since (`most_written`). */
+int pawl_lua_written(const pawl_lua *lua);
+const char *pawl_lua_written_name(const pawl_lua *lua, int column);
 
 /* Bytes in use now, and at most since open. */
 size_t pawl_lua_memory(const pawl_lua *lua, size_t *peak);

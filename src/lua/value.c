@@ -57,6 +57,8 @@ pawl_kind_of(uint32_t type, uint32_t element)
         case OID_JSON:
         case OID_JSONB:
             return PAWL_KIND_JSON;
+        case PAWL_LUA_ANY:
+            return PAWL_KIND_ANY;
         default:
             return PAWL_KIND_TEXT;
     }
@@ -172,6 +174,7 @@ pawl_scalar_push(lua_State *L, const pawl_column *column, pawl_kind kind, pawl_l
         case PAWL_KIND_TEXT:
         case PAWL_KIND_NUMERIC:
         case PAWL_KIND_ARRAY:
+        case PAWL_KIND_ANY:
             lua_pushlstring(L, text.data, text.length);
             return;
     }
@@ -367,6 +370,7 @@ rule_of(pawl_kind kind)
             return (kind_rule){"a table",
                                "an array is written as a sequence: { 1, 2, 3 }; pawl.null is NULL"};
         case PAWL_KIND_TEXT:
+        case PAWL_KIND_ANY:
             break;
     }
     return (kind_rule){"a string", "tostring or string.format turns a number into a string"};
@@ -414,6 +418,9 @@ raise_wrong_type(lua_State *L, int index, const pawl_column *column, pawl_kind k
 
         pawl_fmt(shown, sizeof shown, " (%.*s)", (int) n, number);
     }
+    else if (lua_type(L, index) == LUA_TSTRING && lua_rawlen(L, index) < sizeof shown - 6 &&
+             pawl_text_is_valid(lua_tostring(L, index), lua_rawlen(L, index)))
+        pawl_fmt(shown, sizeof shown, " (\"%s\")", lua_tostring(L, index));
     pawl_state_raise(L, rule.hint, "%s \"%s\" (%s) takes %s, not %s%s", what, column->name, column->type_name,
                      rule.takes, lua_type_name(L, index), shown);
 }
@@ -522,6 +529,7 @@ pawl_scalar_take(lua_State *L, int index, const pawl_column *column, pawl_kind k
         case PAWL_KIND_TEXT:
         case PAWL_KIND_JSON:
         case PAWL_KIND_ARRAY:
+        case PAWL_KIND_ANY:
             break;
     }
     if (type != LUA_TSTRING)
@@ -529,13 +537,36 @@ pawl_scalar_take(lua_State *L, int index, const pawl_column *column, pawl_kind k
     return take_text(L, index, column);
 }
 
+/* The kind that a value has by itself. */
+static pawl_kind
+kind_of_value(lua_State *L, int index)
+{
+    if (pawl_decimal_text(L, index, NULL) != NULL)
+        return PAWL_KIND_NUMERIC;
+    switch (lua_type(L, index))
+    {
+        case LUA_TNUMBER:
+            return lua_isinteger(L, index) ? PAWL_KIND_INT8 : PAWL_KIND_FLOAT8;
+        case LUA_TBOOLEAN:
+            return PAWL_KIND_BOOL;
+        case LUA_TSTRING:
+            return PAWL_KIND_TEXT;
+        default:
+            return PAWL_KIND_JSON;
+    }
+}
+
 pawl_lua_value
 pawl_value_take(lua_State *L, int index, pawl_column *column, const pawl_source *source, int slot)
 {
     pawl_lua_value v;
     int top = lua_gettop(L);
+    pawl_kind kind = column->kind == PAWL_KIND_ANY ? kind_of_value(L, index) : column->kind;
 
-    if (column->kind == PAWL_KIND_JSON)
+    /* An array that comes back into a column of no type is written as the array that it was. */
+    if (column->kind == PAWL_KIND_ANY && source != NULL && source->column->kind == PAWL_KIND_ARRAY)
+        pawl_array_take(L, index, source->column, source);
+    else if (kind == PAWL_KIND_JSON)
     {
         pawl_lua_value text = {0};
 
@@ -543,15 +574,15 @@ pawl_value_take(lua_State *L, int index, pawl_column *column, const pawl_source 
             text = source->text;
         pawl_json_take(L, index, column->name, text);
     }
-    else if (column->kind == PAWL_KIND_ARRAY)
+    else if (kind == PAWL_KIND_ARRAY)
     {
         if (!lua_istable(L, index))
-            raise_wrong_type(L, index, column, column->kind);
+            raise_wrong_type(L, index, column, kind);
         pawl_array_take(L, index, column, source);
     }
     else
     {
-        v = pawl_scalar_take(L, index, column, column->kind, column->scratch);
+        v = pawl_scalar_take(L, index, column, kind, column->scratch);
         if (lua_gettop(L) > top)
             lua_replace(L, slot);
         return v;

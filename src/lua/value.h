@@ -28,6 +28,7 @@ typedef enum pawl_kind
     PAWL_KIND_BYTEA,
     PAWL_KIND_JSON,
     PAWL_KIND_ARRAY,
+    PAWL_KIND_ANY, /* of a written column: the kind follows from the value */
 } pawl_kind;
 
 #define PAWL_SCRATCH_BYTES 40 /* the longest number: sign, 17 digits, point, exponent; or 20 digits */
@@ -36,7 +37,8 @@ typedef struct pawl_column
 {
     const char *name;
     size_t name_length;
-    const char *key; /* the same name as Lua holds it: equal short names have equal addresses */
+    const char *
+        key; /* the same name as Lua holds it: equal short names have equal addresses; NULL: Lua holds none */
     const char *type_name;
     pawl_kind kind;
     pawl_kind element; /* of an array */

@@ -194,11 +194,11 @@ fx_put(void *ctx, int row, const pawl_lua_answer *answer, pawl_error *err)
         pawl_strbuf_add(&b, "leave");
     else if (answer->verdict == PAWL_LUA_REJECT)
         pawl_strbuf_addf(&b, "reject: %s", answer->reason);
-    for (int i = 0; answer->verdict == PAWL_LUA_WRITE && i < fx->options.nwrite; i++)
+    for (int i = 0; answer->verdict == PAWL_LUA_WRITE && i < pawl_lua_written(fx->lua); i++)
     {
         if (!answer->is_set[i])
             continue;
-        pawl_strbuf_addf(&b, "%s%s=", b.length > 0 ? " " : "", fx->write[i].name);
+        pawl_strbuf_addf(&b, "%s%s=", b.length > 0 ? " " : "", pawl_lua_written_name(fx->lua, i));
         if (answer->values[i].data == NULL)
             pawl_strbuf_add(&b, "NULL");
         else

@@ -594,6 +594,63 @@ library_functions_do_what_the_manual_says(void **state)
           "end");
 }
 
+static void
+columns_of_no_type_take_what_the_value_is(void **state)
+{
+    fixture *fx = *state;
+
+    fx_read(fx, "id", T_INT8, 0, "bigint");
+    fx_read(fx, "a", T_TEXT, 0, "text");
+    fx_read(fx, "j", T_JSONB, 0, "jsonb");
+    fx_read(fx, "l", 1007, T_INT4, "integer[]");
+    fx_write(fx, "v", PAWL_LUA_ANY, 0, "any");
+    fx->cells[0][0] = "1";
+    fx->cells[0][2] = "{\"b\":  1.00, \"a\": 2}";
+    fx->cells[0][3] = "{1,NULL}";
+    fx->nrows = 1;
+    static const char *const values[][2] = {
+        {"'x'", "x"},          {"7", "7"},
+        {"0.5", "0.5"},        {"true", "t"},
+        {"pawl.null", "NULL"}, {"pawl.decimal('1.50')", "1.50"},
+        {"{ 1, 2 }", "[1,2]"}, {"row.j", "{\"b\":  1.00, \"a\": 2}"},
+        {"row.l", "{1,NULL}"},
+    };
+
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+    {
+        char lua[120];
+        char answer[120];
+
+        pawl_fmt(lua, sizeof lua, "return function(row) return { v = %s } end", values[i][0]);
+        pawl_fmt(answer, sizeof answer, "v=%s", values[i][1]);
+        fx_ok(fx, lua);
+        assert_string_equal(fx->answers[0], answer);
+    }
+    fx_fails(fx, "return function(row) return { v = '\\xff' } end", "is not valid UTF-8");
+}
+
+static void
+unknown_columns_are_taken_up_where_that_is_asked_for(void **state)
+{
+    fixture *fx = *state;
+
+    fx_columns(fx);
+    fx->options.most_written = 4;
+    fx_row(fx, "1", "x");
+    fx_row(fx, "2", "y");
+    fx_ok(fx, "return function(row)\n"
+              "  if row.id == 1 then return { first = 1, a = 'x' } end\n"
+              "  return { second = true, first = 'now a text' }\n"
+              "end");
+    assert_string_equal(fx->answers[0], "a=x first=1");
+    assert_string_equal(fx->answers[1], "first=now a text second=t");
+    assert_int_equal(pawl_lua_written(fx->lua), 4);
+    fx_fails(fx, "return function(row) return { p = 1, q = 2, r = 3 } end",
+             "which is no column it may write");
+    fx_fails(fx, "return function(row) return { [1] = 1 } end", "not the name of a column");
+    fx_fails(fx, "return function(row) return { ['\\xff'] = 1 } end", "cannot be the name of a column");
+}
+
 int
 main(void)
 {
@@ -626,6 +683,8 @@ main(void)
         FX_TEST(when_is_a_question_about_x),
         FX_TEST(second_request_to_stop_ends_a_running_transform),
         FX_TEST(library_functions_do_what_the_manual_says),
+        FX_TEST(columns_of_no_type_take_what_the_value_is),
+        FX_TEST(unknown_columns_are_taken_up_where_that_is_asked_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

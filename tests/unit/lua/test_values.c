@@ -78,7 +78,7 @@ integer_columns_take_no_floats_and_no_strings(void **state)
     column(fx, T_INT4, 0, "integer");
     refuses(fx, "1", "return 1.0", "column \"v\" (integer) takes an integer, not a float (1)");
     assert_non_null(strstr(fx->err.hint, "math.tointeger"));
-    refuses(fx, "1", "return '1'", "takes an integer, not a string");
+    refuses(fx, "1", "return '1'", "takes an integer, not a string (\"1\")");
     refuses(fx, "1", "return true", "takes an integer, not a boolean");
     refuses(fx, "1", "return {}", "takes an integer, not a table");
     refuses(fx, "1", "return print", "takes an integer, not a function");
