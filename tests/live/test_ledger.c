@@ -134,7 +134,7 @@ schema_of_somebody_else_is_refused_and_left_alone(void **state)
     pawl_error err = PAWL_ERROR_INIT;
 
     (void) state;
-    pawl_test_exec(db, "CREATE PAWL_TEST_SCHEMA pawl CREATE TABLE meta (id integer)");
+    pawl_test_exec(db, "CREATE SCHEMA pawl CREATE TABLE meta (id integer)");
     assert_int_equal(pawl_ledger_ensure(ledger, pg, &err), PAWL_E_REFUSED);
     assert_non_null(strstr(err.message, "not a ledger"));
     assert_int_equal(
@@ -156,10 +156,10 @@ role_without_rights_is_told_what_to_ask_for(void **state)
     PAWL_AUTO(pawl_pg) pg = pawl_test_session(conninfo);
 
     assert_int_equal(pawl_ledger_ensure(ledger, pg, &err), PAWL_E_REFUSED);
-    assert_non_null(strstr(err.hint, "CREATE PAWL_TEST_SCHEMA \"pawl\" AUTHORIZATION ledger_nobody"));
+    assert_non_null(strstr(err.hint, "CREATE SCHEMA \"pawl\" AUTHORIZATION ledger_nobody"));
 
     /* A schema made for it is enough, although it may not create schemas. */
-    pawl_test_exec(db, "CREATE PAWL_TEST_SCHEMA pawl AUTHORIZATION ledger_nobody");
+    pawl_test_exec(db, "CREATE SCHEMA pawl AUTHORIZATION ledger_nobody");
     pawl_test_is_ok(pawl_ledger_ensure(ledger, pg, &err), &err);
 
     /* Another role may not look into it. */
@@ -208,8 +208,7 @@ publication_for_all_tables_is_found(void **state)
     assert_string_equal(names, "\"All of it\"");
     if (pawl_pg_server_version(p.pg) >= 150000)
     {
-        pawl_test_exec(p.conninfo,
-                       "CREATE PUBLICATION schemas FOR TABLES IN PAWL_TEST_SCHEMA " PAWL_TEST_QUOTED);
+        pawl_test_exec(p.conninfo, "CREATE PUBLICATION schemas FOR TABLES IN SCHEMA " PAWL_TEST_QUOTED);
         pawl_test_is_ok(pawl_ledger_publications(p.ledger, p.pg, arena, &names, &err), &err);
         assert_string_equal(names, "\"All of it\", schemas");
     }

@@ -226,9 +226,8 @@ holder_whose_session_is_hidden_from_us_counts_as_alive(void **state)
     (void) state;
     wait_for_heart(&a);
     pawl_test_exec(a.conninfo,
-                   "CREATE ROLE ledger_peer LOGIN; GRANT USAGE ON PAWL_TEST_SCHEMA " PAWL_TEST_QUOTED
-                   " TO ledger_peer;"
-                   "GRANT ALL ON ALL TABLES IN PAWL_TEST_SCHEMA " PAWL_TEST_QUOTED " TO ledger_peer");
+                   "CREATE ROLE ledger_peer LOGIN; GRANT USAGE ON SCHEMA " PAWL_TEST_QUOTED " TO ledger_peer;"
+                   "GRANT ALL ON ALL TABLES IN SCHEMA " PAWL_TEST_QUOTED " TO ledger_peer");
     pawl_fmt(conninfo, sizeof conninfo, "%s user=ledger_peer", a.conninfo);
     b.pg = pawl_test_session(conninfo);
     assert_int_equal(pawl_runner_acquire(b.ledger, b.pg, &options, &second, &err), PAWL_E_BUSY);
