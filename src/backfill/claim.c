@@ -64,6 +64,7 @@ take_over(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const char *own
         {
             chunk->id = pawl_pg_i64(res, 0, 0);
             chunk->fence = pawl_pg_i64(res, 0, 5);
+            chunk->attempts = pawl_pg_i64(res, 0, 6);
             if ((st = pawl_keyval_from_array(&chunk->lo, res, 0, 2, err)) == PAWL_OK &&
                 (st = pawl_keyval_from_array(&chunk->hi, res, 0, 3, err)) == PAWL_OK)
                 st = pawl_keyval_from_array(&chunk->cursor, res, 0, 4, err);
@@ -158,6 +159,7 @@ advance(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const char *owner
     }
     chunk->id = 1;
     chunk->fence = 1;
+    chunk->attempts = 1;
     pawl_keyval_clear(&chunk->lo);
     pawl_keyval_clear(&chunk->cursor);
     if (pawl_pg_rows(last) > 0)

@@ -18,7 +18,8 @@ typedef struct pawl_chunk
 {
     int64_t id;
     int64_t fence;
-    pawl_keyval lo; /* not set: from the first key on */
+    int64_t attempts; /* how often it was taken up since it was last given back or a batch of it committed */
+    pawl_keyval lo;   /* not set: from the first key on */
     pawl_keyval hi;
     pawl_keyval cursor; /* not set: no batch is committed yet */
 } pawl_chunk;

@@ -32,9 +32,11 @@ locked(pawl_pace *pace) PAWL_REQUIRES(&pace->lock)
 static int64_t
 clamp(const pawl_pace_options *o, int64_t rows)
 {
+    if (rows > o->max_rows)
+        rows = o->max_rows;
     if (rows < o->min_rows)
-        return o->min_rows;
-    return rows > o->max_rows ? o->max_rows : rows;
+        rows = o->min_rows;
+    return rows < 1 ? 1 : rows;
 }
 
 pawl_status
@@ -100,7 +102,7 @@ pawl_pace_done(pawl_pace *pace, int64_t rows, int64_t elapsed_us)
         else if (elapsed_us < target_us)
         {
             s->is_near = true;
-            s->rows = clamp(&pace->options, s->rows + s->rows / 10);
+            s->rows = clamp(&pace->options, s->rows + (s->rows < 10 ? 1 : s->rows / 10));
         }
     }
     pawl_mutex_unlock(&pace->lock);

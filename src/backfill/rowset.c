@@ -9,7 +9,7 @@
 
 enum
 {
-    TICK_ROWS = 256
+    TICK_ROWS = 8 /* so few that rows of a tenth of a second each do not outlast a lease between two ticks */
 };
 
 pawl_status

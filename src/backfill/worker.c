@@ -11,7 +11,8 @@ enum
     CHUNK_ROWS_MIN = 20000,
     CHUNK_ROWS_MAX = 200000,
     CHUNKS_PER_WORKER = 8, /* at least, so that the last ones end at about the same time */
-    IDLE_MS = 100          /* between two looks when everything is handed out */
+    IDLE_MS = 100,         /* between two looks when everything is handed out */
+    MOST_ATTEMPTS = 12     /* at a chunk of which no batch gets in */
 };
 
 static struct pawl_run_end *
@@ -68,7 +69,8 @@ chunk_rows(const pawl_worker *w)
     const pawl_job *job = w->run->job;
     const pawl_backfill_spec *spec = job->spec;
     int64_t rows = pawl_pace_rows(w->run->pace) * CHUNK_BATCHES;
-    int64_t share = job->rows_estimate / (spec->workers * CHUNKS_PER_WORKER);
+    int64_t workers = spec->workers < 1 ? 1 : spec->workers;
+    int64_t share = job->rows_estimate / (workers * CHUNKS_PER_WORKER);
 
     if (spec->chunk_rows > 0)
         return spec->chunk_rows;
@@ -106,7 +108,24 @@ prepare(pawl_worker *w, pawl_error *err)
         return st;
     w->writer.tick = renew_when_due;
     w->writer.tick_ctx = w;
-    return pawl_worker_connect(w, err);
+    return PAWL_OK;
+}
+
+/* Taken up again and again, and nothing gets in: a row that takes its backend down, or batches that outlast the lease.
+ * Going on would crash the server all night. */
+static pawl_status
+give_up(const pawl_worker *w, pawl_error *err)
+{
+    const pawl_keyval *from = pawl_chunk_from(&w->chunk);
+
+    (void) pawl_error_set(err, PAWL_E_STATE,
+                          "chunk %lld of job %lld was taken up %d times in a row and no batch of it got in",
+                          (long long) w->chunk.id, (long long) w->run->job->id, MOST_ATTEMPTS);
+    (void) pawl_error_detail(err, "the rows after key (%s) of \"%s.%s\"; the last time: %s",
+                             from->is_set ? from->part[0] : "the beginning", w->run->job->table->schema,
+                             w->run->job->table->name, w->lost[0] != '\0' ? w->lost : "its worker died");
+    return pawl_error_hint(err, "see in the server's log what ends the connection; where batches outlast the "
+                                "lease, make them smaller or the lease longer; then run the same again");
 }
 
 /* Claim; *done when there is nothing left for this worker. */
@@ -122,6 +141,8 @@ claim(pawl_worker *w, bool *done, pawl_error *err)
     w->has_chunk = got == PAWL_CLAIM_CHUNK;
     w->renewed_us = pawl_clock_us();
     *done = got == PAWL_CLAIM_DONE;
+    if (w->has_chunk && w->chunk.attempts > MOST_ATTEMPTS)
+        return give_up(w, err);
     if (got != PAWL_CLAIM_WAIT)
         return PAWL_OK;
     pawl_meter_hold(w->run->meter, w->number, "");
@@ -145,26 +166,37 @@ forgive(pawl_worker *w)
     }
 }
 
+/* One thing after the other: a session, a chunk, a batch of it. *rows is what was at stake in the batch. */
+static pawl_status
+advance(pawl_worker *w, int64_t *rows, bool *done, pawl_error *err)
+{
+    pawl_status st = pawl_stop_check(w->run->job->env->stop, PAWL_STOP_FINISH, err);
+
+    if (st != PAWL_OK)
+        return st;
+    if (w->pg == NULL)
+        return pawl_worker_connect(w, err);
+    if (!w->has_chunk)
+        return claim(w, done, err);
+    /* Whoever waits for a row that others hold keeps the chunk meanwhile. */
+    if (w->repeats > 0 && (st = renew_when_due(w, err)) != PAWL_OK)
+        return st;
+    st = pawl_worker_batch(w, rows, err);
+    if (st == PAWL_OK)
+        forgive(w);
+    return st;
+}
+
 static pawl_status
 work(pawl_worker *w, pawl_error *err)
 {
-    const pawl_stop *stop = w->run->job->env->stop;
     bool done = false;
 
     while (!done && !has_run_failed(w->run))
     {
         int64_t rows = 0;
-        pawl_status st = pawl_stop_check(stop, PAWL_STOP_FINISH, err);
 
-        if (st == PAWL_OK && !w->has_chunk)
-            st = claim(w, &done, err);
-        else if (st == PAWL_OK)
-        {
-            st = pawl_worker_batch(w, &rows, err);
-            if (st == PAWL_OK)
-                forgive(w);
-        }
-        if (st == PAWL_OK)
+        if (advance(w, &rows, &done, err) == PAWL_OK)
             continue;
         switch (pawl_worker_answer(w, rows, err))
         {
@@ -195,7 +227,10 @@ pawl_worker_main(void *worker)
         st = work(w, &err);
     pawl_worker_drop_next(w);
     if (w->has_chunk && w->pg != NULL)
+    {
+        pawl_pg_ignore_stop(w->pg);
         pawl_chunk_release(w->run->job, w->ledger, w->pg, &w->chunk);
+    }
     pawl_writer_close(&w->writer);
     pawl_chunk_fini(&w->chunk);
     pawl_ledger_free(w->ledger);

@@ -51,10 +51,12 @@ typedef struct pawl_worker
     int64_t limit;      /* rows while a fault is narrowed down; 0: none */
     int64_t renewed_us; /* when the lease was last renewed, as far as we know */
     pawl_backoff backoff;
+    pawl_fault last_fault;
     int repeats; /* failures of one kind in a row; a committed batch ends the row */
     int cancels;
     char at_fault[200]; /* the key of a batch of one row that failed */
     bool has_replanned; /* reconnected once because of a stale plan */
+    char lost[300];     /* why the last connection or lease was lost */
 } pawl_worker;
 
 void *pawl_worker_main(void *worker);

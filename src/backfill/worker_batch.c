@@ -125,6 +125,7 @@ commit_batch(pawl_worker *w, const pawl_attempt *attempt, pawl_error *err)
 {
     const pawl_job *job = w->run->job;
     int64_t rows = rows_to_ask(w);
+    PAWL_STRBUF_AUTO(table);
     pawl_pg_array cursor;
     pawl_pg_pipe pipe;
     int slot = -1;
@@ -147,7 +148,12 @@ commit_batch(pawl_worker *w, const pawl_attempt *attempt, pawl_error *err)
                                 PAWL_ARG_I64(attempt->gone),
                                 PAWL_ARG_TEXT("0")};
 
+    pawl_sql_ident2(&table, job->table->schema, job->table->name);
+
+    const pawl_pg_arg same[] = {PAWL_ARG_TEXT(table.data), PAWL_ARG_I64(job->table->oid)};
+
     pawl_pg_pipe_init(&pipe, w->pg);
+    (void) pawl_pg_pipe_add(&pipe, pawl_ledger_sql(w->ledger, pawl_sql_backfill_check_table), 2, same);
     (void) pawl_pg_pipe_add(&pipe, pawl_ledger_sql(w->ledger, pawl_sql_backfill_checkpoint), 11, args);
     int commit = pawl_pg_pipe_commit(&pipe);
     (void) pawl_pg_pipe_sync(&pipe);
@@ -163,7 +169,10 @@ commit_batch(pawl_worker *w, const pawl_attempt *attempt, pawl_error *err)
     }
     /* What fails behind the commit is the next read: this batch is in, and that read will meet its error again. */
     else if (st != PAWL_OK && failed > commit)
+    {
+        pawl_pg_rollback(w->pg);
         st = PAWL_OK;
+    }
     else if (st != PAWL_OK)
         *err = failure;
     pawl_pg_pipe_fini(&pipe);

@@ -96,7 +96,9 @@ wait_for_lock(pawl_worker *w, int64_t rows, pawl_error *err)
     char who[200] = "";
     char text[280];
 
-    pawl_pace_back_off(w->run->pace);
+    /* Once: the other workers need not pay for every try at one row. */
+    if (rows > 1 && w->limit == 0)
+        pawl_pace_back_off(w->run->pace);
     if (can_shrink(w, rows))
         return pause_then(w, PAWL_ANSWER_AGAIN, err);
     pawl_pg_lockers(w->pg, w->run->job->table->oid, who, sizeof who);
@@ -136,8 +138,14 @@ pawl_worker_answer(pawl_worker *w, int64_t rows, pawl_error *err)
     if (err->code == PAWL_E_STOPPED || err->code == PAWL_E_TRANSFORM || err->code == PAWL_E_NOMEM ||
         err->code == PAWL_E_BUG)
         return PAWL_ANSWER_FAIL;
-    w->repeats++;
-    switch (pawl_fault_of(err))
+
+    pawl_fault fault = pawl_fault_of(err);
+
+    w->repeats = fault == w->last_fault ? w->repeats + 1 : 1;
+    w->last_fault = fault;
+    if (fault == PAWL_FAULT_CONNECTION || fault == PAWL_FAULT_LEASE)
+        pawl_fmt(w->lost, sizeof w->lost, "%s", err->message);
+    switch (fault)
     {
         case PAWL_FAULT_CONNECTION:
             return reconnect(w, err);
@@ -165,7 +173,7 @@ pawl_worker_answer(pawl_worker *w, int64_t rows, pawl_error *err)
             w->has_replanned = true;
             return reconnect(w, err);
         case PAWL_FAULT_LEASE:
-            return PAWL_ANSWER_CLAIM;
+            return w->repeats > 1 ? pause_then(w, PAWL_ANSWER_CLAIM, err) : PAWL_ANSWER_CLAIM;
         case PAWL_FAULT_INTERNAL:
             return w->repeats > 1 ? fail(err, NULL) : pause_then(w, PAWL_ANSWER_AGAIN, err);
         case PAWL_FAULT_DISK:

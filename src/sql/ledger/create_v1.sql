@@ -174,6 +174,7 @@ BEGIN
     PERFORM FROM @ledger@.progress p
       WHERE p.job_id = job AND p.chunk_id = chunk AND p.state = 'open' AND p.fence = expected_fence
         AND p.cursor IS NOT DISTINCT FROM expected_cursor
+        AND EXISTS (SELECT FROM @ledger@.job j WHERE j.job_id = job AND j.state = 'open')
         FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'PW001',
@@ -192,7 +193,7 @@ BEGIN
            lease_until = clock_timestamp() + lease_ms * interval '1 millisecond', updated_at = clock_timestamp(),
            rows_read = p.rows_read + n_read, rows_written = p.rows_written + n_written,
            rows_moved = p.rows_moved + n_moved, rows_gone = p.rows_gone + n_gone,
-           rows_rejected = p.rows_rejected + n_rejected, batches = p.batches + n_batches
+           rows_rejected = p.rows_rejected + n_rejected, batches = p.batches + n_batches, attempts = 1
      WHERE p.job_id = job AND p.chunk_id = chunk AND p.state = 'open' AND p.fence = expected_fence;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'PW001',
@@ -200,6 +201,19 @@ BEGIN
     END IF;
 END
 $checkpoint$;
+
+-- Behind a write, whose lock on the table keeps the name where it is: the rows were those of the table that was meant.
+CREATE FUNCTION @ledger@.check_table(name text, expected oid)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $check_table$
+BEGIN
+    IF to_regclass(name)::oid IS DISTINCT FROM expected THEN
+        RAISE EXCEPTION USING ERRCODE = 'undefined_table',
+            MESSAGE = format('%s is another table than the one the job began with: that was renamed or dropped meanwhile',
+                             name),
+            HINT = 'give the table its name back, then run the same again; or abandon the job';
+    END IF;
+END
+$check_table$;
 
 CREATE FUNCTION @ledger@.hold_runner(expected_fence bigint)
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $hold_runner$

@@ -99,6 +99,24 @@ growth_ends_at_the_most(void **state)
     pawl_pace_free(pace);
 }
 
+static void
+a_size_of_a_few_rows_grows_again(void **state)
+{
+    const pawl_pace_options options = {.target_ms = 250, .min_rows = 0, .max_rows = 50000};
+    pawl_error err = PAWL_ERROR_INIT;
+    pawl_pace *pace = NULL;
+
+    (void) state;
+    assert_int_equal(pawl_pace_new(&options, &pace, &err), PAWL_OK);
+    for (int i = 0; i < 20; i++)
+        pawl_pace_back_off(pace);
+    assert_int_equal(pawl_pace_rows(pace), 1);
+    for (int i = 0; i < 40; i++)
+        pawl_pace_done(pace, pawl_pace_rows(pace), 10);
+    assert_true(pawl_pace_rows(pace) > 100);
+    pawl_pace_free(pace);
+}
+
 int
 main(void)
 {
@@ -109,6 +127,7 @@ main(void)
         cmocka_unit_test(a_batch_on_target_changes_nothing),
         cmocka_unit_test(a_short_batch_says_nothing_about_the_size),
         cmocka_unit_test(growth_ends_at_the_most),
+        cmocka_unit_test(a_size_of_a_few_rows_grows_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,347 @@
+/* What a backfill does when the server, the table or the application gets in its way: wait, narrow down, go on, end. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "support/job.h"
+#include "support/server.h"
+#include "support/session.h"
+
+static const char *const COLUMN_N[] = {"n"};
+static const char INCREMENT[] = "return function(row) return { n = row.n + 1 } end";
+
+static void
+pause_ms(long ms)
+{
+    const struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+
+    (void) nanosleep(&t, NULL);
+}
+
+static const char *
+table_of(const char *name, int rows)
+{
+    const char *db = pawl_test_database_new(name);
+    char sql[300];
+
+    (void) snprintf(sql, sizeof sql,
+                    "CREATE TABLE t (id bigint PRIMARY KEY, n int NOT NULL, s text);"
+                    "INSERT INTO t SELECT i, 0, 'x' FROM generate_series(1, %d) i; ANALYZE t",
+                    rows);
+    pawl_test_exec(db, sql);
+    pawl_test_ledger(db);
+    return db;
+}
+
+typedef struct running
+{
+    pawl_backfill_spec spec;
+    pawl_backfill_env env;
+    const char *job;
+    pawl_backfill_result result;
+    pawl_error err;
+    pawl_status st;
+    pthread_t thread;
+} running;
+
+static void *
+run_it(void *arg)
+{
+    running *r = arg;
+
+    r->st = pawl_test_backfill(&r->spec, &r->env, r->job, &r->result, &r->err);
+    return NULL;
+}
+
+static void
+prepare(running *r, const char *db, const char *job)
+{
+    *r = (running){.spec = pawl_test_spec("t"),
+                   .env = pawl_test_env(db, pawl_test_transform("increment", INCREMENT)),
+                   .job = job};
+    r->spec.lua_file = "transforms/increment.lua";
+    r->spec.read = COLUMN_N;
+    r->spec.nread = 1;
+    r->spec.write = COLUMN_N;
+    r->spec.nwrite = 1;
+    r->spec.workers = 1;
+}
+
+static void
+go(running *r)
+{
+    assert_int_equal(pthread_create(&r->thread, NULL, run_it, r), 0);
+}
+
+static void
+join(running *r)
+{
+    assert_int_equal(pthread_join(r->thread, NULL), 0);
+}
+
+static void
+assert_done(const running *r)
+{
+    if (r->st != PAWL_OK)
+        fail_msg("%s; %s; %s [%s]", r->err.message, r->err.detail, r->err.hint, r->err.sqlstate);
+}
+
+static void
+run_ok(running *r)
+{
+    (void) run_it(r);
+    assert_done(r);
+}
+
+static void
+wait_for_batches(const char *db, int batches)
+{
+    char sql[120];
+
+    (void) snprintf(sql, sizeof sql, "SELECT coalesce(sum(batches), 0) >= %d FROM pawl.progress", batches);
+    pawl_test_wait_until(db, sql, 20000);
+}
+
+/* The next read travels behind the commit of the batch before it: when it fails, its transaction must not stay open. */
+static void
+a_table_locked_while_the_next_read_is_on_its_way_is_waited_for(void **state)
+{
+    const char *db = table_of("locked", 20000);
+    PGconn *other = pawl_test_connect(db);
+    running r;
+
+    (void) state;
+    prepare(&r, db, "locked");
+    go(&r);
+    wait_for_batches(db, 3);
+    for (int i = 0; i < 3; i++)
+    {
+        pawl_test_run_on(other, "BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
+        pause_ms(500);
+        pawl_test_run_on(other, "COMMIT");
+        pause_ms(50);
+    }
+    join(&r);
+    PQfinish(other);
+    assert_done(&r);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 20000);
+}
+
+static void
+a_row_that_where_cannot_be_asked_of_is_narrowed_down_and_told(void **state)
+{
+    const char *db = table_of("divide", 1000);
+    running r;
+
+    (void) state;
+    prepare(&r, db, "divide");
+    r.spec.where = "1 / (id - 550) < 1";
+    (void) run_it(&r);
+    assert_int_equal(r.st, PAWL_E_SERVER);
+    assert_string_equal(r.err.sqlstate, "22012");
+    pawl_test_assert_contains(r.err.detail, "549");
+    assert_int_equal(pawl_test_query_i64(db, "SELECT sum(n) FROM t"), 549);
+}
+
+/* A row whose write takes the backend down each time: somebody has to be told before the server has crashed all night. */
+static void
+a_batch_that_always_loses_its_connection_ends_the_run_at_last(void **state)
+{
+    const char *db = table_of("deadly", 300);
+    running r;
+
+    (void) state;
+    pawl_test_exec(db, "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                       " IF NEW.id = 150 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;"
+                       " RETURN NEW; END $$;"
+                       "CREATE TRIGGER b BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f()");
+    prepare(&r, db, "deadly");
+    (void) run_it(&r);
+    assert_int_equal(r.st, PAWL_E_STATE);
+    pawl_test_assert_contains(r.err.message, "no batch of it got in");
+    pawl_test_assert_contains(r.err.detail, "terminating connection");
+    assert_in_range(pawl_test_query_i64(db, "SELECT sum(n) FROM t"), 100, 149);
+}
+
+/* A worker that finds no free connection waits for one; the others do the work. */
+static void
+a_worker_without_a_connection_does_not_end_the_run(void **state)
+{
+    const char *db = table_of("crowded", 5000);
+    char as_role[300];
+    running r;
+
+    (void) state;
+    pawl_test_exec(db,
+                   "CREATE ROLE crowded LOGIN CONNECTION LIMIT 2; GRANT ALL ON t TO crowded;"
+                   "GRANT ALL ON SCHEMA pawl TO crowded; GRANT ALL ON ALL TABLES IN SCHEMA pawl TO crowded");
+    (void) snprintf(as_role, sizeof as_role, "%s user=crowded", db);
+    prepare(&r, as_role, "crowded");
+    r.spec.workers = 4;
+    r.spec.chunk_rows = 500;
+    run_ok(&r);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 5000);
+}
+
+/* A batch outlasts the lease many times: the worker that makes the progress keeps the chunk. */
+static void
+a_transform_slower_than_the_lease_keeps_its_chunk(void **state)
+{
+    const char *db = table_of("slow", 60);
+    running r;
+
+    (void) state;
+    (void) pawl_test_transform("slow", "return function(row)\n"
+                                       "  for i = 1, 3000000 do end\n"
+                                       "  return { n = row.n + 1 }\nend");
+    prepare(&r, db, "slow");
+    r.spec.lua_file = "transforms/slow.lua";
+    r.spec.workers = 2;
+    r.env.lease_ms = 600;
+    run_ok(&r);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 60);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT max(fence) FROM pawl.progress"), 1);
+}
+
+/* Each kind of failure has its own patience: waiting for a lock uses up none of that for a concurrent update. */
+static void
+failures_of_different_kinds_are_counted_apart(void **state)
+{
+    const char *db = table_of("kinds", 100);
+    running r;
+
+    (void) state;
+    pawl_test_exec(
+        db,
+        "CREATE SEQUENCE calls;"
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE c int := nextval('calls'); BEGIN"
+        " IF c <= 3 THEN RAISE lock_not_available; END IF;"
+        " IF c = 4 THEN RAISE internal_error USING MESSAGE = 'tuple concurrently updated'; END IF;"
+        " RETURN NEW; END $$;"
+        "CREATE TRIGGER b BEFORE UPDATE ON t FOR EACH STATEMENT EXECUTE FUNCTION f()");
+    prepare(&r, db, "kinds");
+    run_ok(&r);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 100);
+}
+
+/* A row that the application keeps for a while makes one batch small, and not all that follow. */
+static void
+a_row_held_for_long_does_not_make_all_batches_small(void **state)
+{
+    const char *db = table_of("held", 60000);
+    PGconn *other = pawl_test_connect(db);
+    running r;
+
+    (void) state;
+    pawl_test_run_on(other, "BEGIN; UPDATE t SET s = 'mine' WHERE id = 10000");
+    prepare(&r, db, "held");
+    r.spec.batch_rows = 0;
+    go(&r);
+    pause_ms(6000);
+    pawl_test_run_on(other, "COMMIT");
+    join(&r);
+    PQfinish(other);
+    assert_done(&r);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 60000);
+    assert_true(r.result.progress.batches < 150);
+}
+
+/* The table was replaced by another of its name: its rows are not the ones that were meant. */
+static void
+a_table_replaced_under_its_name_is_not_written_to(void **state)
+{
+    const char *db = table_of("replaced", 20000);
+    running r;
+
+    (void) state;
+    prepare(&r, db, "replaced");
+    go(&r);
+    wait_for_batches(db, 5);
+    pawl_test_exec(db, "BEGIN; SET lock_timeout = '10s'; ALTER TABLE t RENAME TO t_old;"
+                       "CREATE TABLE t (id bigint PRIMARY KEY, n int NOT NULL, s text);"
+                       "INSERT INTO t SELECT i, 100, 'new' FROM generate_series(1, 20000) i; COMMIT");
+    join(&r);
+    assert_int_not_equal(r.st, PAWL_OK);
+    pawl_test_assert_contains(r.err.message, "\"public\".\"t\" is another table");
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n <> 100"), 0);
+    pawl_test_exec(db, "DROP TABLE t; ALTER TABLE t_old RENAME TO t");
+    r = (running){0};
+    prepare(&r, db, "replaced");
+    run_ok(&r);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 20000);
+}
+
+/* The history was taken back under a run that had stalled: when it wakes up, it writes nothing more. */
+static void
+a_job_abandoned_while_it_runs_is_written_to_no_more(void **state)
+{
+    const char *db = table_of("abandoned", 20000);
+    running r;
+
+    (void) state;
+    prepare(&r, db, "abandoned");
+    go(&r);
+    wait_for_batches(db, 5);
+    pawl_test_exec(db, "UPDATE pawl.job SET state = 'abandoned'");
+
+    int64_t done = pawl_test_query_i64(db, "SELECT sum(n) FROM t");
+
+    join(&r);
+    assert_int_equal(r.st, PAWL_E_STATE);
+    pawl_test_assert_contains(r.err.message, "is abandoned");
+    /* The batch that was in flight. */
+    assert_in_range(pawl_test_query_i64(db, "SELECT sum(n) FROM t"), done, done + 100);
+}
+
+/* Stopped hard, and the chunk is free at once all the same, also for those who cannot see the backend. */
+static void
+a_cancelled_run_gives_its_chunk_back(void **state)
+{
+    const char *db = table_of("cancelled", 20000);
+    pawl_stop *stop = NULL;
+    running r;
+
+    (void) state;
+    prepare(&r, db, "cancelled");
+    assert_int_equal(pawl_stop_new(&stop, &r.err), PAWL_OK);
+    r.env.stop = stop;
+    go(&r);
+    wait_for_batches(db, 5);
+    pawl_stop_request(stop);
+    pawl_stop_request(stop);
+    join(&r);
+    pawl_stop_free(stop);
+    assert_int_equal(r.st, PAWL_E_STOPPED);
+    assert_int_equal(
+        pawl_test_query_i64(
+            db, "SELECT count(*) FROM pawl.progress WHERE state = 'open' AND lease_until = '-infinity'"),
+        1);
+    assert_int_equal(pawl_test_query_i64(
+                         db, "SELECT (SELECT sum(n) FROM t) - (SELECT sum(rows_written) FROM pawl.progress)"),
+                     0);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_table_locked_while_the_next_read_is_on_its_way_is_waited_for),
+        cmocka_unit_test(a_row_that_where_cannot_be_asked_of_is_narrowed_down_and_told),
+        cmocka_unit_test(a_batch_that_always_loses_its_connection_ends_the_run_at_last),
+        cmocka_unit_test(a_worker_without_a_connection_does_not_end_the_run),
+        cmocka_unit_test(a_transform_slower_than_the_lease_keeps_its_chunk),
+        cmocka_unit_test(failures_of_different_kinds_are_counted_apart),
+        cmocka_unit_test(a_row_held_for_long_does_not_make_all_batches_small),
+        cmocka_unit_test(a_table_replaced_under_its_name_is_not_written_to),
+        cmocka_unit_test(a_job_abandoned_while_it_runs_is_written_to_no_more),
+        cmocka_unit_test(a_cancelled_run_gives_its_chunk_back),
+    };
+
+    return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
+}
