@@ -255,7 +255,7 @@ check_statements(pawl_job *job, pawl_pg *pg, pawl_error *err)
         args[i] = PAWL_ARG_NULL;
     if (job->spec->lua_file == NULL)
     {
-        pawl_stmt_set(&sql, job, false);
+        pawl_stmt_set(&sql, job, false, 0);
         return explain(job, pg, &sql, n, args, err);
     }
     pawl_stmt_read(&sql, job, false);
@@ -278,9 +278,31 @@ check_spec(const pawl_backfill_spec *spec, pawl_error *err)
     return PAWL_OK;
 }
 
+/* The key stands in the ledger, in what `status` shows and in every message: it cannot be kept secret. */
+static pawl_status
+check_redacted(const pawl_job *job, pawl_error *err)
+{
+    for (size_t i = 0; i < job->spec->nredact; i++)
+    {
+        const pawl_column *c = NULL;
+        pawl_status st = find_column(job->table, job->spec->redact[i], "redact", &c, err);
+
+        if (st != PAWL_OK)
+            return st;
+        if (!is_key_column(job, c))
+            continue;
+        (void) pawl_error_set(err, PAWL_E_REFUSED,
+                              "column \"%s\" cannot be redacted: it is part of the key, by which progress is "
+                              "recorded and rows are named",
+                              c->name);
+        return pawl_error_hint(err, "name another unique index with `key:`");
+    }
+    return PAWL_OK;
+}
+
 /* Inside a transaction. */
 static pawl_status
-check_catalogue(pawl_job *job, pawl_pg *pg, pawl_error *err)
+check_catalogue(pawl_job *job, bool is_look, pawl_pg *pg, pawl_error *err)
 {
     pawl_table *table = NULL;
     pawl_key *key = NULL;
@@ -290,15 +312,17 @@ check_catalogue(pawl_job *job, pawl_pg *pg, pawl_error *err)
         PAWL_OK)
         return st;
     job->table = table;
+    if (is_look && (st = pawl_job_promise(job, table, pg, err)) != PAWL_OK)
+        return st;
     if ((st = check_kind(table, err)) != PAWL_OK ||
         (st = pawl_table_key(pg, table, job->spec->key, job->spec->nkey, job->arena, &key, err)) != PAWL_OK)
         return st;
     job->key = key;
     job->rows_estimate = table->rows_estimate;
     if ((st = check_operators(job, err)) != PAWL_OK || (st = resolve_written(job, err)) != PAWL_OK ||
-        (st = resolve_read(job, err)) != PAWL_OK || (st = describe_rows(job, err)) != PAWL_OK)
+        (st = resolve_read(job, err)) != PAWL_OK || (st = check_redacted(job, err)) != PAWL_OK)
         return st;
-    return PAWL_OK;
+    return describe_rows(job, err);
 }
 
 /* The transform must load, with these columns, before anything is written. */
@@ -340,7 +364,7 @@ pawl_job_check(pawl_job *job, const pawl_backfill_spec *spec, const pawl_backfil
         return pawl_error_nomem(err, "a job");
     if ((st = check_spec(spec, err)) != PAWL_OK || (st = pawl_pg_begin(pg, &pins, err)) != PAWL_OK)
         return st;
-    st = check_catalogue(job, pg, err);
+    st = check_catalogue(job, false, pg, err);
     pawl_pg_rollback(pg);
     if (st != PAWL_OK || (st = check_transform(job, err)) != PAWL_OK)
         return st;
@@ -351,6 +375,24 @@ pawl_job_check(pawl_job *job, const pawl_backfill_spec *spec, const pawl_backfil
     if ((st = pawl_pg_begin(pg, &user, err)) != PAWL_OK)
         return st;
     st = check_statements(job, pg, err);
+    pawl_pg_rollback(pg);
+    return st;
+}
+
+pawl_status
+pawl_job_look(pawl_job *job, const pawl_backfill_spec *spec, const pawl_backfill_env *env, pawl_pg *pg,
+              pawl_error *err)
+{
+    const pawl_pg_pins pins = {.lock_timeout_ms = env->lock_timeout_ms};
+    pawl_status st;
+
+    *job = (pawl_job){.spec = spec, .env = env, .arena = pawl_arena_new()};
+    if (job->arena == NULL)
+        return pawl_error_nomem(err, "a job");
+    if ((st = check_spec(spec, err)) != PAWL_OK || (st = pawl_pg_begin(pg, &pins, err)) != PAWL_OK)
+        return st;
+    if ((st = pawl_pg_exec(pg, "SET TRANSACTION READ ONLY", err)) == PAWL_OK)
+        st = check_catalogue(job, true, pg, err);
     pawl_pg_rollback(pg);
     return st;
 }

@@ -41,6 +41,27 @@ typedef struct pawl_job
 PAWL_NODISCARD pawl_status pawl_job_check(pawl_job *job, const pawl_backfill_spec *spec,
                                           const pawl_backfill_env *env, pawl_pg *pg, pawl_error *err);
 
+/*
+ * For a look before or after the fact (preview, verify): the catalogue only, in a READ ONLY transaction. A column that
+ * is missing may be promised, and a written one of which nothing is known is of type PAWL_LUA_ANY; both have the
+ * number 0. Neither the statements nor the transform are tried.
+ */
+PAWL_NODISCARD pawl_status pawl_job_look(pawl_job *job, const pawl_backfill_spec *spec,
+                                         const pawl_backfill_env *env, pawl_pg *pg, pawl_error *err);
+
+/* Add the columns to the table that are missing and promised (job_promise.c). Inside a transaction. */
+PAWL_NODISCARD pawl_status pawl_job_promise(const pawl_job *job, pawl_table *table, pawl_pg *pg,
+                                            pawl_error *err);
+
+/* True when values of the column are to be kept out of messages. */
+bool pawl_job_is_redacted(const pawl_job *job, const char *column);
+
+/*
+ * Take out of a failure what may hold a value, when the job redacts any column: of a transform its own words, of the
+ * server those about rows. Place, SQLSTATE and class stay.
+ */
+void pawl_job_redact(const pawl_job *job, pawl_error *err);
+
 /* Check, then find the unfinished (or finished) job of this name, or create it: wait out writers, read the bound. */
 PAWL_NODISCARD pawl_status pawl_job_open(pawl_job *job, const pawl_backfill_spec *spec,
                                          const pawl_backfill_env *env, const pawl_backfill_id *id,

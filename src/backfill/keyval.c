@@ -65,6 +65,18 @@ pawl_keyval_copy(pawl_keyval *k, const pawl_keyval *from, pawl_error *err)
     return pawl_keyval_set(k, from->count, from->part, err);
 }
 
+int
+pawl_keyval_same(const pawl_keyval *a, const pawl_keyval *b)
+{
+    int same = 0;
+
+    if (!a->is_set || !b->is_set)
+        return 0;
+    while (same < a->count - 1 && strcmp(a->part[same], b->part[same]) == 0)
+        same++;
+    return same;
+}
+
 pawl_status
 pawl_keyval_from_row(pawl_keyval *k, const pawl_pg_result *res, int row, int column, int count,
                      pawl_error *err)

@@ -31,6 +31,10 @@ PAWL_NODISCARD pawl_status pawl_keyval_set(pawl_keyval *k, int count, const char
                                            pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_keyval_copy(pawl_keyval *k, const pawl_keyval *from, pawl_error *err);
 
+/* How many leading parts are the same text, and so the same value, in both; never all of them, none when one is not
+ * set. */
+int pawl_keyval_same(const pawl_keyval *a, const pawl_keyval *b);
+
 /* From `count` columns of a row, beginning at `column`. */
 PAWL_NODISCARD pawl_status pawl_keyval_from_row(pawl_keyval *k, const pawl_pg_result *res, int row,
                                                 int column, int count, pawl_error *err);

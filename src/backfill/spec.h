@@ -14,7 +14,16 @@
 
 #include "pawl/backfill.h"
 
-/* What is done. An unfinished job must find it unchanged, Lua and pace excepted. */
+/* A column that is not there yet, as an `add_column` on the way to the backfill will make it. */
+typedef struct pawl_backfill_promise
+{
+    const char *table; /* as that step names it */
+    const char *column;
+    const char *type;       /* SQL */
+    const char *expression; /* its default, SQL; NULL: none */
+} pawl_backfill_promise;
+
+/* What is done. An unfinished job must find it unchanged, Lua, pace and `redact` excepted. */
 typedef struct pawl_backfill_spec
 {
     const char *table;
@@ -29,6 +38,10 @@ typedef struct pawl_backfill_spec
     size_t nset;
     const char *where; /* NULL: every row */
     bool fire_triggers;
+    const char *const *redact; /* columns whose values are kept out of messages */
+    size_t nredact;
+    const pawl_backfill_promise *promised; /* for pawl_job_look only */
+    size_t npromised;
     /* pace */
     int64_t workers;
     int64_t batch_rows; /* 0: by time */

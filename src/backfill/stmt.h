@@ -20,7 +20,8 @@ typedef struct pawl_write_shape
     bool with_ordinals; /* report the ordinals that were not written, at most PAWL_MISSING_MAX + 1 of them */
     bool with_range;    /* restrict to (lo, hi] as well: the batch form */
     bool has_lower;     /* with_range: there is a lower end */
-    bool one_xmin;      /* every row has the same xmin: a scalar instead of an array */
+    int same;      /* with_range: so many leading key columns are equal at both ends; 0 without a lower end */
+    bool one_xmin; /* every row has the same xmin: a scalar instead of an array */
     const bool *is_masked; /* for each written column: some rows leave it alone, a bool[] says which do not */
 } pawl_write_shape;
 
@@ -42,8 +43,8 @@ void pawl_stmt_bound(pawl_strbuf *b, const pawl_job *job);
  */
 void pawl_stmt_write(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *shape);
 
-/* UPDATE by expressions over a range: [lower parts] upper parts. */
-void pawl_stmt_set(pawl_strbuf *b, const pawl_job *job, bool has_lower);
+/* UPDATE by expressions over a range: [lower parts] upper parts. `same` as in pawl_write_shape. */
+void pawl_stmt_set(pawl_strbuf *b, const pawl_job *job, bool has_lower, int same);
 
 /*
  * Rows by their keys: key arrays. `lock`: FOR NO KEY UPDATE, columns ordinal, xmin, key, read; else only the ordinals

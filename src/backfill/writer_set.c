@@ -52,7 +52,7 @@ set_queue_write(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attempt)
     pawl_pg_arg args[2 * PAWL_KEY_MAX];
     int n = pawl_keyval_args(&attempt->to, args, pawl_keyval_args(attempt->from, args, 0));
 
-    pawl_stmt_set(&w->sql, w->job, attempt->from->is_set);
+    pawl_stmt_set(&w->sql, w->job, attempt->from->is_set, pawl_keyval_same(attempt->from, &attempt->to));
     return pawl_pg_pipe_add(pipe, w->sql.data, n, args);
 }
 

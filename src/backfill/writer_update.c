@@ -100,6 +100,7 @@ update_queue_write(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attem
     const pawl_write_shape shape = {.with_ordinals = attempt->is_exact,
                                     .with_range = true,
                                     .has_lower = attempt->from->is_set,
+                                    .same = pawl_keyval_same(attempt->from, &attempt->to),
                                     .one_xmin = w->rows.one_xmin,
                                     .is_masked = w->rows.is_masked};
     char count[24];

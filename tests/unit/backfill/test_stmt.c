@@ -88,7 +88,8 @@ a_users_comment_swallows_nothing(void **state)
     fixture_init(&f);
     f.spec.where = "c IS NULL -- the rest";
     pawl_stmt_read(&f.sql, &f.job, false);
-    assert_non_null(strstr(f.sql.data, "the rest\n) ORDER BY"));
+    assert_non_null(
+        strstr(f.sql.data, "AND CASE WHEN (c IS NULL -- the rest\n) THEN true ELSE false END ORDER BY"));
     pawl_strbuf_fini(&f.sql);
 }
 
@@ -107,6 +108,41 @@ lengths_are_left_to_the_assignment(void **state)
     assert_non_null(strstr(f.sql.data, "t.xmin OPERATOR(pg_catalog.=) $5::xid"));
     assert_non_null(strstr(f.sql.data, "OPERATOR(\"pg_catalog\".=) u.pawl_k2::bpchar"));
     pawl_strbuf_fini(&f.sql);
+}
+
+static void
+what_both_ends_of_a_range_share_is_said_as_an_equality(void **state)
+{
+    const pawl_set_expression set[] = {{"c", "1"}};
+    fixture f;
+
+    (void) state;
+    fixture_init(&f);
+    f.spec.set = set;
+    f.spec.nset = 1;
+    pawl_stmt_set(&f.sql, &f.job, true, 1);
+    assert_string_equal(f.sql.data, "UPDATE ONLY \"we\"\"ird\".\"t\" AS t SET \"c\" = (1\n) WHERE"
+                                    " t.\"a\" OPERATOR(\"pg_catalog\".=) $1::bigint AND"
+                                    " t.\"a\" OPERATOR(\"pg_catalog\".=) $3::bigint AND"
+                                    " t.\"b \"\"q\"\"\" OPERATOR(\"pg_catalog\".>) $2::bpchar AND"
+                                    " t.\"b \"\"q\"\"\" OPERATOR(\"pg_catalog\".<=) $4::bpchar");
+    pawl_strbuf_fini(&f.sql);
+}
+
+static void
+keys_share_leading_parts_that_are_the_same_text_but_never_all(void **state)
+{
+    const pawl_keyval a = {.is_set = true, .count = 3, .part = {"1", "x", "y"}};
+    const pawl_keyval b = {.is_set = true, .count = 3, .part = {"1", "x", "z"}};
+    const pawl_keyval c = {.is_set = true, .count = 3, .part = {"1.0", "x", "y"}};
+    const pawl_keyval none = {0};
+
+    (void) state;
+    assert_int_equal(pawl_keyval_same(&a, &b), 2);
+    assert_int_equal(pawl_keyval_same(&a, &a), 2);
+    assert_int_equal(pawl_keyval_same(&a, &c), 0);
+    assert_int_equal(pawl_keyval_same(&none, &a), 0);
+    assert_int_equal(pawl_keyval_same(&a, &none), 0);
 }
 
 static void
@@ -152,6 +188,8 @@ main(void)
         cmocka_unit_test(without_a_frontier_the_lower_term_is_left_out),
         cmocka_unit_test(a_users_comment_swallows_nothing),
         cmocka_unit_test(lengths_are_left_to_the_assignment),
+        cmocka_unit_test(what_both_ends_of_a_range_share_is_said_as_an_equality),
+        cmocka_unit_test(keys_share_leading_parts_that_are_the_same_text_but_never_all),
         cmocka_unit_test(integers_on_the_wire_are_read_whole_or_refused),
     };
 
