@@ -53,6 +53,8 @@ typedef struct pawl_backfill_options
     int32_t target_ms;       /* 0: 250; how long a batch should take when batch_rows is 0 */
     const pawl_stop *stop;   /* may be NULL */
     pawl_sink sink;
+    const char *const *redact; /* columns whose values never appear in errors */
+    size_t nredact;
 } pawl_backfill_options;
 
 typedef struct pawl_backfill_result

@@ -78,6 +78,7 @@ pawl_rowset_reset(pawl_rowset *set)
     }
     set->count = 0;
     set->left = 0;
+    set->tried[0] = '\0';
     set->one_xmin = true;
 }
 
@@ -100,6 +101,7 @@ typedef struct pass
 {
     pawl_rowset *set;
     const pawl_rowset_source *source;
+    bool has_named; /* the failure that put returned names its row */
 } pass;
 
 static pawl_lua_value
@@ -123,11 +125,13 @@ pass_get(void *ctx, int row, int column)
 
 /* The key of a row into the detail. */
 static pawl_status
-name_row(const pass *p, int row, pawl_error *err)
+name_row(pass *p, int row, pawl_error *err)
 {
     const pawl_job *job = p->set->job;
     char key[200];
 
+    p->has_named = true;
+    pawl_job_redact(job, err);
     pawl_rowset_describe(job, p->source->rows, row, p->source->first + 1, key, sizeof key);
     return pawl_error_detail(err, "row %s of \"%s.%s\"", key, job->table->schema, job->table->name);
 }
@@ -201,6 +205,31 @@ add_values(pawl_rowset *set, const pawl_lua_answer *answer, pawl_error *err)
     return PAWL_OK;
 }
 
+/* "price_amount = 'N/A'", for when the server refuses it. */
+static void
+note_tried(pawl_rowset *set, const pawl_lua_answer *answer)
+{
+    PAWL_STRBUF_AUTO(text);
+
+    for (int i = 0; i < set->job->nwrite; i++)
+    {
+        const pawl_lua_value *v = &answer->values[i];
+        const char *name = set->job->write[i]->name;
+
+        if (!answer->is_set[i])
+            continue;
+        pawl_strbuf_addf(&text, "%s%s = ", text.length > 0 ? ", " : "", name);
+        if (v->data == NULL)
+            pawl_strbuf_add(&text, "NULL");
+        else if (pawl_job_is_redacted(set->job, name))
+            pawl_strbuf_add(&text, "[redacted]");
+        else
+            pawl_strbuf_addf(&text, "'%.*s%s'", (int) (v->length < 80 ? v->length : 80), v->data,
+                             v->length < 80 ? "" : "...");
+    }
+    pawl_fmt(set->tried, sizeof set->tried, "%s", text.data);
+}
+
 static pawl_status
 remember_source(pawl_rowset *set, int row, pawl_error *err)
 {
@@ -243,6 +272,8 @@ pass_put(void *ctx, int row, const pawl_lua_answer *answer, pawl_error *err)
     if ((st = add_key(p->set, p->source, row, err)) != PAWL_OK ||
         (st = add_values(p->set, answer, err)) != PAWL_OK)
         return name_row(p, row, err);
+    if (pawl_pg_rows(p->source->rows) == 1)
+        note_tried(p->set, answer);
     return remember_source(p->set, row, err);
 }
 
@@ -255,6 +286,8 @@ pawl_rowset_transform(pawl_rowset *set, const pawl_rowset_source *source, pawl_e
     int failed = -1;
     pawl_status st = pawl_lua_run(source->lua, &rows, &failed, err);
 
+    if (st == PAWL_E_TRANSFORM && !p.has_named)
+        pawl_job_redact(set->job, err);
     if (st == PAWL_E_TRANSFORM && failed >= 0)
     {
         char key[200];

@@ -25,7 +25,8 @@ typedef struct pawl_rowset
     bool one_xmin;
     uint32_t first_xmin;
     char xmin_text[24];
-    int64_t left; /* rows that the transform left alone, or that would not change */
+    int64_t left;    /* rows that the transform left alone, or that would not change */
+    char tried[280]; /* of a batch of one row: what is to be written, for messages */
 } pawl_rowset;
 
 /* What transform needs beside the rows. */

@@ -118,7 +118,8 @@ blame_row(pawl_worker *w, int64_t rows, pawl_error *err)
         return PAWL_ANSWER_AGAIN;
     pawl_fmt(was, sizeof was, "%s", err->detail);
     if (w->at_fault[0] != '\0')
-        (void) pawl_error_detail(err, "row %s of \"%s.%s\"%s%s", w->at_fault, table->schema, table->name,
+        (void) pawl_error_detail(err, "row %s of \"%s.%s\"%s%s%s%s", w->at_fault, table->schema, table->name,
+                                 w->writer.rows.tried[0] != '\0' ? ", to be set: " : "", w->writer.rows.tried,
                                  was[0] != '\0' ? "; " : "", was);
     else
         (void) pawl_error_detail(err, "the first row after key (%s) of \"%s.%s\"%s%s",
@@ -140,6 +141,8 @@ pawl_worker_answer(pawl_worker *w, int64_t rows, pawl_error *err)
         return PAWL_ANSWER_FAIL;
 
     pawl_fault fault = pawl_fault_of(err);
+
+    pawl_job_redact(w->run->job, err);
 
     w->repeats = fault == w->last_fault ? w->repeats + 1 : 1;
     w->last_fault = fault;

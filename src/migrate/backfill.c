@@ -82,6 +82,8 @@ pawl_backfill(const pawl_backfill_options *o, pawl_backfill_result *result, pawl
         .set = o->set,
         .nset = o->nset,
         .where = o->where,
+        .redact = o->redact,
+        .nredact = o->nredact,
         .fire_triggers = true,
         .workers = o->workers == 0 ? DEFAULT_WORKERS : o->workers,
         .batch_rows = o->batch_rows,

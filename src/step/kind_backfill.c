@@ -20,6 +20,8 @@ typedef struct data
     const char *lua;
     pawl_set_expression *set;
     size_t nset;
+    const char **redact;
+    size_t nredact;
     const char *where;
     bool fire_triggers;
     int64_t workers; /* these five: 0 when the step does not say */
@@ -50,7 +52,6 @@ static const struct
     {"capture", "false", "capture the changes of other sessions"},
     {"throttle", NULL, "throttle a backfill"},
     {"verify", "none", "verify a backfill"},
-    {"redact", NULL, "redact columns"},
     {"allow_rejects", "0", "set rejected rows aside"},
     {"max_rejects", "0", "set rejected rows aside"},
     {"on_error", "stop", "go on after a row that failed"},
@@ -232,6 +233,7 @@ read_keys(pawl_reader *r, data *d)
     pawl_reader_has_list(r, "read", &d->read, &d->nread);
     pawl_reader_has_list(r, "write", &d->write, &d->nwrite);
     pawl_reader_has_list(r, "key", &d->key, &d->nkey);
+    pawl_reader_has_list(r, "redact", &d->redact, &d->nredact);
     pawl_reader_has_text(r, "lua", &d->lua);
     pawl_reader_has_sql(r, "where", &d->where);
     pawl_reader_has_i64(r, "workers", 1, MAX_WORKERS, &d->workers);
@@ -299,6 +301,8 @@ pawl_step_backfill_spec(const pawl_step *step, const pawl_settings *settings, pa
         .set = d->set,
         .nset = d->nset,
         .where = d->where,
+        .redact = d->redact,
+        .nredact = d->nredact,
         .fire_triggers = d->fire_triggers,
         .workers = choose(settings, PAWL_SET_WORKERS, d->workers, settings->workers),
         .batch_rows = is_by_time ? 0 : choose(settings, PAWL_SET_BATCH, d->batch_rows, settings->batch_rows),

@@ -340,9 +340,8 @@ static void
 words_that_this_version_cannot_obey_are_refused_by_name(void **state)
 {
     static const char *const words[] = {
-        "into: x",        "merge: [a]",  "capture: true",    "throttle: { max_rate: 1 }",
-        "verify: sample", "redact: [a]", "allow_rejects: 1", "max_rejects: 5",
-        "on_error: skip"};
+        "into: x",        "merge: [a]",       "capture: true",  "throttle: { max_rate: 1 }",
+        "verify: sample", "allow_rejects: 1", "max_rejects: 5", "on_error: skip"};
     PAWL_STRBUF_AUTO(text);
 
     (void) state;
