@@ -21,7 +21,7 @@ ORDER = [
     ["revision", "backfill"],
     ["step"],
     ["migrate"],
-    ["bench"],
+    ["bench", "health"],
     ["cli"],
 ]
 RANK = {layer: rank for rank, layers in enumerate(ORDER) for layer in layers}

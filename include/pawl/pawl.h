@@ -1,5 +1,5 @@
 /*
- * pawl.h - everything of libpawl: backfills, revisions, benchmarks.
+ * pawl.h - everything of libpawl: backfills, revisions, benchmarks, checks.
  *
  * Threads: see each header.
  * Memory:  see each header.
@@ -11,6 +11,7 @@
 #include "pawl/bench.h"
 #include "pawl/error.h"
 #include "pawl/event.h"
+#include "pawl/health.h"
 #include "pawl/project.h"
 #include "pawl/stop.h"
 

@@ -93,6 +93,8 @@ tell(pawl_cli *cli, pawl_status st, const pawl_error *err)
 
     if (cli->out->is_json && is_stream)
         put_end(cli, st, err);
+    else if (cli->out->is_json && st == PAWL_E_FINDINGS)
+        return; /* they are the document that was printed */
     else if (cli->out->is_json && st != PAWL_OK)
         put_failure(cli, st, err);
     else if (st != PAWL_OK)
