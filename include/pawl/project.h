@@ -58,10 +58,25 @@ typedef struct pawl_setting_info
 
 PAWL_API const pawl_setting_info *pawl_settings_table(void);
 
+/* One kind of step, for the same. */
+typedef struct pawl_step_kind_info
+{
+    const char *name;   /* "add_column" */
+    const char *help;   /* one line */
+    const char *sample; /* YAML of one item of `up` */
+    bool has_derived_down;
+} pawl_step_kind_info;
+
+PAWL_API size_t pawl_step_kinds_count(void);
+PAWL_API pawl_step_kind_info pawl_step_kind_info_at(size_t i);
+
 /* Open. Problems in files are no failure of this call; unreadable directories and wrong options are. */
 PAWL_API PAWL_NODISCARD pawl_status pawl_project_open(const pawl_project_options *options, pawl_project **out,
                                                       pawl_error *err);
 PAWL_API void pawl_project_close(pawl_project *project);
+
+/* The names under `environments:` of pawl.yaml; NULL behind the last. */
+PAWL_API const char *pawl_project_environment(const pawl_project *project, size_t i);
 
 PAWL_API size_t pawl_project_problems(const pawl_project *project);
 PAWL_API const pawl_problem *pawl_project_problem(const pawl_project *project, size_t i);
@@ -189,6 +204,8 @@ typedef struct pawl_status_report
     size_t pending;     /* revisions on disk that are not applied */
     const char *runner; /* who holds the runner lease, or "" */
     int64_t runner_lease_left_ms;
+    bool
+        is_runner_gone; /* its session has ended without giving the lease back: the next upgrade takes it at once */
     pawl_step_status *steps; /* of revisions that are half-way */
     size_t nsteps;
     pawl_job_status *jobs; /* newest first */

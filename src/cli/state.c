@@ -76,10 +76,15 @@ describe_target(pawl_cli_buf *buf, const pawl_status_report *r, bool has_color)
     {
         key(buf, "runner", has_color);
         pawl_cli_safe(buf, r->runner);
-        pawl_cli_add(buf, r->runner_lease_left_ms < 0 ? ", lease expired for " : ", lease for ");
-        pawl_cli_duration(buf,
-                          r->runner_lease_left_ms < 0 ? -r->runner_lease_left_ms : r->runner_lease_left_ms);
-        pawl_cli_add(buf, "\n");
+        if (r->is_runner_gone)
+            pawl_cli_add(buf, ", gone: the next upgrade takes over at once\n");
+        else
+        {
+            pawl_cli_add(buf, r->runner_lease_left_ms < 0 ? ", lease expired for " : ", lease for ");
+            pawl_cli_duration(buf, r->runner_lease_left_ms < 0 ? -r->runner_lease_left_ms
+                                                               : r->runner_lease_left_ms);
+            pawl_cli_add(buf, "\n");
+        }
     }
 }
 
@@ -112,7 +117,7 @@ describe_step(pawl_cli_buf *buf, const pawl_step_status *s, bool has_color)
 static bool
 is_running(const pawl_status_report *r)
 {
-    return r->runner != NULL && r->runner[0] != '\0' && r->runner_lease_left_ms >= 0;
+    return r->runner != NULL && r->runner[0] != '\0' && r->runner_lease_left_ms >= 0 && !r->is_runner_gone;
 }
 
 static void
@@ -326,6 +331,7 @@ runner_of(const pawl_status_report *r)
     o = pawl_cli_object_begin();
     pawl_cli_put_text(&o, "owner", r->runner);
     pawl_cli_put_int(&o, "lease_left_ms", r->runner_lease_left_ms);
+    pawl_cli_put(&o, "is_gone", json_boolean(r->is_runner_gone));
     return pawl_cli_object_end(&o);
 }
 

@@ -225,6 +225,7 @@ fill_runner(pawl_look *look, pawl_status_report *r, pawl_error *err)
     if (!can_copy(look, res, 0, 0, &r->runner))
         return pawl_error_nomem(err, "the status");
     r->runner_lease_left_ms = pawl_pg_i64(res, 0, 1);
+    r->is_runner_gone = r->runner[0] != '\0' && pawl_pg_is_true(res, 0, 2);
     return PAWL_OK;
 }
 

@@ -215,7 +215,7 @@ wrong_keys_and_values_are_problems_with_their_line(void **state)
     expect_problem("lock_attempts: many\n", 1, "whole number from 1 to");
     expect_problem("schema: ''\n", 1, "\"schema\" must be text of 1 to 63 bytes");
     expect_problem("pooler: maybe\n", 1, "one of auto, transaction, none");
-    expect_problem("backfill:\n  workers: 0\n", 2, "from 1 to 256");
+    expect_problem("backfill:\n  workers: 0\n", 2, "from 1 to 64");
     expect_problem("backfill:\n  batch: some\n", 2, "auto, or a whole number");
     expect_problem("backfill:\n  throttle: 1\n", 2, "backfill has no key");
     expect_problem("backfill: 3\n", 1, "backfill must be a mapping");
@@ -263,9 +263,9 @@ sections_flags_and_variables_override_in_their_order(void **state)
     assert_string_equal(f.s.environment, "b");
     assert_true(f.s.has_environments);
     assert_int_equal(f.s.origin[PAWL_SET_LOCK_ATTEMPTS], PAWL_ORIGIN_SECTION);
-    assert_true(pawl_settings_yields(&f.s, PAWL_SET_LOCK_ATTEMPTS));
-    assert_false(pawl_settings_yields(&f.s, PAWL_SET_WAIT));
-    assert_false(pawl_settings_yields(&f.s, PAWL_SET_WORKERS));
+    assert_true(pawl_settings_is_yielding(&f.s, PAWL_SET_LOCK_ATTEMPTS));
+    assert_false(pawl_settings_is_yielding(&f.s, PAWL_SET_WAIT));
+    assert_false(pawl_settings_is_yielding(&f.s, PAWL_SET_WORKERS));
     drop(&f);
 }
 
