@@ -271,33 +271,70 @@ wait_out_writers(const pawl_job *job, pawl_pg *pg, pawl_error *err)
     }
 }
 
-static pawl_status
-find_or_create(pawl_job *job, const pawl_backfill_id *id, const job_args *a, pawl_ledger *ledger, pawl_pg *pg,
-               pawl_error *err)
+typedef struct opening
 {
-    const pawl_pg_pins pins = {.lock_timeout_ms = job->env->lock_timeout_ms};
-    bool found = false;
-    pawl_status st;
+    pawl_job *job;
+    const pawl_backfill_id *id;
+    const job_args *args;
+    pawl_ledger *ledger;
+    pawl_pg *pg;
+} opening;
 
-    if ((st = pawl_pg_begin(pg, &pins, err)) != PAWL_OK)
-        return st;
-    st = find(job, id, a, ledger, pg, &found, err);
-    if (st == PAWL_OK && found)
-        return pawl_pg_commit(pg, err);
-    pawl_pg_rollback(pg);
-    if (st != PAWL_OK || (st = wait_out_writers(job, pg, err)) != PAWL_OK)
-        return st;
+/* Look in a transaction of its own; with `may_create` under the guard, and what is not there is made. */
+static pawl_status
+look_once(const opening *o, bool may_create, bool *found, pawl_error *err)
+{
+    const pawl_pg_pins pins = {.lock_timeout_ms = o->job->env->lock_timeout_ms};
+    const char *guard = pawl_ledger_sql(o->ledger, pawl_sql_backfill_job_guard);
+    pawl_status st = pawl_pg_begin(o->pg, &pins, err);
 
-    if ((st = pawl_pg_begin(pg, &pins, err)) != PAWL_OK)
+    if (st != PAWL_OK)
         return st;
-    if ((st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_job_guard), 0, NULL, NULL, err)) ==
-            PAWL_OK &&
-        (st = find(job, id, a, ledger, pg, &found, err)) == PAWL_OK && !found)
-        st = create(job, id, a, ledger, pg, err);
+    if (may_create)
+        st = pawl_pg_query(o->pg, guard, 0, NULL, NULL, err);
     if (st == PAWL_OK)
-        return pawl_pg_commit(pg, err);
-    pawl_pg_rollback(pg);
+        st = find(o->job, o->id, o->args, o->ledger, o->pg, found, err);
+    if (st == PAWL_OK && may_create && !*found)
+        st = create(o->job, o->id, o->args, o->ledger, o->pg, err);
+    if (st == PAWL_OK)
+        return pawl_pg_commit(o->pg, err);
+    pawl_pg_rollback(o->pg);
     return st;
+}
+
+/* Others that create a job, or claim from this one, hold their locks for a moment only. */
+static pawl_status
+look(const opening *o, bool may_create, bool *found, pawl_error *err)
+{
+    const pawl_backfill_env *env = o->job->env;
+    pawl_backoff backoff;
+
+    pawl_backoff_init(&backoff, 50, 2000);
+    for (int64_t i = 1;; i++)
+    {
+        pawl_error failure = PAWL_ERROR_INIT;
+        pawl_status st = look_once(o, may_create, found, &failure);
+
+        if (st == PAWL_OK)
+            return st;
+        *err = failure;
+        if ((pawl_fault_of(err) != PAWL_FAULT_LOCK && pawl_fault_of(err) != PAWL_FAULT_REPEAT) ||
+            i >= env->lock_attempts)
+            return st;
+        if ((st = pawl_backoff_sleep(&backoff, env->stop, err)) != PAWL_OK)
+            return st;
+    }
+}
+
+static pawl_status
+find_or_create(const opening *o, pawl_error *err)
+{
+    bool found = false;
+    pawl_status st = look(o, false, &found, err);
+
+    if (st != PAWL_OK || found || (st = wait_out_writers(o->job, o->pg, err)) != PAWL_OK)
+        return st;
+    return look(o, true, &found, err);
 }
 
 pawl_status
@@ -310,7 +347,7 @@ pawl_job_open(pawl_job *job, const pawl_backfill_spec *spec, const pawl_backfill
     if (st != PAWL_OK)
         return st;
     args_fill(&a, job, id);
-    st = find_or_create(job, id, &a, ledger, pg, err);
+    st = find_or_create(&(opening){.job = job, .id = id, .args = &a, .ledger = ledger, .pg = pg}, err);
     args_fini(&a);
     PAWL_FAILPOINT("job.after_open");
     return st;

@@ -6,13 +6,15 @@
 #include "backfill/worker.h"
 #include "util/alloc.h"
 #include "util/clock.h"
+#include "util/failpoint.h"
 
 #include "util/banned.h"
 
 enum
 {
     TICK_US = 250000,
-    MOST_WORKERS = 64
+    MOST_WORKERS = 64,
+    MOST_CLOSE_MS = 600000 /* as long as a worker waits for a server that is gone */
 };
 
 static struct pawl_run_end *
@@ -184,14 +186,46 @@ run_workers(const pawl_job *job, const pawl_progress *base, pawl_error *err)
 
 /* The session of the coordinator is idle while the workers work, for hours maybe: a new one closes the job. */
 static pawl_status
-close_job(pawl_job *job, pawl_ledger *ledger, pawl_progress *totals, pawl_error *err)
+close_once(pawl_job *job, pawl_ledger *ledger, pawl_progress *totals, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg) pg = NULL;
     pawl_status st = open_session(job->env, &pg, err);
 
+    PAWL_FAILPOINT("job.before_finish");
     if (st != PAWL_OK || (st = pawl_job_finish(job, ledger, pg, err)) != PAWL_OK)
         return st;
     return pawl_job_totals(job, ledger, pg, totals, err);
+}
+
+static bool
+is_passing(const pawl_error *err)
+{
+    pawl_fault fault = pawl_fault_of(err);
+
+    return fault == PAWL_FAULT_CONNECTION || fault == PAWL_FAULT_LOCK || fault == PAWL_FAULT_REPEAT;
+}
+
+/* All the work is done: a server that restarts just now must not make it look otherwise. */
+static pawl_status
+close_job(pawl_job *job, pawl_ledger *ledger, pawl_progress *totals, pawl_error *err)
+{
+    int64_t since_us = pawl_clock_us();
+    pawl_backoff backoff;
+
+    pawl_backoff_init(&backoff, 50, 2000);
+    for (;;)
+    {
+        pawl_error failure = PAWL_ERROR_INIT;
+        pawl_status st = close_once(job, ledger, totals, &failure);
+
+        if (st == PAWL_OK)
+            return st;
+        *err = failure;
+        if (!is_passing(err) || pawl_clock_us() - since_us > (int64_t) MOST_CLOSE_MS * 1000)
+            return st;
+        if ((st = pawl_backoff_sleep(&backoff, job->env->stop, err)) != PAWL_OK)
+            return st;
+    }
 }
 
 static pawl_status

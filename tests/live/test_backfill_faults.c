@@ -12,6 +12,7 @@
 #include "support/job.h"
 #include "support/server.h"
 #include "support/session.h"
+#include "util/failpoint.h"
 
 static const char *const COLUMN_N[] = {"n"};
 static const char INCREMENT[] = "return function(row) return { n = row.n + 1 } end";
@@ -327,9 +328,51 @@ a_cancelled_run_gives_its_chunk_back(void **state)
                      0);
 }
 
+/* The connection is lost when everything is done but the job's last word. */
+static void
+a_job_whose_end_meets_a_lost_connection_is_closed(void **state)
+{
+    const char *db = table_of("ending", 100);
+    running r;
+
+    (void) state;
+    prepare(&r, db, "ending");
+    go(&r);
+    pawl_test_wait_until(db, "SELECT count(*) = 100 FROM t WHERE n = 1", 10000);
+    pawl_test_wait_until(db,
+                         "SELECT count(*) = 1 FROM (SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                         " WHERE application_name = 'pawl backfill') x",
+                         10000);
+    join(&r);
+    assert_done(&r);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM pawl.job WHERE state = 'done'"), 1);
+}
+
+/* Another process creates a job, and is slow about it. */
+static void
+a_ledger_that_is_busy_is_waited_for(void **state)
+{
+    const char *db = table_of("busy", 100);
+    PGconn *other = pawl_test_connect(db);
+    running r;
+
+    (void) state;
+    pawl_test_run_on(other, "BEGIN; SELECT FROM pawl.meta FOR UPDATE");
+    prepare(&r, db, "busy");
+    go(&r);
+    pause_ms(1000);
+    pawl_test_run_on(other, "COMMIT");
+    join(&r);
+    PQfinish(other);
+    assert_done(&r);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 100);
+}
+
 int
 main(void)
 {
+    pawl_failpoint_arm("job.before_finish=sleep:200");
+
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_table_locked_while_the_next_read_is_on_its_way_is_waited_for),
         cmocka_unit_test(a_row_that_where_cannot_be_asked_of_is_narrowed_down_and_told),
@@ -341,6 +384,8 @@ main(void)
         cmocka_unit_test(a_table_replaced_under_its_name_is_not_written_to),
         cmocka_unit_test(a_job_abandoned_while_it_runs_is_written_to_no_more),
         cmocka_unit_test(a_cancelled_run_gives_its_chunk_back),
+        cmocka_unit_test(a_job_whose_end_meets_a_lost_connection_is_closed),
+        cmocka_unit_test(a_ledger_that_is_busy_is_waited_for),
     };
 
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
