@@ -141,6 +141,36 @@ the_answer_is_lost_and_no_row_is_done_twice(void **state)
     assert_int_equal(pawl_test_query_i64(db, "SELECT sum(rows_written) FROM pawl.progress"), 1000);
 }
 
+/* Nothing that was known before the connection was lost is used after it, the fence included: what the old backend still
+ * gets to see then finds itself locked out. */
+static void
+a_lost_connection_is_followed_by_a_new_claim(void **state)
+{
+    const char *db = table_of("claim", 1000);
+    pawl_test_proxy *proxy = pawl_test_proxy_start();
+    char through[300];
+    pthread_t thread;
+
+    (void) state;
+    pawl_test_proxy_conninfo(proxy, "claim", through, sizeof through);
+
+    running r = {.spec = increment_spec(),
+                 .env = pawl_test_env(through, pawl_test_transform("increment", INCREMENT)),
+                 .job = "claim"};
+
+    r.spec.workers = 1;
+    pawl_test_proxy_cut_on(proxy, ".hold(", 4, PAWL_TEST_CUT_BEFORE);
+    assert_int_equal(pthread_create(&thread, NULL, run_it, &r), 0);
+    pawl_test_wait_until(db, "SELECT coalesce(sum(batches), 0) >= 6 FROM pawl.progress", 10000);
+    pawl_test_proxy_release(proxy);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(pawl_test_proxy_cuts(proxy), 1);
+    pawl_test_proxy_stop(proxy);
+    assert_done(&r);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT fence FROM pawl.progress"), 2);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 1000);
+}
+
 /* A checkpoint that lasts: cuts then hit transactions that go on for a while and commit. */
 static void
 sockets_cut_at_random_lose_and_double_nothing(void **state)
@@ -185,6 +215,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_old_backend_commits_late_and_no_row_is_done_twice),
         cmocka_unit_test(the_answer_is_lost_and_no_row_is_done_twice),
+        cmocka_unit_test(a_lost_connection_is_followed_by_a_new_claim),
         cmocka_unit_test(sockets_cut_at_random_lose_and_double_nothing),
     };
 

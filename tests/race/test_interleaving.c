@@ -23,7 +23,7 @@ static const char INCREMENT[] = "return function(row) return { n = row.n + 1 } e
 
 enum
 {
-    HELD_MS = 300 /* the failpoint set in main */
+    HELD_MS = 300 /* the failpoints set in main: after the read, and after the write */
 };
 
 static void
@@ -273,6 +273,95 @@ a_stolen_lease_writes_nothing(void **state)
     assert_true(pawl_test_query_i64(db, "SELECT max(fence) FROM pawl.progress") >= 3);
 }
 
+/* A commit that was given up for lost has moved the cursor after all: what was read before it is not written. */
+static void
+a_cursor_that_moved_meanwhile_makes_the_batch_start_anew(void **state)
+{
+    const char *db = table_of("cursor", "bigint", 100);
+    running r;
+
+    (void) state;
+    start(&r, db, "cursor");
+    go(&r);
+    wait_until_read(db);
+    pawl_test_exec(db, "UPDATE t SET n = n + 1 WHERE id <= 60; UPDATE pawl.progress SET cursor = '{60}'");
+    finish(&r);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 100);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT sum(rows_written) FROM pawl.progress"), 40);
+}
+
+/* Whoever looks for an abandoned chunk passes over one whose batch is not decided, however old its lease. */
+static void
+a_chunk_is_locked_while_its_batch_is_written(void **state)
+{
+    const char *db = table_of("held_chunk", "bigint", 100);
+    running r;
+
+    (void) state;
+    start(&r, db, "held_chunk");
+    go(&r);
+    wait_until_read(db);
+    pause_ms(HELD_MS);
+    assert_int_equal(pawl_test_query_i64(db,
+                                         "SELECT count(*) FROM pg_stat_activity"
+                                         " WHERE state = 'idle in transaction' AND datname = 'held_chunk'"),
+                     1);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM (SELECT FROM pawl.progress"
+                                             " FOR UPDATE SKIP LOCKED) c"),
+                     0);
+    finish(&r);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT max(fence) FROM pawl.progress"), 1);
+}
+
+/* More than are looked up in one transaction: the batch is repeated smaller. */
+static void
+a_batch_whose_every_row_changed_is_done_from_the_new_values(void **state)
+{
+    const char *db = table_of("many", "bigint", 1500);
+    running r;
+
+    (void) state;
+    start(&r, db, "many");
+    r.spec.batch_rows = 1500;
+    go(&r);
+    wait_until_read(db);
+    pawl_test_exec(db, "UPDATE t SET n = 1000");
+    finish(&r);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1001"), 1500);
+    assert_int_equal(r.result.progress.rows_written, 1500);
+}
+
+/* Six callers begin the job of one name at the same moment: there is one job, and they share it. */
+static void
+callers_of_one_name_at_the_same_moment_share_one_job(void **state)
+{
+    enum
+    {
+        CALLERS = 6
+    };
+    running r[CALLERS];
+
+    (void) state;
+    for (int round = 0; round < 3; round++)
+    {
+        const char *db = table_of("shared", "bigint", 1000);
+
+        for (int i = 0; i < CALLERS; i++)
+        {
+            start(&r[i], db, "shared");
+            r[i].spec.chunk_rows = 100;
+        }
+        for (int i = 0; i < CALLERS; i++)
+            go(&r[i]);
+        for (int i = 0; i < CALLERS; i++)
+            finish(&r[i]);
+        assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM pawl.job"), 1);
+        assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 1000);
+        assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM pawl.event WHERE kind = 'job_done'"),
+                         1);
+    }
+}
+
 /* Under a default of REPEATABLE READ the frontier would be read with an old snapshot and a chunk be handed out twice. */
 static void
 a_default_of_repeatable_read_hands_no_chunk_out_twice(void **state)
@@ -419,6 +508,10 @@ main(void)
         cmocka_unit_test(a_row_that_a_trigger_suppresses_is_named_and_not_tried_for_ever),
         cmocka_unit_test(keys_that_are_equal_but_not_identical_find_their_rows),
         cmocka_unit_test(a_stolen_lease_writes_nothing),
+        cmocka_unit_test(a_cursor_that_moved_meanwhile_makes_the_batch_start_anew),
+        cmocka_unit_test(a_chunk_is_locked_while_its_batch_is_written),
+        cmocka_unit_test(a_batch_whose_every_row_changed_is_done_from_the_new_values),
+        cmocka_unit_test(callers_of_one_name_at_the_same_moment_share_one_job),
         cmocka_unit_test(a_default_of_repeatable_read_hands_no_chunk_out_twice),
         cmocka_unit_test(hostile_defaults_change_neither_keys_nor_values),
         cmocka_unit_test(row_security_that_hides_rows_is_refused),
@@ -426,6 +519,6 @@ main(void)
         cmocka_unit_test(a_row_held_by_the_application_is_waited_for),
     };
 
-    pawl_failpoint_arm("backfill.after_read=sleep:300");
+    pawl_failpoint_arm("backfill.after_read=sleep:300;backfill.after_write=sleep:300");
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
 }
