@@ -8,6 +8,7 @@
 #define PAWL_STEP_KIND_H
 
 #include "catalog/table.h"
+#include "config/reader.h"
 #include "pg/sqlbuf.h"
 #include "step/step.h"
 
@@ -31,6 +32,18 @@ PAWL_KIND_RUN(rename_column, revert);
 PAWL_KIND_PARSE(set_not_null);
 PAWL_KIND_RUN(set_not_null, apply);
 PAWL_KIND_RUN(set_not_null, revert);
+PAWL_KIND_PARSE(create_index);
+PAWL_KIND_RUN(create_index, apply);
+PAWL_KIND_RUN(create_index, revert);
+PAWL_KIND_PARSE(drop_index);
+PAWL_KIND_RUN(drop_index, apply);
+PAWL_KIND_RUN(drop_index, revert);
+PAWL_KIND_PARSE(add_constraint);
+PAWL_KIND_RUN(add_constraint, apply);
+PAWL_KIND_RUN(add_constraint, revert);
+PAWL_KIND_PARSE(drop_constraint);
+PAWL_KIND_RUN(drop_constraint, apply);
+PAWL_KIND_RUN(drop_constraint, revert);
 PAWL_KIND_PARSE(assert);
 PAWL_KIND_RUN(assert, apply);
 PAWL_KIND_PARSE(backfill);
@@ -47,6 +60,19 @@ PAWL_NODISCARD pawl_status pawl_step_read_file(pawl_step_parse *ctx, const pawl_
 
 /* The line of the revision file on which the text of a scalar begins. */
 int pawl_step_text_line(const pawl_step_entry *entry, const pawl_yaml *node);
+
+/*
+ * The exact name of something that is to be made: 1 to 63 bytes (the server would cut a longer one, and it would not be
+ * found again).
+ */
+bool pawl_step_has_name(pawl_reader *r, const char *key, const char **out);
+
+/*
+ * A name as SQL spells it, with an optional schema ("" when there is none), taken apart: quotes removed, and what is
+ * not quoted in lower case where `folds` is true. False when it is no such name, or memory ran out.
+ */
+bool pawl_step_can_split_name(const char *text, bool folds, pawl_arena *arena, const char **schema,
+                              const char **name);
 
 /* step->summary */
 PAWL_NODISCARD pawl_status pawl_step_summary(pawl_step_parse *ctx, pawl_step *step, pawl_error *err,
@@ -67,6 +93,25 @@ PAWL_NODISCARD pawl_status pawl_step_exec(pawl_step_run *run, const pawl_strbuf 
 
 /* ALTER TABLE "schema"."table" and a blank */
 void pawl_step_alter(pawl_strbuf *sql, const pawl_table *table);
+
+/* LOCK TABLE in the transaction at hand, in a mode that is static text of ours ("SHARE ROW EXCLUSIVE"). */
+PAWL_NODISCARD pawl_status pawl_step_lock(pawl_step_run *run, const pawl_table *table, const char *mode,
+                                          bool can_wait, pawl_error *err);
+
+/* The key of a row of the table for which the condition holds, as "id = 7"; NULL when there is none. */
+PAWL_NODISCARD pawl_status pawl_step_example(pawl_step_run *run, const pawl_table *table,
+                                             const pawl_strbuf *condition, const char **out, pawl_error *err);
+
+/*
+ * Note facts with the step, in the transaction at hand and as the last of its work: they are in run->info when the step
+ * is called again. A JSON object, or one text.
+ */
+PAWL_NODISCARD pawl_status pawl_step_note(pawl_step_run *run, const char *json, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_step_note_text(pawl_step_run *run, const char *key, const char *value,
+                                               pawl_error *err);
+
+/* A text of run->info, in the run's arena; NULL when it is not there. */
+const char *pawl_step_info_text(const pawl_step_run *run, const char *key);
 
 /* A boolean of run->info: *out is untouched when it is not there. */
 void pawl_step_info_bool(const pawl_step_run *run, const char *key, bool *out);

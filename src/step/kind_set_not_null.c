@@ -87,11 +87,7 @@ record_before(pawl_step_run *run, const pawl_column *c, pawl_error *err)
 
     if (strstr(run->info, "was_not_null") != NULL)
         return PAWL_OK;
-    pawl_status st = pawl_step_unpin(run, err);
-    if (st == PAWL_OK)
-        st = pawl_history_step_info(run->ledger, run->pg, run->revision, run->direction, run->ordinal, info,
-                                    err);
-    return st;
+    return pawl_step_note(run, info, err);
 }
 
 static pawl_status
@@ -183,44 +179,21 @@ phase_clean(pawl_step_run *run, void *ctx, pawl_error *err)
     return pawl_step_exec(run, &sql, err);
 }
 
-/* The key of one row at fault into the detail; best effort. */
+/* The key of one row at fault; best effort. */
 static pawl_status
 phase_example(pawl_step_run *run, void *ctx, pawl_error *err)
 {
     const data *d = ctx;
     pawl_table *t = NULL;
     const pawl_column *c = NULL;
-    pawl_key *key = NULL;
-    PAWL_AUTO(pawl_pg_result) res = NULL;
-    PAWL_STRBUF_AUTO(sql);
-    PAWL_STRBUF_AUTO(row);
+    PAWL_STRBUF_AUTO(condition);
     pawl_status st = pawl_step_column(run, d->table, d->column, &t, &c, err);
 
-    if (st == PAWL_OK)
-        st = pawl_table_key(run->pg, t, NULL, 0, run->arena, &key, err);
     if (st != PAWL_OK)
         return st;
-
-    pawl_sql_add(&sql, "SELECT ");
-    for (int i = 0; i < key->ncolumns; i++)
-    {
-        pawl_sql_add(&sql, i == 0 ? "" : ", ");
-        pawl_sql_column(&sql, "t", key->columns[i].column->name);
-    }
-    pawl_sql_add(&sql, " FROM ");
-    pawl_sql_ident2(&sql, t->schema, t->name);
-    pawl_sql_add(&sql, " t WHERE ");
-    pawl_sql_column(&sql, "t", d->column);
-    pawl_sql_add(&sql, " IS NULL LIMIT 1");
-    st = pawl_strbuf_is_ok(&sql) ? pawl_pg_query(run->pg, sql.data, 0, NULL, &res, err)
-                                 : pawl_error_nomem(err, "a statement");
-    if (st != PAWL_OK || pawl_pg_rows(res) == 0)
-        return st;
-    for (int i = 0; i < key->ncolumns; i++)
-        pawl_strbuf_addf(&row, "%s%s = %s", i == 0 ? "" : ", ", key->columns[i].column->name,
-                         pawl_pg_text(res, 0, i));
-    run->info_out = pawl_arena_strdup(run->arena, row.data);
-    return PAWL_OK;
+    pawl_sql_column(&condition, "t", d->column);
+    pawl_sql_add(&condition, " IS NULL");
+    return pawl_step_example(run, t, &condition, &run->info_out, err);
 }
 
 /* VALIDATE met a NULL: leave the table as it was and say which row. */

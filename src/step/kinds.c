@@ -66,6 +66,53 @@ static const pawl_step_kind kinds[] = {
         .revert = pawl_kind_set_not_null_revert,
     },
     {
+        .name = "create_index",
+        .help = "build an index without blocking writers",
+        .sample = "  - create_index:\n"
+                  "      table: public.products\n"
+                  "      name: products_category_id\n"
+                  "      columns: [category_id]\n",
+        .has_derived_down = true,
+        .parse = pawl_kind_create_index_parse,
+        .apply = pawl_kind_create_index_apply,
+        .revert = pawl_kind_create_index_revert,
+    },
+    {
+        .name = "drop_index",
+        .help = "drop an index without blocking writers",
+        .sample = "  - drop_index:\n"
+                  "      name: public.products_category_id\n"
+                  "      was: { table: public.products, columns: [category_id] }\n",
+        .has_derived_down = true,
+        .parse = pawl_kind_drop_index_parse,
+        .apply = pawl_kind_drop_index_apply,
+        .revert = pawl_kind_drop_index_revert,
+    },
+    {
+        .name = "add_constraint",
+        .help = "add a check, a foreign key or a unique constraint without a long lock",
+        .sample = "  - add_constraint:\n"
+                  "      table: public.products\n"
+                  "      name: products_price_positive\n"
+                  "      check: \"price_amount > 0\"\n",
+        .has_derived_down = true,
+        .parse = pawl_kind_add_constraint_parse,
+        .apply = pawl_kind_add_constraint_apply,
+        .revert = pawl_kind_add_constraint_revert,
+    },
+    {
+        .name = "drop_constraint",
+        .help = "drop a constraint; `was:` says how a downgrade makes it again",
+        .sample = "  - drop_constraint:\n"
+                  "      table: public.products\n"
+                  "      name: products_price_positive\n"
+                  "      was: { check: \"price_amount > 0\" }\n",
+        .has_derived_down = true,
+        .parse = pawl_kind_drop_constraint_parse,
+        .apply = pawl_kind_drop_constraint_apply,
+        .revert = pawl_kind_drop_constraint_revert,
+    },
+    {
         .name = "backfill",
         .help = "fill columns batch by batch, with Lua or SQL, resumable",
         .sample = "  - backfill:\n"

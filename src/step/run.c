@@ -52,6 +52,93 @@ pawl_step_alter(pawl_strbuf *sql, const pawl_table *table)
     pawl_sql_add(sql, " ");
 }
 
+pawl_status
+pawl_step_lock(pawl_step_run *run, const pawl_table *table, const char *mode, bool can_wait, pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(sql);
+
+    run->waits_for = table->oid;
+    pawl_sql_add(&sql, "LOCK TABLE ");
+    pawl_sql_ident2(&sql, table->schema, table->name);
+    pawl_sql_add(&sql, " IN ");
+    pawl_sql_add(&sql, mode);
+    pawl_sql_add(&sql, can_wait ? " MODE" : " MODE NOWAIT");
+    return pawl_step_exec(run, &sql, err);
+}
+
+pawl_status
+pawl_step_example(pawl_step_run *run, const pawl_table *table, const pawl_strbuf *condition, const char **out,
+                  pawl_error *err)
+{
+    pawl_key *key = NULL;
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    PAWL_STRBUF_AUTO(sql);
+    PAWL_STRBUF_AUTO(row);
+    pawl_status st = pawl_table_key(run->pg, table, NULL, 0, run->arena, &key, err);
+
+    if (st != PAWL_OK)
+        return st;
+    pawl_sql_add(&sql, "SELECT ");
+    for (int i = 0; i < key->ncolumns; i++)
+    {
+        pawl_sql_add(&sql, i == 0 ? "" : ", ");
+        pawl_sql_column(&sql, "t", key->columns[i].column->name);
+    }
+    pawl_sql_add(&sql, " FROM ");
+    pawl_sql_ident2(&sql, table->schema, table->name);
+    pawl_sql_add(&sql, " t WHERE ");
+    pawl_sql_add(&sql, condition->data);
+    pawl_sql_add(&sql, " LIMIT 1");
+    if (!pawl_strbuf_is_ok(&sql) || !pawl_strbuf_is_ok(condition))
+        return pawl_error_nomem(err, "a statement");
+
+    st = pawl_pg_query(run->pg, sql.data, 0, NULL, &res, err);
+    if (st != PAWL_OK || pawl_pg_rows(res) == 0)
+        return st;
+    for (int i = 0; i < key->ncolumns; i++)
+        pawl_strbuf_addf(&row, "%s%s = %s", i == 0 ? "" : ", ", key->columns[i].column->name,
+                         pawl_pg_text(res, 0, i));
+    *out = pawl_arena_strdup(run->arena, row.data);
+    return PAWL_OK;
+}
+
+pawl_status
+pawl_step_note(pawl_step_run *run, const char *json, pawl_error *err)
+{
+    pawl_status st = pawl_step_unpin(run, err);
+
+    if (st == PAWL_OK)
+        st = pawl_history_step_info(run->ledger, run->pg, run->revision, run->direction, run->ordinal, json,
+                                    err);
+    return st;
+}
+
+pawl_status
+pawl_step_note_text(pawl_step_run *run, const char *key, const char *value, pawl_error *err)
+{
+    json_t *object = json_pack("{s:s}", key, value);
+    size_t length = object == NULL ? 0 : json_dumpb(object, NULL, 0, JSON_COMPACT);
+    char *text = length == 0 ? NULL : pawl_arena_alloc(run->arena, length + 1);
+
+    if (text != NULL && json_dumpb(object, text, length, JSON_COMPACT) != length)
+        text = NULL;
+    json_decref(object);
+    if (text == NULL)
+        return pawl_error_nomem(err, "the record of a step");
+    return pawl_step_note(run, text, err);
+}
+
+const char *
+pawl_step_info_text(const pawl_step_run *run, const char *key)
+{
+    json_t *info = json_loads(run->info == NULL ? "{}" : run->info, 0, NULL);
+    const char *value = json_string_value(json_object_get(info, key));
+    const char *copy = value == NULL ? NULL : pawl_arena_strdup(run->arena, value);
+
+    json_decref(info);
+    return copy;
+}
+
 void
 pawl_step_info_bool(const pawl_step_run *run, const char *key, bool *out)
 {

@@ -404,6 +404,62 @@ pace_of_the_step_yields_to_variables_and_flags(void **state)
     drop(&f);
 }
 
+static void
+index_steps_say_what_they_miss(void **state)
+{
+    (void) state;
+    assert_problem("  - create_index: { table: t, columns: [a] }\n", 4, "needs the key \"name\"");
+    assert_problem("  - create_index: { table: t, name: i }\n", 4, "needs the key \"columns\"");
+    assert_problem("  - create_index: { table: t, name: i, columns: [] }\n", 4, "at least one column");
+    assert_problem("  - create_index: { table: t, name: i, columns: [a], uniqe: true }\n", 4,
+                   "did you mean \"unique\"?");
+    assert_problem("  - create_index: { table: t, columns: [a], name: "
+                   "a234567890123456789012345678901234567890123456789012345678901234 }\n",
+                   4, "1 to 63 bytes");
+    assert_problem("  - drop_index: { name: a.b.c }\n", 4, "must be the name of an index");
+    assert_problem("  - drop_index: { name: 'a b' }\n", 4, "must be the name of an index");
+    assert_problem("  - drop_index: { name: a, was: { columns: [a] } }\n", 4, "needs the key \"table\"");
+}
+
+static void
+index_is_transactional_only_when_it_is_not_concurrent(void **state)
+{
+    fixture a = parse("  - create_index: { table: t, name: i, columns: a }\n");
+    fixture b = parse("  - create_index: { table: t, name: i, columns: a, concurrently: false }\n");
+    fixture c = parse("  - drop_index: { name: '\"a \"\"b\"' }\n");
+
+    (void) state;
+    assert_false(a.step->is_transactional);
+    assert_true(b.step->is_transactional);
+    assert_false(c.step->is_transactional);
+    assert_true(c.step->is_reversible);
+    drop(&a);
+    drop(&b);
+    drop(&c);
+}
+
+static void
+constraint_is_one_of_three(void **state)
+{
+    fixture f = parse("  - drop_constraint: { table: t, name: c }\n");
+
+    (void) state;
+    assert_false(f.step->is_reversible);
+    drop(&f);
+    assert_problem("  - add_constraint: { table: t, name: c }\n", 4, "exactly one of");
+    assert_problem("  - add_constraint: { table: t, name: c, check: a, unique: { columns: [a] } }\n", 4,
+                   "exactly one of");
+    assert_problem("  - add_constraint: { table: t, name: c, unique: [a] }\n", 4, "must be a mapping");
+    assert_problem("  - add_constraint: { table: t, name: c, foreign_key: { columns: [a] } }\n", 4,
+                   "needs the key \"references\"");
+    assert_problem("  - add_constraint: { table: t, name: c, foreign_key: { columns: [a], references: b, "
+                   "ref_columns: [c, d] } }\n",
+                   4, "1 columns cannot reference 2");
+    assert_problem("  - add_constraint: { table: t, name: c, foreign_key: { columns: [a], references: b, "
+                   "on_delete: cascad } }\n",
+                   4, "did you mean \"cascade\"?");
+}
+
 int
 main(void)
 {
@@ -419,6 +475,9 @@ main(void)
         cmocka_unit_test(column_steps_say_what_they_miss),
         cmocka_unit_test(drop_column_has_a_way_back_only_with_was),
         cmocka_unit_test(own_down_list_is_read_and_its_problems_are_found),
+        cmocka_unit_test(index_steps_say_what_they_miss),
+        cmocka_unit_test(index_is_transactional_only_when_it_is_not_concurrent),
+        cmocka_unit_test(constraint_is_one_of_three),
         cmocka_unit_test(assert_wants_one_query),
         cmocka_unit_test(backfill_wants_lua_or_set),
         cmocka_unit_test(backfill_lua_is_loaded_at_parse_time),

@@ -1,0 +1,57 @@
+#include "step/outside.h"
+
+#include <string.h>
+
+#include "pawl_sql.h"
+#include "pg/exec.h"
+
+#include "util/banned.h"
+
+pawl_status
+pawl_step_open_outside(const pawl_step_run *run, bool can_wait, pawl_pg **out, pawl_error *err)
+{
+    const char *pooler = run->settings->pooler;
+    bool is_pooled =
+        strcmp(pooler, "transaction") == 0 || (strcmp(pooler, "none") != 0 && pawl_pg_is_pooled(run->pg));
+    const char *direct = run->direct_conninfo;
+    char lock_ms[24];
+    char statement_ms[24];
+    PAWL_AUTO(pawl_pg) pg = NULL;
+
+    if (is_pooled && (direct == NULL || direct[0] == '\0'))
+    {
+        pawl_error_set(err, PAWL_E_REFUSED, "a statement outside a transaction cannot run through a pooler");
+        return pawl_error_hint(err,
+                               "set direct_database (or PAWL_DIRECT_DATABASE) to the server's own address");
+    }
+
+    pawl_pg_options options = {.conninfo = direct != NULL && direct[0] != '\0' ? direct : run->conninfo,
+                               .stop = run->stop,
+                               .connect_timeout_ms = run->settings->connect_timeout_ms};
+    pawl_status st = pawl_pg_open(&options, &pg, err);
+    if (st != PAWL_OK)
+        return st;
+
+    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(run->search_path),
+                                pawl_arg_i64(can_wait ? 0 : run->settings->lock_timeout_ms, lock_ms),
+                                pawl_arg_i64(run->settings->statement_timeout_ms, statement_ms)};
+    st = pawl_pg_query(pg, pawl_sql_step_pin_session, 3, args, NULL, err);
+    if (st != PAWL_OK)
+        return st;
+    *out = pg;
+    pg = NULL;
+    return PAWL_OK;
+}
+
+/* Nothing but the fence: the statement that follows cannot be fenced itself. */
+static pawl_status
+only_hold(pawl_step_run *run PAWL_UNUSED, void *ctx PAWL_UNUSED, pawl_error *err PAWL_UNUSED)
+{
+    return PAWL_OK;
+}
+
+pawl_status
+pawl_step_fence(pawl_step_run *run, pawl_error *err)
+{
+    return pawl_step_txn(run, 0, only_hold, NULL, err);
+}
