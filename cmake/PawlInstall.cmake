@@ -38,3 +38,26 @@ if(NOT IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}" AND NOT IS_ABSOLUTE "${CMAKE_INSTAL
 endif()
 configure_file(cmake/pawl.pc.in generated/pawl.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/generated/pawl.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+# What shells complete with, and targets for projects that use make.
+set(texts ${CMAKE_SOURCE_DIR}/src/cli/text)
+install(FILES ${texts}/completion.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME pawl)
+install(FILES ${texts}/completion.zsh DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions RENAME _pawl)
+install(FILES ${texts}/completion.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d RENAME pawl.fish)
+install(FILES share/pawl.mk DESTINATION ${CMAKE_INSTALL_DATADIR}/pawl)
+
+# The manual is printed by the program itself, from the tables that it parses with. A program that is instrumented or
+# built for another machine cannot be counted on to run here.
+if(NOT PAWL_SANITIZE AND NOT CMAKE_CROSSCOMPILING)
+  set(pages ${CMAKE_BINARY_DIR}/generated/pawl.1 ${CMAKE_BINARY_DIR}/generated/pawl-revision.5)
+  add_custom_command(
+    OUTPUT ${pages}
+    COMMAND pawl_cli man pawl > ${CMAKE_BINARY_DIR}/generated/pawl.1
+    COMMAND pawl_cli man revision > ${CMAKE_BINARY_DIR}/generated/pawl-revision.5
+    DEPENDS pawl_cli
+    COMMENT "Writing the manual"
+    VERBATIM)
+  add_custom_target(pawl_manual ALL DEPENDS ${pages})
+  install(FILES ${CMAKE_BINARY_DIR}/generated/pawl.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+  install(FILES ${CMAKE_BINARY_DIR}/generated/pawl-revision.5 DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)
+endif()

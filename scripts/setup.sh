@@ -7,6 +7,7 @@ packages=(
     libpq-dev libyaml-dev liblua5.4-dev libjansson-dev libssl-dev libpg-query-dev libcmocka-dev
     postgresql-15 postgresql-client-15
     python3 clang-format clang-tidy
+    pgbouncer make zsh fish groff-base mandoc
 )
 
 if ! command -v dpkg-query >/dev/null; then

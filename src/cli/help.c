@@ -170,6 +170,20 @@ pawl_cli_describe_overview(pawl_cli_buf *buf, bool has_color, size_t columns)
     pawl_cli_add(buf, "\n`pawl help VERB` explains one, `pawl --help` the global flags.");
 }
 
+const char *
+pawl_cli_exit_meaning(size_t code)
+{
+    static const char *const meanings[] = {
+        "done",
+        "failed",
+        "wrong usage",
+        "stopped on request; the same command carries on",
+        "it ran, and found something to look at",
+    };
+
+    return code < sizeof meanings / sizeof meanings[0] ? meanings[code] : NULL;
+}
+
 static void
 describe_program(pawl_cli_buf *buf, bool has_color, size_t columns)
 {
@@ -183,11 +197,8 @@ describe_program(pawl_cli_buf *buf, bool has_color, size_t columns)
     pawl_cli_add(buf, "\n");
     heading(&p, "Exit codes");
     pawl_cli_add(buf, "\n");
-    entry(&p, "0", "done", 6);
-    entry(&p, "1", "failed", 6);
-    entry(&p, "2", "wrong usage", 6);
-    entry(&p, "3", "stopped on request; the same command carries on", 6);
-    entry(&p, "4", "it ran, and found something to look at", 6);
+    for (size_t code = 0; pawl_cli_exit_meaning(code) != NULL; code++)
+        entry(&p, (char[]){(char) ('0' + code), '\0'}, pawl_cli_exit_meaning(code), 6);
     pawl_cli_add(buf, "\n");
     heading(&p, "First steps");
     pawl_cli_add(buf, "\n");

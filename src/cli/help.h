@@ -18,6 +18,9 @@ void pawl_cli_describe_verb(pawl_cli_buf *buf, const pawl_cli_verb *verb, bool h
 /* The help on a verb, or on the program for NULL, as data. */
 void pawl_cli_print_help(pawl_cli_out *out, const pawl_cli_verb *verb);
 
+/* What exit code `code` means; NULL behind the last. */
+const char *pawl_cli_exit_meaning(size_t code);
+
 /* All settings, whatever they have an effect on. */
 void pawl_cli_print_settings(pawl_cli_out *out);
 void pawl_cli_print_version(pawl_cli_out *out);

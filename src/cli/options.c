@@ -125,6 +125,18 @@ find_flag(reader *r, const char *word, size_t length)
     return &r->settings_flag;
 }
 
+bool
+pawl_cli_has_flag(const pawl_cli_verb *verb, const char *word, size_t length, pawl_cli_flag *out)
+{
+    pawl_cli_line line = {.verb = verb};
+    reader r = {.line = &line};
+    const pawl_cli_flag *found = find_flag(&r, word, length);
+
+    if (found != NULL)
+        *out = *found;
+    return found != NULL;
+}
+
 static const char *
 shown_name(const pawl_cli_flag *flag)
 {
@@ -383,8 +395,8 @@ take_letters(reader *r, const char *word)
     return take_value(r, flag, word[2] == '\0' ? NULL : word + 2);
 }
 
-static bool
-is_flag(const char *word)
+bool
+pawl_cli_is_flag(const char *word)
 {
     return word[0] == '-' && word[1] != '\0' && (word[1] < '0' || word[1] > '9');
 }
@@ -496,7 +508,7 @@ pawl_cli_parse(int argc, char **argv, pawl_cli_line *line, pawl_error *err)
 
         if (!is_over && strcmp(word, "--") == 0)
             is_over = true;
-        else if (!is_over && is_flag(word))
+        else if (!is_over && pawl_cli_is_flag(word))
             st = word[1] == '-' ? take_flag(&r, word) : take_letters(&r, word);
         else
             st = take_word(&r, word);

@@ -65,6 +65,13 @@ bool pawl_cli_setting_is_global(const pawl_setting_info *setting);
 /* The group of a setting (of pawl_cli_settings). */
 unsigned int pawl_cli_setting_group(const pawl_setting_info *setting);
 
+/* True when a word that stands before "--" is one or more flags, and no target like -1. */
+bool pawl_cli_is_flag(const char *word);
+
+/* The row of the flag that the first `length` bytes of `word` name: one of the verb (NULL: none yet), of the program, or
+ * of a setting. False when there is none. */
+bool pawl_cli_has_flag(const pawl_cli_verb *verb, const char *word, size_t length, pawl_cli_flag *out);
+
 /* The value of a flag of the verb, or NULL. `name` is one of the verb's table. */
 const char *pawl_cli_value(const pawl_cli_line *line, const char *name);
 bool pawl_cli_is_given(const pawl_cli_line *line, const char *name);

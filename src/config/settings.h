@@ -74,7 +74,9 @@ typedef struct pawl_settings
     int64_t batch_max;            /* 50,000 */
     const char *environment;      /* the chosen section, "" when none */
     bool has_environments;        /* pawl.yaml has sections */
-    const char **secrets;         /* names of environment variables that Lua may read */
+    const char **environments;    /* their names */
+    size_t nenvironments;
+    const char **secrets; /* names of environment variables that Lua may read */
     size_t nsecrets;
     const char *config_file; /* the pawl.yaml that was read, "" when none */
     pawl_origin origin[PAWL_SET_COUNT];

@@ -269,6 +269,22 @@ refuse_environment(load *l, const pawl_yaml *sections)
     return pawl_error_hint(l->err, "there are: %s", names.data);
 }
 
+static pawl_status
+list_environments(load *l, const pawl_yaml *sections)
+{
+    size_t count = sections == NULL ? 0 : sections->length;
+    const char **names = pawl_arena_array(l->arena, count, sizeof *names);
+
+    if (names == NULL)
+        return pawl_error_nomem(l->err, "the names of the environments");
+    for (size_t i = 0; i < count; i++)
+        names[i] = sections->keys[i]->text;
+    l->s.environments = names;
+    l->s.nenvironments = count;
+    l->s.has_environments = count > 0;
+    return PAWL_OK;
+}
+
 /* All sections are checked, the chosen one counts. */
 static pawl_status
 read_environments(load *l, const pawl_yaml *sections)
@@ -301,7 +317,8 @@ read_environments(load *l, const pawl_yaml *sections)
         }
     }
     *l = chosen;
-    l->s.has_environments = sections != NULL && sections->length > 0;
+    if (list_environments(l, sections) != PAWL_OK)
+        return PAWL_E_NOMEM;
     return is_found || before.s.environment[0] == '\0' ? PAWL_OK : refuse_environment(l, sections);
 }
 

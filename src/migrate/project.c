@@ -17,6 +17,27 @@ pawl_version(void)
     return PAWL_VERSION_TEXT;
 }
 
+size_t
+pawl_step_kinds_count(void)
+{
+    size_t n = 0;
+
+    while (pawl_step_kinds()[n].name != NULL)
+        n++;
+    return n;
+}
+
+pawl_step_kind_info
+pawl_step_kind_info_at(size_t i)
+{
+    const pawl_step_kind *kind = &pawl_step_kinds()[i];
+
+    return (pawl_step_kind_info){.name = kind->name,
+                                 .help = kind->help,
+                                 .sample = kind->sample,
+                                 .has_derived_down = kind->has_derived_down};
+}
+
 static pawl_status
 read_list(pawl_step_parse *ctx, pawl_step_entry *entries, size_t count, pawl_step ***out, pawl_error *err)
 {
@@ -170,6 +191,12 @@ pawl_project_close(pawl_project *p)
     pawl_problems_free(p->problems);
     pawl_arena_free(p->arena);
     pawl_free(p);
+}
+
+const char *
+pawl_project_environment(const pawl_project *project, size_t i)
+{
+    return i < project->settings.nenvironments ? project->settings.environments[i] : NULL;
 }
 
 size_t
