@@ -7,6 +7,7 @@
 #ifndef PAWL_PAWL_H
 #define PAWL_PAWL_H
 
+#include "pawl/archive.h"
 #include "pawl/backfill.h"
 #include "pawl/bench.h"
 #include "pawl/error.h"

@@ -76,6 +76,8 @@ extern const pawl_cli_verb pawl_cli_verb_status;
 extern const pawl_cli_verb pawl_cli_verb_bench;
 extern const pawl_cli_verb pawl_cli_verb_check;
 extern const pawl_cli_verb pawl_cli_verb_doctor;
+extern const pawl_cli_verb pawl_cli_verb_backup;
+extern const pawl_cli_verb pawl_cli_verb_restore;
 extern const pawl_cli_verb pawl_cli_verb_completion;
 extern const pawl_cli_verb pawl_cli_verb_man;
 extern const pawl_cli_verb pawl_cli_verb_help;

@@ -148,7 +148,7 @@ find_runner(check *c, const char **out, pawl_error *err)
     if (st != PAWL_OK)
         return st;
     *out = "";
-    if (pawl_pg_rows(res) > 0 && pawl_pg_i64(res, 0, 1) > 0)
+    if (pawl_pg_rows(res) > 0 && pawl_pg_i64(res, 0, 1) > 0 && !pawl_pg_is_true(res, 0, 2))
         *out = pawl_findings_text(c->found, "%s", pawl_pg_text(res, 0, 0));
     return PAWL_OK;
 }
