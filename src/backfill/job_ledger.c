@@ -225,42 +225,55 @@ create(pawl_job *job, const pawl_backfill_id *id, const job_args *a, pawl_ledger
     return pawl_ledger_event(ledger, pg, "job_created", id->revision, job->id, a->name.data, err);
 }
 
+/* Of the writers in `among` (all when it is empty) those that have not ended, back into `among`. */
+static pawl_status
+look_for_writers(const pawl_job *job, pawl_pg *pg, pawl_strbuf *among, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    const pawl_pg_pins pins = {.lock_timeout_ms = job->env->lock_timeout_ms};
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(job->table->oid),
+                                among->length > 0 ? PAWL_ARG_TEXT(among->data) : PAWL_ARG_NULL};
+    pawl_status st = pawl_pg_begin(pg, &pins, err);
+
+    if (st != PAWL_OK)
+        return st;
+    st = pawl_pg_query(pg, pawl_sql_backfill_writers, 2, args, &res, err);
+    pawl_pg_rollback(pg);
+    if (st != PAWL_OK)
+        return st;
+    pawl_strbuf_reset(among);
+    pawl_strbuf_add(among, pawl_pg_text(res, 0, 0));
+    return pawl_strbuf_is_ok(among) ? PAWL_OK : pawl_error_nomem(err, "the writers of a table");
+}
+
 /*
- * Hold SHARE ROW EXCLUSIVE for an instant: every transaction that wrote to the table before has then ended, and a row
- * that it inserted below the bound is seen by our reads. Waiting is short and is repeated, so that nobody queues
- * behind us for longer than lock_timeout.
+ * Every transaction that writes to the table now must have ended before the bound is read: a row that it inserted below
+ * the bound is then seen by our reads. They are watched, as CREATE INDEX CONCURRENTLY does it, and not waited for with a
+ * lock: a lock that conflicts with writers would hold up the application's behind it, and it conflicts with vacuum and
+ * index builds too, which may last for hours.
  */
 static pawl_status
 wait_out_writers(const pawl_job *job, pawl_pg *pg, pawl_error *err)
 {
-    PAWL_STRBUF_AUTO(sql);
+    PAWL_STRBUF_AUTO(writers);
     const pawl_backfill_env *env = job->env;
-    const pawl_pg_pins pins = {.lock_timeout_ms = env->lock_timeout_ms};
     pawl_backoff backoff;
     pawl_status st;
 
-    pawl_sql_add(&sql, "LOCK TABLE ONLY ");
-    pawl_sql_ident2(&sql, job->table->schema, job->table->name);
-    pawl_sql_add(&sql, " IN SHARE ROW EXCLUSIVE MODE");
     pawl_backoff_init(&backoff, 50, 2000);
     for (int64_t i = 1;; i++)
     {
         char who[400] = "";
 
-        if ((st = pawl_pg_begin(pg, &pins, err)) != PAWL_OK)
-            return st;
-        st = pawl_pg_exec(pg, sql.data, err);
-        if (st == PAWL_OK)
-            return pawl_pg_commit(pg, err);
-        pawl_pg_rollback(pg);
-        if (pawl_fault_of(err) != PAWL_FAULT_LOCK && pawl_fault_of(err) != PAWL_FAULT_REPEAT)
+        if ((st = look_for_writers(job, pg, &writers, err)) != PAWL_OK || strcmp(writers.data, "{}") == 0)
             return st;
         pawl_pg_lockers(pg, job->table->oid, who, sizeof who);
         if (i >= env->lock_attempts)
         {
-            (void) pawl_error_prefix(err, "writers on \"%s.%s\" did not end within %lld tries of %lld ms",
-                                     job->table->schema, job->table->name, (long long) i,
-                                     (long long) env->lock_timeout_ms);
+            (void) pawl_error_set(err, PAWL_E_BUSY,
+                                  "transactions that were writing to \"%s.%s\" did not end while they were "
+                                  "looked for %lld times",
+                                  job->table->schema, job->table->name, (long long) i);
             return pawl_error_hint(err, "held by %s; end that session or raise lock_attempts",
                                    who[0] != '\0' ? who : "a session that cannot be seen");
         }

@@ -475,6 +475,61 @@ a_row_inserted_by_a_transaction_in_flight_at_the_start_is_done(void **state)
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 102);
 }
 
+/* The table is being vacuumed, or an index is built on it, for hours: a job starts all the same, and while it waits for
+ * a writer no other writer queues behind it. */
+static void
+a_start_waits_for_writers_alone_and_holds_up_nobody(void **state)
+{
+    const char *db = table_of("vacuumed", "bigint", 100);
+    PGconn *vacuum = pawl_test_connect(db);
+    PGconn *writer = pawl_test_connect(db);
+    PGconn *app = pawl_test_connect(db);
+    running r;
+
+    (void) state;
+    pawl_test_run_on(vacuum, "BEGIN; LOCK TABLE t IN SHARE UPDATE EXCLUSIVE MODE");
+    pawl_test_run_on(writer, "BEGIN; UPDATE t SET s = 'late' WHERE id = 7");
+    start(&r, db, "vacuumed");
+    r.env.lock_attempts = 8;
+    go(&r);
+    pawl_test_run_on(app, "SET lock_timeout = '100ms'");
+    for (int i = 0; i < 40; i++)
+    {
+        pawl_test_run_on(app, "UPDATE t SET s = 'app' WHERE id = 8");
+        pause_ms(20);
+    }
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM pawl.job"), 0);
+    pawl_test_run_on(writer, "COMMIT");
+    finish(&r);
+    pawl_test_run_on(vacuum, "COMMIT");
+    PQfinish(app);
+    PQfinish(writer);
+    PQfinish(vacuum);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 100);
+}
+
+/* A prepared transaction is a writer in flight without a session. */
+static void
+a_row_inserted_by_a_prepared_transaction_is_done(void **state)
+{
+    const char *db = table_of("prepared", "bigint", 100);
+    PGconn *other = pawl_test_connect(db);
+    running r;
+
+    (void) state;
+    pawl_test_run_on(other, "BEGIN; INSERT INTO t VALUES (0, 0, 'late')");
+    start(&r, db, "prepared");
+    go(&r);
+    pause_ms(HELD_MS);
+    pawl_test_run_on(other, "PREPARE TRANSACTION 'late'");
+    pause_ms(HELD_MS);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM pawl.job"), 0);
+    pawl_test_run_on(other, "COMMIT PREPARED 'late'");
+    finish(&r);
+    PQfinish(other);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 101);
+}
+
 /* An application that holds a row is waited for, with short locks: it is never the deadlock's victim. */
 static void
 a_row_held_by_the_application_is_waited_for(void **state)
@@ -516,6 +571,8 @@ main(void)
         cmocka_unit_test(hostile_defaults_change_neither_keys_nor_values),
         cmocka_unit_test(row_security_that_hides_rows_is_refused),
         cmocka_unit_test(a_row_inserted_by_a_transaction_in_flight_at_the_start_is_done),
+        cmocka_unit_test(a_start_waits_for_writers_alone_and_holds_up_nobody),
+        cmocka_unit_test(a_row_inserted_by_a_prepared_transaction_is_done),
         cmocka_unit_test(a_row_held_by_the_application_is_waited_for),
     };
 
