@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 
 #include "cli/fail.h"
 #include "cli/render.h"
+#include "cli/wait.h"
 
 #define TICK_MS     200
 #define KILL_MS     10000 /* a child that was asked to end has so long */
@@ -241,12 +241,11 @@ listen_to(running *r)
 {
     while (r->fds[CHILD_OUT] >= 0 || r->fds[CHILD_ERR] >= 0)
     {
-        struct pollfd polled[CHILD_PIPES] = {{.fd = r->fds[CHILD_OUT], .events = POLLIN},
-                                             {.fd = r->fds[CHILD_ERR], .events = POLLIN}};
-        int n = poll(polled, CHILD_PIPES, TICK_MS);
+        bool is_ready[CHILD_PIPES];
 
-        for (int i = 0; i < CHILD_PIPES && n > 0; i++)
-            if (polled[i].revents != 0)
+        pawl_cli_wait(r->fds, is_ready, CHILD_PIPES, TICK_MS);
+        for (int i = 0; i < CHILD_PIPES; i++)
+            if (is_ready[i])
                 take(r, i);
         mind_the_stop(r);
         if (r->child->on_tick != NULL)

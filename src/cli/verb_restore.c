@@ -1,7 +1,6 @@
 /* pawl restore: pg_restore into an empty database, all or nothing. */
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +8,7 @@
 #include "cli/archive.h"
 #include "cli/fail.h"
 #include "cli/json.h"
+#include "cli/wait.h"
 
 #define MOST_JOBS   64
 #define TICK_MS     200
@@ -76,12 +76,13 @@ read_answer(restore *r, char answer[MOST_ANSWER], pawl_error *err)
     answer[0] = '\0';
     while (length + 1 < MOST_ANSWER)
     {
-        struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
-        int n = poll(&input, 1, TICK_MS);
+        const int input = STDIN_FILENO;
+        bool is_ready = false;
 
+        pawl_cli_wait(&input, &is_ready, 1, TICK_MS);
         if (pawl_stop_level_of(r->cli->stop) != PAWL_STOP_NONE)
             return pawl_cli_fail(err, PAWL_E_STOPPED, "stopped on request; nothing was done");
-        if (n <= 0)
+        if (!is_ready)
             continue;
         ssize_t got = read(STDIN_FILENO, answer + length, 1);
         if (got == -1 && errno == EINTR)
