@@ -348,6 +348,33 @@ a_job_whose_end_meets_a_lost_connection_is_closed(void **state)
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM pawl.job WHERE state = 'done'"), 1);
 }
 
+/* Behind a pooler in transaction mode there is no backend to tell a dead worker by: the lease alone decides. */
+static void
+through_a_pooler_every_row_is_done_once_and_a_dead_workers_chunk_after_its_lease(void **state)
+{
+    const char *db = table_of("pooled", 5000);
+    const char *pooled = pawl_test_pooled_conninfo("pooled");
+    running r;
+
+    (void) state;
+    if (pooled == NULL)
+        skip();
+    prepare(&r, pooled, "pooled");
+    r.spec.workers = 3;
+    r.spec.chunk_rows = 500;
+    r.env.lease_ms = 2000;
+    go(&r);
+    wait_for_batches(db, 5);
+    pawl_test_exec(db, "UPDATE pawl.progress SET owner = 'dead', fence = fence + 1,"
+                       " lease_until = clock_timestamp() + interval '1 second' WHERE chunk_id ="
+                       " (SELECT min(chunk_id) FROM pawl.progress WHERE state = 'open')");
+    join(&r);
+    assert_done(&r);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 5000);
+    assert_int_equal(
+        pawl_test_query_i64(db, "SELECT count(*) FROM pawl.progress WHERE backend_pid IS NOT NULL"), 0);
+}
+
 /* Another process creates a job, and is slow about it. */
 static void
 a_ledger_that_is_busy_is_waited_for(void **state)
@@ -385,6 +412,7 @@ main(void)
         cmocka_unit_test(a_job_abandoned_while_it_runs_is_written_to_no_more),
         cmocka_unit_test(a_cancelled_run_gives_its_chunk_back),
         cmocka_unit_test(a_job_whose_end_meets_a_lost_connection_is_closed),
+        cmocka_unit_test(through_a_pooler_every_row_is_done_once_and_a_dead_workers_chunk_after_its_lease),
         cmocka_unit_test(a_ledger_that_is_busy_is_waited_for),
     };
 
