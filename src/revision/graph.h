@@ -59,14 +59,14 @@ const pawl_node *pawl_graph_node(const pawl_graph *g, size_t node);
 /* The node of an exact id (ignoring case), or PAWL_NODE_NONE. */
 size_t pawl_graph_find(const pawl_graph *g, const char *id);
 
-/* Lists are allocated in the graph's arena; all are in a stable order (topological, then by id). */
+/* Lists are allocated in the graph's arena, and stable: heads, bases and current are in order of id. */
 PAWL_NODISCARD pawl_status pawl_graph_heads(pawl_graph *g, size_t **out, size_t *count, pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_graph_bases(pawl_graph *g, size_t **out, size_t *count, pawl_error *err);
 
 /* Applied nodes without applied descendants (by `parents`): what `current` shows. */
 PAWL_NODISCARD pawl_status pawl_graph_current(pawl_graph *g, size_t **out, size_t *count, pawl_error *err);
 
-/* Every node, parents and dependencies before those that need them. */
+/* Every node, parents and dependencies before those that need them, and one branch after the other (walk_order.c). */
 PAWL_NODISCARD pawl_status pawl_graph_order(pawl_graph *g, size_t **out, size_t *count, pawl_error *err);
 
 /* True when `node` descends from `ancestor`, by `parents`; a node is no ancestor of itself. */
@@ -87,7 +87,8 @@ PAWL_NODISCARD pawl_status pawl_graph_upgrade_path(pawl_graph *g, const char *ta
 
 /*
  * What has to be reverted, in order. A revision as target stays; what descends from it, and what depends on any of
- * that, goes. -N reverts the last N of the one current branch, BRANCH@-N of that branch, BRANCH@base all of it.
+ * that, goes. -N reverts the last N of the one current branch, BRANCH@-N of that branch, BRANCH@base all of it. A walk
+ * down that comes to a merge is an error, and so is a BRANCH that begins above a fork of the target.
  */
 PAWL_NODISCARD pawl_status pawl_graph_downgrade_path(pawl_graph *g, const char *target, size_t **out,
                                                      size_t *count, pawl_error *err);
@@ -95,6 +96,50 @@ PAWL_NODISCARD pawl_status pawl_graph_downgrade_path(pawl_graph *g, const char *
 /* One node for verbs that name a revision (show, bench, preview). */
 PAWL_NODISCARD pawl_status pawl_graph_resolve(pawl_graph *g, const char *target, size_t *out,
                                               pawl_error *err);
+
+/* All that a target means, for verbs that take several: heads and current may be any number. In order of id. */
+PAWL_NODISCARD pawl_status pawl_graph_resolve_all(pawl_graph *g, const char *target, size_t **out,
+                                                  size_t *count, pawl_error *err);
+
+/*
+ * A part of the history, newest first: "A:B" with A and B included, "A:" up to the heads, ":B" from the base. Both are
+ * targets; B may be +N (counted from A) and A may be -N (counted back from each B). A distance that is too long ends at
+ * the base or the head. What is shown descends from A and is needed by B; A that is no ancestor of B is an error.
+ */
+PAWL_NODISCARD pawl_status pawl_graph_range(pawl_graph *g, const char *range, size_t **out, size_t *count,
+                                            pawl_error *err);
+
+/* Nodes that several others follow, by parents; newest first. */
+PAWL_NODISCARD pawl_status pawl_graph_branch_points(pawl_graph *g, size_t **out, size_t *count,
+                                                    pawl_error *err);
+
+/*
+ * The labels of the branches that each node is on (an array with a list a node): a label holds for what descends from
+ * its revision, and for what leads to it alone.
+ */
+typedef struct pawl_node_labels
+{
+    const char **items;
+    size_t length;
+} pawl_node_labels;
+PAWL_NODISCARD pawl_status pawl_graph_branch_labels(pawl_graph *g, pawl_node_labels **out, pawl_error *err);
+
+/* What a stamp changes: what is to be recorded as applied no longer, newest first, and what from now on, oldest first. */
+typedef struct pawl_graph_change
+{
+    size_t *removed;
+    size_t nremoved;
+    size_t *added;
+    size_t nadded;
+} pawl_graph_change;
+
+/*
+ * As if the targets were where the database is: of the current revisions, those on the way to a target or beyond it go,
+ * others stay; with is_purge all go. A target is a revision, a label, head, heads or base, with BRANCH@ before it or not;
+ * relative ones are refused (they would mean something else the second time).
+ */
+PAWL_NODISCARD pawl_status pawl_graph_stamp(pawl_graph *g, const char *const *targets, size_t ntargets,
+                                            bool is_purge, pawl_graph_change *out, pawl_error *err);
 
 PAWL_DEFINE_AUTO(pawl_graph, pawl_graph_free);
 

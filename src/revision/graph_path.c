@@ -58,7 +58,6 @@ static pawl_status
 upgrade_to_node(pawl_graph *g, const pawl_target *target, unsigned char *set, pawl_error *err)
 {
     size_t node = PAWL_NODE_NONE;
-    size_t last;
     pawl_status st;
 
     if (target->name == NULL)
@@ -66,7 +65,7 @@ upgrade_to_node(pawl_graph *g, const pawl_target *target, unsigned char *set, pa
     else
         st = pawl_target_node(g, target, &node, err);
     if (st == PAWL_OK && target->relative != 0)
-        st = pawl_target_walk(g, target, node, &node, &last, err);
+        st = pawl_target_walk(g, target, node, &node, err);
     if (st != PAWL_OK)
         return st;
     if (node == PAWL_NODE_NONE)
@@ -123,12 +122,74 @@ pawl_graph_upgrade_path(pawl_graph *g, const char *target, size_t **out, size_t 
 
 /* ---- downgrade ----------------------------------------------------------------------------------------------------------- */
 
-/* What goes first when everything down to `node`, which stays, is reverted: its children on the branch. */
+static size_t
+count_roots(const pawl_graph *g, const unsigned char *roots)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < g->nodes.length; i++)
+        n += roots[i] != 0 ? 1 : 0;
+    return n;
+}
+
+/* Several ways lead up from the target, and the branch begins above them: which of them is meant? */
 static pawl_status
-roots_above(pawl_graph *g, const pawl_target *target, size_t node, unsigned char *roots, pawl_error *err)
+refuse_roots(const pawl_graph *g, const pawl_target *target, size_t node, const unsigned char *roots,
+             pawl_error *err)
 {
     const pawl_node *n = &g->nodes.items[node];
+    const char *child = n->id;
 
+    for (size_t i = 0; i < n->nchildren; i++)
+    {
+        if (roots[n->children[i]] != 0 && g->nodes.items[n->children[i]].is_applied)
+            child = g->nodes.items[n->children[i]].id;
+    }
+    (void) pawl_error_set(err, PAWL_E_USAGE,
+                          "\"%s\" is ambiguous: branch \"%s\" leads to %s, and several revisions follow it",
+                          target->text, target->branch, n->id);
+    return pawl_error_hint(
+        err,
+        "revert one of them with its own name as the branch: pawl downgrade %s@%s; or all: "
+        "pawl downgrade %s",
+        child, n->id, n->id);
+}
+
+/* Of several roots those that lead to the branch. */
+static pawl_status
+keep_roots(pawl_graph *g, const pawl_target *target, size_t branch_node, size_t node, unsigned char *roots,
+           pawl_error *err)
+{
+    unsigned char *way = pawl_graph_set(g);
+    unsigned char *all = pawl_graph_set(g);
+
+    if (branch_node == PAWL_NODE_NONE || count_roots(g, roots) < 2)
+        return PAWL_OK;
+    if (way == NULL || all == NULL)
+        return pawl_error_nomem(err, "a target");
+    memcpy(all, roots, g->nodes.length);
+    way[branch_node] = 1;
+    pawl_graph_close(g, way, PAWL_TO_PARENTS, false);
+    for (size_t i = 0; i < g->nodes.length; i++)
+        roots[i] = (unsigned char) (roots[i] != 0 && way[i] != 0);
+    if (count_roots(g, roots) == 0 && node != PAWL_NODE_NONE)
+        return refuse_roots(g, target, node, all, err);
+    return PAWL_OK;
+}
+
+/* What goes first when everything down to `node`, which stays, is reverted: what follows it (on the branch). */
+static pawl_status
+roots_above(pawl_graph *g, const pawl_target *target, size_t branch_node, size_t node, unsigned char *roots,
+            pawl_error *err)
+{
+    if (node == PAWL_NODE_NONE)
+    {
+        for (size_t i = 0; i < g->nodes.length; i++)
+            roots[i] = (unsigned char) (g->nodes.items[i].nparents == 0);
+        return keep_roots(g, target, branch_node, node, roots, err);
+    }
+
+    const pawl_node *n = &g->nodes.items[node];
     if (!n->is_applied)
     {
         (void) pawl_error_set(err, PAWL_E_USAGE,
@@ -137,25 +198,26 @@ roots_above(pawl_graph *g, const pawl_target *target, size_t node, unsigned char
     }
     for (size_t i = 0; i < n->nchildren; i++)
         roots[n->children[i]] = 1;
-    pawl_target_keep(g, target, roots);
-    return PAWL_OK;
+    return keep_roots(g, target, branch_node, node, roots, err);
 }
 
-static void
-roots_at_base(const pawl_graph *g, const pawl_target *target, unsigned char *roots)
-{
-    for (size_t i = 0; i < g->nodes.length; i++)
-        roots[i] = (unsigned char) (target->branch == NULL || g->nodes.items[i].nparents == 0);
-    pawl_target_keep(g, target, roots);
-}
-
-/* -N: the last N of the branch that is current. Which parent of a merge the walk ends at makes no difference. */
 static pawl_status
-roots_of_last(pawl_graph *g, pawl_target *target, unsigned char *roots, pawl_error *err)
+refuse_nothing_applied(const pawl_target *target, pawl_error *err)
+{
+    if (target->branch == NULL)
+        return pawl_error_set(err, PAWL_E_USAGE, "\"%s\": nothing is applied that could be reverted",
+                              target->text);
+    (void) pawl_error_set(err, PAWL_E_USAGE, "\"%s\": branch \"%s\" does not end in an applied revision",
+                          target->text, target->branch);
+    return pawl_error_hint(err, "`pawl current` shows where the database is");
+}
+
+/* -N: the last N of the branch that is current. */
+static pawl_status
+roots_of_last(pawl_graph *g, const pawl_target *target, unsigned char *roots, pawl_error *err)
 {
     size_t start = PAWL_NODE_NONE;
     size_t end;
-    size_t last = PAWL_NODE_NONE;
     pawl_status st;
 
     if (target->relative > 0)
@@ -167,40 +229,26 @@ roots_of_last(pawl_graph *g, pawl_target *target, unsigned char *roots, pawl_err
     if ((st = pawl_target_start(g, target, &start, err)) != PAWL_OK)
         return st;
     if (start == PAWL_NODE_NONE)
-        return pawl_error_set(err, PAWL_E_USAGE, "\"%s\": nothing is applied that could be reverted",
-                              target->text);
-    target->may_end_at_fork = true;
-    if ((st = pawl_target_walk(g, target, start, &end, &last, err)) != PAWL_OK)
+        return refuse_nothing_applied(target, err);
+    if ((st = pawl_target_walk(g, target, start, &end, err)) != PAWL_OK)
         return st;
-    roots[last] = 1;
-    return PAWL_OK;
+    return roots_above(g, target, target->branch == NULL ? start : target->branch_node, end, roots, err);
 }
 
 static pawl_status
-downgrade_roots(pawl_graph *g, pawl_target *target, unsigned char *roots, pawl_error *err)
+downgrade_roots(pawl_graph *g, const pawl_target *target, unsigned char *roots, pawl_error *err)
 {
     size_t node = PAWL_NODE_NONE;
-    size_t last = PAWL_NODE_NONE;
     pawl_status st;
 
     if (target->name == NULL)
         return roots_of_last(g, target, roots, err);
-    if ((st = pawl_target_node(g, target, &node, err)) != PAWL_OK)
-        return st;
-    if (target->relative != 0)
-    {
-        if ((st = pawl_target_walk(g, target, node, &node, &last, err)) != PAWL_OK)
-            return st;
-        if (node == PAWL_NODE_NONE)
-        {
-            roots[last] = 1;
-            return PAWL_OK;
-        }
-    }
-    if (node != PAWL_NODE_NONE)
-        return roots_above(g, target, node, roots, err);
-    roots_at_base(g, target, roots);
-    return PAWL_OK;
+    st = pawl_target_node(g, target, &node, err);
+    if (st == PAWL_OK && target->relative != 0)
+        st = pawl_target_walk(g, target, node, &node, err);
+    if (st == PAWL_OK)
+        st = roots_above(g, target, target->branch_node, node, roots, err);
+    return st;
 }
 
 pawl_status
@@ -257,7 +305,6 @@ pawl_graph_resolve(pawl_graph *g, const char *target, size_t *out, pawl_error *e
 {
     pawl_target parsed;
     size_t node = PAWL_NODE_NONE;
-    size_t last;
     pawl_status st = pawl_target_parse(g, target, NULL, &parsed, err);
 
     if (st != PAWL_OK)
@@ -269,11 +316,38 @@ pawl_graph_resolve(pawl_graph *g, const char *target, size_t *out, pawl_error *e
     else
         st = pawl_target_node(g, &parsed, &node, err);
     if (st == PAWL_OK && parsed.relative != 0)
-        st = pawl_target_walk(g, &parsed, node, &node, &last, err);
+        st = pawl_target_walk(g, &parsed, node, &node, err);
     if (st != PAWL_OK)
         return st;
     if (node == PAWL_NODE_NONE)
         return pawl_error_set(err, PAWL_E_USAGE, "\"%s\" is before the first revision", target);
     *out = node;
     return PAWL_OK;
+}
+
+pawl_status
+pawl_graph_resolve_all(pawl_graph *g, const char *target, size_t **out, size_t *count, pawl_error *err)
+{
+    pawl_target parsed;
+    unsigned char *set = pawl_graph_set(g);
+    pawl_status st = pawl_target_parse(g, target, NULL, &parsed, err);
+
+    if (st != PAWL_OK)
+        return st;
+    if (set == NULL)
+        return pawl_error_nomem(err, "a target");
+    if (parsed.relative == 0 &&
+        (pawl_target_is_word(&parsed, "heads") || pawl_target_is_word(&parsed, "current")))
+    {
+        st = pawl_target_mark(g, &parsed, set, err);
+    }
+    else
+    {
+        size_t node = PAWL_NODE_NONE;
+
+        st = pawl_graph_resolve(g, target, &node, err);
+        if (st == PAWL_OK)
+            set[node] = 1;
+    }
+    return st == PAWL_OK ? pawl_graph_list_by_id(g, set, out, count, err) : st;
 }

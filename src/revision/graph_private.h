@@ -2,7 +2,8 @@
  * graph_private.h - the inside of a graph, for graph*.c only.
  *
  * graph.c builds and ties, order.c sorts and finds cycles, walk_order.c lists sets, target.c reads targets,
- * graph_path.c turns them into lists.
+ * graph_path.c turns them into lists, range.c does so for parts of the history, branch.c knows branches, stamp.c what a
+ * stamp changes.
  *
  * Threads: as graph.h.
  * Memory:  as graph.h; sets are one byte a node in the graph's arena.
@@ -77,7 +78,8 @@ typedef struct pawl_target
     const char *name;       /* NULL: none */
     int64_t relative;       /* 0: absolute */
     unsigned char *lineage; /* of the branch: its ancestors, itself, its descendants; NULL without */
-    bool may_end_at_fork;   /* a walk down may end below a merge: only `last` of the walk is used */
+    size_t branch_node;     /* PAWL_NODE_NONE without */
+    bool is_clamped;        /* a walk that would go too far ends at the base or the last revision */
 } pawl_target;
 
 PAWL_NODISCARD pawl_status pawl_target_parse(pawl_graph *g, const char *text, const char *verb,
@@ -89,16 +91,23 @@ bool pawl_target_is_word(const pawl_target *target, const char *word);
 PAWL_NODISCARD pawl_status pawl_target_node(pawl_graph *g, const pawl_target *target, size_t *out,
                                             pawl_error *err);
 
-/* The single applied node from which +N and -N count; PAWL_NODE_NONE when nothing (of the branch) is applied. */
+/*
+ * The single applied node from which +N and -N count; PAWL_NODE_NONE when there is none: +N then counts from before
+ * the first, and -N has nothing to revert.
+ */
 PAWL_NODISCARD pawl_status pawl_target_start(pawl_graph *g, const pawl_target *target, size_t *out,
                                              pawl_error *err);
 
 /*
- * Walk `relative` generations from `start` (PAWL_NODE_NONE: before the first). *last is the node before the end; one
- * step below a base is PAWL_NODE_NONE. Further is an error, and so are forks.
+ * Walk `relative` generations from `start` (PAWL_NODE_NONE: before the first); the branch chooses where the way up
+ * forks. One step below a base is PAWL_NODE_NONE. Further is an error, and so are forks, and a merge on the way down.
  */
 PAWL_NODISCARD pawl_status pawl_target_walk(pawl_graph *g, const pawl_target *target, size_t start,
-                                            size_t *out, size_t *last, pawl_error *err);
+                                            size_t *out, pawl_error *err);
+
+/* Put all nodes into `set` that an absolute target means: heads may be several, base is none. */
+PAWL_NODISCARD pawl_status pawl_target_mark(pawl_graph *g, const pawl_target *target, unsigned char *set,
+                                            pawl_error *err);
 
 /* Take out of `set` what the target's branch does not have. */
 void pawl_target_keep(const pawl_graph *g, const pawl_target *target, unsigned char *set);

@@ -245,6 +245,8 @@ node_of_head(pawl_graph *g, const pawl_target *target, size_t *out, pawl_error *
     if (heads == NULL)
         return pawl_error_nomem(err, "a target");
     pawl_graph_mark_heads(g, heads);
+    if (target->branch == NULL && pawl_target_is_word(target, "heads"))
+        pawl_graph_keep_tips(g, heads, true);
     pawl_target_keep(g, target, heads);
     if (count_members(g, heads) > 1)
         return refuse_heads(g, target, heads, err);
@@ -269,6 +271,31 @@ pawl_target_node(pawl_graph *g, const pawl_target *target, size_t *out, pawl_err
         return PAWL_OK;
     }
     return find_name(g, target->name, target->branch, target->lineage, out, err);
+}
+
+pawl_status
+pawl_target_mark(pawl_graph *g, const pawl_target *target, unsigned char *set, pawl_error *err)
+{
+    size_t node = PAWL_NODE_NONE;
+    pawl_status st;
+
+    if (pawl_target_is_word(target, "base"))
+        return PAWL_OK;
+    if (pawl_target_is_word(target, "heads") || pawl_target_is_word(target, "current"))
+    {
+        if (pawl_target_is_word(target, "heads"))
+            pawl_graph_mark_heads(g, set);
+        else
+            pawl_graph_mark_applied(g, set);
+        if (pawl_target_is_word(target, "current"))
+            pawl_graph_keep_tips(g, set, false);
+        pawl_target_keep(g, target, set);
+        return PAWL_OK;
+    }
+    st = pawl_target_node(g, target, &node, err);
+    if (st == PAWL_OK)
+        set[node] = 1;
+    return st;
 }
 
 /* ---- taking a target apart --------------------------------------------------------------------------------------------- */
@@ -300,6 +327,7 @@ find_lineage(pawl_graph *g, pawl_target *out, pawl_error *err)
     for (size_t i = 0; i < g->nodes.length; i++)
         up[i] = (unsigned char) (up[i] != 0 || down[i] != 0);
     out->lineage = up;
+    out->branch_node = node;
     return PAWL_OK;
 }
 
@@ -320,7 +348,7 @@ has_relative(const char *text, size_t *length, int64_t *out)
 pawl_status
 pawl_target_parse(pawl_graph *g, const char *text, const char *verb, pawl_target *out, pawl_error *err)
 {
-    pawl_target target = {.verb = verb};
+    pawl_target target = {.verb = verb, .branch_node = PAWL_NODE_NONE};
     const char *at = strchr(text, '@');
     const char *rest = at == NULL ? text : at + 1;
     size_t length = strlen(rest);
@@ -367,6 +395,21 @@ refuse_start(const pawl_graph *g, const pawl_target *target, const unsigned char
     return pawl_error_hint(err, "name the branch: %s", commands.data);
 }
 
+/* The branch is not at its end anywhere: it goes on from the last of it that other branches needed. */
+static void
+start_within(const pawl_graph *g, const pawl_target *target, unsigned char *tips)
+{
+    pawl_graph_mark_applied(g, tips);
+    if (target->relative > 0)
+    {
+        pawl_target_keep(g, target, tips);
+        pawl_graph_keep_tips(g, tips, true);
+        return;
+    }
+    pawl_graph_keep_tips(g, tips, false);
+    pawl_target_keep(g, target, tips);
+}
+
 pawl_status
 pawl_target_start(pawl_graph *g, const pawl_target *target, size_t *out, pawl_error *err)
 {
@@ -380,12 +423,7 @@ pawl_target_start(pawl_graph *g, const pawl_target *target, size_t *out, pawl_er
     pawl_graph_keep_tips(g, tips, true);
     pawl_target_keep(g, target, tips);
     if (target->branch != NULL && count_members(g, tips) == 0)
-    {
-        /* The branch is applied in part, below what other branches have: count from where it ends. */
-        pawl_graph_mark_applied(g, tips);
-        pawl_target_keep(g, target, tips);
-        pawl_graph_keep_tips(g, tips, false);
-    }
+        start_within(g, target, tips);
     if (count_members(g, tips) > 1)
         return refuse_start(g, target, tips, err);
     *out = pawl_graph_only(g, tips);
@@ -441,7 +479,10 @@ choose(const pawl_target *target, const size_t *list, size_t count, size_t *firs
     return n;
 }
 
-/* One generation up or down from `at`: how many there are, and the first of them. */
+/*
+ * One generation up or down from `at`: how many there are, and the first of them. A branch does not choose between the
+ * parents of a merge: which of them the rest of the way leads to would be a guess about the other one.
+ */
 static size_t
 next_generation(const pawl_graph *g, const pawl_target *target, size_t at, size_t *first, unsigned char *set)
 {
@@ -450,12 +491,13 @@ next_generation(const pawl_graph *g, const pawl_target *target, size_t at, size_
     *first = PAWL_NODE_NONE;
     if (target->relative > 0)
         return choose(target, node->children, node->nchildren, first, set);
-    if (node->nparents == 1)
+    for (size_t i = 0; i < node->nparents; i++)
     {
-        *first = node->parents[0];
-        return 1;
+        *first = i == 0 ? node->parents[0] : *first;
+        if (set != NULL)
+            set[node->parents[i]] = 1;
     }
-    return choose(target, node->parents, node->nparents, first, set);
+    return node->nparents == 0 ? 1 : node->nparents;
 }
 
 /* The first step up from before everything: to the only base (of the branch). */
@@ -489,13 +531,11 @@ report_fork(pawl_graph *g, const pawl_target *target, size_t at, pawl_error *err
 }
 
 pawl_status
-pawl_target_walk(pawl_graph *g, const pawl_target *target, size_t start, size_t *out, size_t *last,
-                 pawl_error *err)
+pawl_target_walk(pawl_graph *g, const pawl_target *target, size_t start, size_t *out, pawl_error *err)
 {
     bool is_up = target->relative > 0;
     int64_t steps = is_up ? target->relative : -target->relative;
     size_t at = start;
-    size_t before = start;
 
     for (int64_t i = 0; i < steps; i++)
     {
@@ -509,17 +549,17 @@ pawl_target_walk(pawl_graph *g, const pawl_target *target, size_t start, size_t 
             st = refuse_distance(target, i, err);
         else
             count = next_generation(g, target, at, &next, NULL);
+        if (target->is_clamped && (count == 0 || (at == PAWL_NODE_NONE && !is_up)))
+            break;
         if (st != PAWL_OK)
             return st;
         /* A cycle (reported by link) has no end: no way is longer than there are nodes. */
-        if ((is_up && count == 0) || i > (int64_t) g->nodes.length)
+        if (count == 0 || i > (int64_t) g->nodes.length)
             return refuse_distance(target, i, err);
-        if (count > 1 && !(target->may_end_at_fork && i == steps - 1))
+        if (count > 1)
             return report_fork(g, target, at, err);
-        before = at;
         at = next;
     }
     *out = at;
-    *last = before;
     return PAWL_OK;
 }
