@@ -103,7 +103,9 @@ ask(restore *r, pawl_error *err)
     pawl_status st;
 
     pawl_cli_safe(&text, r->place->target);
-    pawl_cli_addf(&text, " is not empty: %" PRId64 " objects, ", r->place->objects);
+    pawl_cli_add(&text, " is not empty: ");
+    pawl_cli_plural(&text, r->place->objects, "object");
+    pawl_cli_add(&text, ", ");
     pawl_cli_safe(&text, r->place->example);
     pawl_cli_add(
         &text,
@@ -130,8 +132,8 @@ check_target(restore *r, pawl_error *err)
         return PAWL_OK;
     if (!r->is_clean)
     {
-        (void) pawl_cli_fail(err, PAWL_E_REFUSED, "%s is not empty: %" PRId64 " objects, %s among them",
-                             p->target, p->objects, p->example);
+        (void) pawl_cli_fail(err, PAWL_E_REFUSED, "%s is not empty: %" PRId64 " object%s, %s among them",
+                             p->target, p->objects, p->objects == 1 ? "" : "s", p->example);
         return pawl_cli_hint(
             err, "create a new database and restore there (--database), or drop what the archive holds "
                  "first: --clean");
