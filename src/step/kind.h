@@ -46,6 +46,8 @@ PAWL_KIND_RUN(drop_constraint, apply);
 PAWL_KIND_RUN(drop_constraint, revert);
 PAWL_KIND_PARSE(assert);
 PAWL_KIND_RUN(assert, apply);
+PAWL_KIND_PARSE(seed);
+PAWL_KIND_RUN(seed, apply);
 PAWL_KIND_PARSE(backfill);
 PAWL_KIND_RUN(backfill, apply);
 

@@ -125,6 +125,19 @@ static const pawl_step_kind kinds[] = {
         .apply = pawl_kind_backfill_apply,
     },
     {
+        .name = "seed",
+        .help = "insert or update rows by their key, from CSV, YAML or the revision",
+        .sample = "  - seed:\n"
+                  "      table: public.kinds\n"
+                  "      key: [id]\n"
+                  "      rows:\n"
+                  "        - { id: 1, name: \"first\" }\n"
+                  "        - { id: 2, name: \"second\" }\n",
+        .has_derived_down = true,
+        .parse = pawl_kind_seed_parse,
+        .apply = pawl_kind_seed_apply,
+    },
+    {
         .name = "assert",
         .help = "go on only when a query returns true",
         .sample = "  - assert:\n"

@@ -67,6 +67,10 @@ remove_root(void **state)
                                         "two.sql",
                                         "begin.sql",
                                         "link.sql",
+                                        "bad.csv",
+                                        "twice.csv",
+                                        "bad.yaml",
+                                        "empty.csv",
                                         "transforms",
                                         ""};
     char path[200];
@@ -460,6 +464,31 @@ constraint_is_one_of_three(void **state)
                    4, "did you mean \"cascade\"?");
 }
 
+static void
+seed_problems_name_the_line_of_the_data(void **state)
+{
+    (void) state;
+    write_file("bad.csv", "id,a\n1,x\n2\n3,y\n");
+    write_file("twice.csv", "id,a\n1,x\n2,y\n1,z\n");
+    write_file("bad.yaml", "- { id: 1, a: x }\n- { id: 2 }\n");
+    write_file("empty.csv", "id,a\n");
+    assert_problem("  - seed: { table: t, key: id, file: bad.csv }\n", 3, "expected 2 fields");
+    assert_problem("  - seed: { table: t, key: id, file: twice.csv }\n", 4, "the one on line 2");
+    assert_problem("  - seed: { table: t, key: id, file: bad.yaml }\n", 2, "this row has no \"a\"");
+    assert_problem("  - seed: { table: t, key: b, file: empty.csv }\n", 4, "have no column \"b\"");
+    assert_problem("  - seed: { table: t, key: id, file: empty.csv, delete_missing: true }\n", 4,
+                   "would empty the table");
+    assert_problem("  - seed: { table: t, key: id, file: two.sql }\n", 4, "end in .csv, .yaml or .yml");
+    assert_problem("  - seed: { table: t, key: id }\n", 4, "either `file` or `rows`");
+    assert_problem("  - seed: { table: t, rows: [{ id: 1 }] }\n", 4, "needs the key \"key\"");
+    assert_problem(
+        "  - seed:\n      table: t\n      key: id\n      rows:\n        - { id: 1 }\n        - { id: ~ }\n",
+        9, "no value in a column of its key");
+    assert_problem("  - seed: { table: t, key: id, rows: [{ id: [1, 2] }] }\n", 4, "must be one value");
+    assert_problem("  - seed: { table: t, key: id, rows: [{ id: 1 }, { id: 2, b: 1 }] }\n", 4,
+                   "first row has no such column");
+}
+
 int
 main(void)
 {
@@ -478,6 +507,7 @@ main(void)
         cmocka_unit_test(index_steps_say_what_they_miss),
         cmocka_unit_test(index_is_transactional_only_when_it_is_not_concurrent),
         cmocka_unit_test(constraint_is_one_of_three),
+        cmocka_unit_test(seed_problems_name_the_line_of_the_data),
         cmocka_unit_test(assert_wants_one_query),
         cmocka_unit_test(backfill_wants_lua_or_set),
         cmocka_unit_test(backfill_lua_is_loaded_at_parse_time),
