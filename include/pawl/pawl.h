@@ -1,5 +1,5 @@
 /*
- * pawl.h - everything of libpawl: backfills, revisions, benchmarks, checks.
+ * pawl.h - everything of libpawl: backfills, revisions, previews, benchmarks, checks.
  *
  * Threads: see each header.
  * Memory:  see each header.
@@ -15,6 +15,7 @@
 #include "pawl/health.h"
 #include "pawl/project.h"
 #include "pawl/stop.h"
+#include "pawl/transform.h"
 
 /* The version of the library, "0.1.0". A static string. */
 PAWL_API const char *pawl_version(void);
