@@ -73,6 +73,8 @@ extern const pawl_cli_verb pawl_cli_verb_downgrade;
 extern const pawl_cli_verb pawl_cli_verb_current;
 extern const pawl_cli_verb pawl_cli_verb_history;
 extern const pawl_cli_verb pawl_cli_verb_status;
+extern const pawl_cli_verb pawl_cli_verb_preview;
+extern const pawl_cli_verb pawl_cli_verb_verify;
 extern const pawl_cli_verb pawl_cli_verb_bench;
 extern const pawl_cli_verb pawl_cli_verb_check;
 extern const pawl_cli_verb pawl_cli_verb_doctor;
