@@ -3,7 +3,7 @@
  *
  *   pawl_project_open -> (verbs ...) -> pawl_project_close
  *
- * Opening reads pawl.yaml, the revisions and the files that they name, and connects to nothing. Every problem of the
+ * Opening reads pawl.yaml, the revisions and the files that they name (unless heads_only), and connects to nothing. Every problem of the
  * directory is collected (pawl_project_problem), not just the first; verbs that would act on a directory with problems
  * return PAWL_E_INPUT. Verbs that only read never create or upgrade the ledger and work on a standby.
  *
@@ -33,6 +33,9 @@ typedef struct pawl_project_options
     size_t noverrides;
     const pawl_key_value *x; /* -x */
     size_t nx;
+    /* True: read no more of the files than listing them takes (pawl_history_get); steps are read, and their problems
+     * found, by the calls that need them. Worth it for thousands of revisions. */
+    bool heads_only;
 } pawl_project_options;
 
 /* Something wrong with a file of the project. */

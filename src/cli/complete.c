@@ -97,7 +97,8 @@ open_project(const typing *t)
         pawl_project_options options = {.config = line.config,
                                         .environment = line.environment,
                                         .overrides = line.overrides,
-                                        .noverrides = line.noverrides};
+                                        .noverrides = line.noverrides,
+                                        .heads_only = true};
 
         st = pawl_project_open(&options, &project, &err);
     }

@@ -9,8 +9,8 @@
 #include "cli/json.h"
 #include "cli/report.h"
 
-pawl_status
-pawl_cli_open(pawl_cli *cli, pawl_error *err)
+static pawl_status
+open_project(pawl_cli *cli, bool heads_only, pawl_error *err)
 {
     const pawl_cli_line *line = cli->line;
     pawl_project_options options = {
@@ -20,9 +20,22 @@ pawl_cli_open(pawl_cli *cli, pawl_error *err)
         .noverrides = line->noverrides,
         .x = line->x,
         .nx = line->nx,
+        .heads_only = heads_only,
     };
 
     return pawl_project_open(&options, &cli->project, err);
+}
+
+pawl_status
+pawl_cli_open(pawl_cli *cli, pawl_error *err)
+{
+    return open_project(cli, false, err);
+}
+
+pawl_status
+pawl_cli_open_heads(pawl_cli *cli, pawl_error *err)
+{
+    return open_project(cli, true, err);
 }
 
 pawl_run_options

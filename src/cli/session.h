@@ -24,6 +24,9 @@ struct pawl_cli
 /* Open the project of the command line; the session closes it. */
 PAWL_NODISCARD pawl_status pawl_cli_open(pawl_cli *cli, pawl_error *err);
 
+/* The same, for verbs that list revisions and want none of their steps. */
+PAWL_NODISCARD pawl_status pawl_cli_open_heads(pawl_cli *cli, pawl_error *err);
+
 /* What long calls are given: the stop, and the sink that shows their events. */
 pawl_run_options pawl_cli_run_options(pawl_cli *cli);
 

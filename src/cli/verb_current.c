@@ -53,7 +53,7 @@ current(pawl_cli *cli, pawl_error *err)
 {
     pawl_run_options options = pawl_cli_run_options(cli);
     pawl_history *history = NULL;
-    pawl_status st = pawl_cli_open(cli, err);
+    pawl_status st = pawl_cli_open_heads(cli, err);
 
     if (st == PAWL_OK)
         st = pawl_history_get(cli->project, true, &options, &history, err);

@@ -56,7 +56,7 @@ history(pawl_cli *cli, pawl_error *err)
     pawl_run_options options = pawl_cli_run_options(cli);
     bool has_database = pawl_cli_is_given(cli->line, "--indicate-current");
     pawl_history *found = NULL;
-    pawl_status st = pawl_cli_open(cli, err);
+    pawl_status st = pawl_cli_open_heads(cli, err);
 
     if (st == PAWL_OK)
         st = pawl_history_get(cli->project, has_database, &options, &found, err);

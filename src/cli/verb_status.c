@@ -102,7 +102,7 @@ watch(pawl_cli *cli, pawl_error *err)
 static pawl_status
 status(pawl_cli *cli, pawl_error *err)
 {
-    pawl_status st = pawl_cli_open(cli, err);
+    pawl_status st = pawl_cli_open_heads(cli, err);
 
     if (st != PAWL_OK)
         return st;

@@ -30,6 +30,15 @@ read_applied(pawl_look *look, pawl_error *err)
 }
 
 static pawl_status
+index_applied(pawl_look *look, pawl_error *err)
+{
+    for (size_t i = 0; i < look->napplied; i++)
+        if (!pawl_names_can_put(&look->applied_ids, look->applied[i].id, i))
+            return pawl_error_nomem(err, "the history");
+    return PAWL_OK;
+}
+
+static pawl_status
 ask(pawl_look *look, const pawl_run_options *options, pawl_error *err)
 {
     const char *conninfo = NULL;
@@ -43,15 +52,24 @@ ask(pawl_look *look, const pawl_run_options *options, pawl_error *err)
     look->target = pawl_arena_strdup(look->arena, pawl_pg_target(look->pg));
     if (look->target == NULL)
         return pawl_error_nomem(err, "the name of the database");
-    return read_applied(look, err);
+    st = read_applied(look, err);
+    return st == PAWL_OK ? index_applied(look, err) : st;
 }
 
 static pawl_status
 tie_graph(pawl_look *look, pawl_error *err)
 {
-    PAWL_AUTO(pawl_problems) ignored = pawl_problems_new();
-    pawl_status st = pawl_graph_new(&look->graph, err);
+    PAWL_AUTO(pawl_problems) ignored = NULL;
+    pawl_status st;
 
+    if (look->napplied == 0)
+    {
+        look->graph = look->project->graph;
+        return PAWL_OK;
+    }
+    ignored = pawl_problems_new();
+    look->is_graph_own = true;
+    st = pawl_graph_new(&look->graph, err);
     if (ignored == NULL)
         return pawl_error_nomem(err, "the history");
     for (size_t i = 0; i < look->project->nloaded && st == PAWL_OK; i++)
@@ -79,7 +97,9 @@ pawl_look_open(pawl_project *project, bool ask_database, const pawl_run_options 
         return pawl_error_nomem(err, "the history");
     look->project = project;
     look->target = "";
-    st = pawl_project_check(project, err);
+    /* Heads alone were read: there was nothing wrong with them. */
+    if (project->is_whole)
+        st = pawl_project_check(project, err);
     if (st == PAWL_OK && ask_database)
         st = ask(look, options, err);
     if (st == PAWL_OK)
@@ -96,7 +116,9 @@ pawl_look_close(pawl_look *look)
 {
     if (look == NULL)
         return;
-    pawl_graph_free(look->graph);
+    if (look->is_graph_own)
+        pawl_graph_free(look->graph);
+    pawl_names_fini(&look->applied_ids);
     pawl_pg_close(look->pg);
     pawl_ledger_free(look->ledger);
     pawl_arena_free(look->arena);
@@ -106,8 +128,7 @@ pawl_look_close(pawl_look *look)
 const pawl_applied *
 pawl_look_applied(const pawl_look *look, const char *id)
 {
-    for (size_t i = 0; i < look->napplied; i++)
-        if (strcmp(look->applied[i].id, id) == 0)
-            return &look->applied[i];
-    return NULL;
+    size_t i = pawl_names_find(&look->applied_ids, id);
+
+    return i == PAWL_NAMES_NONE || strcmp(look->applied[i].id, id) != 0 ? NULL : &look->applied[i];
 }

@@ -10,6 +10,7 @@
 #define PAWL_MIGRATE_LOOK_H
 
 #include "migrate/project.h"
+#include "revision/names.h"
 
 typedef struct pawl_look
 {
@@ -21,10 +22,13 @@ typedef struct pawl_look
     int ledger_version; /* 0: there is none */
     pawl_applied *applied;
     size_t napplied;
+    pawl_names applied_ids; /* their places in `applied` */
     pawl_graph *graph;
+    bool is_graph_own; /* false: it is the project's, because the ledger adds nothing to it */
 } pawl_look;
 
-/* Creates nothing; a standby will do. PAWL_E_REFUSED when the ledger is newer than this program. */
+/* Creates nothing; a standby will do. PAWL_E_REFUSED when the ledger is newer than this program. Of a project whose heads
+ * alone were read no more is read: whoever wants steps calls pawl_project_check. */
 PAWL_NODISCARD pawl_status pawl_look_open(pawl_project *project, bool ask_database,
                                           const pawl_run_options *options, pawl_look **out, pawl_error *err);
 void pawl_look_close(pawl_look *look);

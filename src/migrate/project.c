@@ -115,30 +115,76 @@ pawl_loaded_read(const pawl_revision *revision, const char *root, pawl_problems 
     return PAWL_OK;
 }
 
+/* The graph of the files; what is wrong with it goes to `problems`. */
 static pawl_status
-load_revisions(pawl_project *p, pawl_error *err)
+tie_files(pawl_project *p, pawl_problems *problems, pawl_error *err)
 {
-    pawl_status st = pawl_dir_load(p->settings.migrations, p->problems, &p->dir, err);
+    pawl_status st = pawl_graph_new(&p->graph, err);
 
-    if (st == PAWL_OK)
-        st = pawl_graph_new(&p->graph, err);
-    if (st != PAWL_OK)
-        return st;
+    for (size_t i = 0; i < p->nloaded && st == PAWL_OK; i++)
+        st = pawl_graph_add(p->graph, p->loaded[i].revision, err);
+    return st == PAWL_OK ? pawl_graph_link(p->graph, problems, err) : st;
+}
 
+static pawl_status
+list_revisions(pawl_project *p, pawl_error *err)
+{
     p->loaded = pawl_arena_array(p->arena, p->dir->length, sizeof *p->loaded);
     if (p->loaded == NULL)
         return pawl_error_nomem(err, "the revisions");
-    for (size_t i = 0; i < p->dir->length && st == PAWL_OK; i++)
-    {
+    for (size_t i = 0; i < p->dir->length; i++)
+        p->loaded[i] = (pawl_loaded){.revision = p->dir->revisions[i], .root = p->settings.migrations};
+    p->nloaded = p->dir->length;
+    return PAWL_OK;
+}
+
+static pawl_status
+read_steps(pawl_project *p, pawl_error *err)
+{
+    pawl_status st = PAWL_OK;
+
+    for (size_t i = 0; i < p->nloaded && st == PAWL_OK; i++)
         st = pawl_loaded_read(p->dir->revisions[i], p->settings.migrations, p->problems, p->arena,
                               &p->loaded[i], err);
-        if (st == PAWL_OK)
-            st = pawl_graph_add(p->graph, p->dir->revisions[i], err);
-        p->nloaded = i + 1;
-    }
-    if (st == PAWL_OK)
-        st = pawl_graph_link(p->graph, p->problems, err);
+    p->is_whole = st == PAWL_OK;
     return st;
+}
+
+/*
+ * With heads alone the graph is tied by what was scanned; where anything is wrong with them, everything is read, and the
+ * graph is tied anew, because a problem wants its place in the file.
+ */
+static pawl_status
+load_heads(pawl_project *p, pawl_error *err)
+{
+    PAWL_AUTO(pawl_problems) found = pawl_problems_new();
+    pawl_status st;
+
+    if (found == NULL)
+        return pawl_error_nomem(err, "the problems of the files");
+    if ((st = pawl_dir_load_heads(p->settings.migrations, p->problems, &p->dir, err)) != PAWL_OK ||
+        (st = list_revisions(p, err)) != PAWL_OK || (st = tie_files(p, found, err)) != PAWL_OK)
+        return st;
+    if (pawl_problems_count(p->problems) + pawl_problems_count(found) == 0)
+        return PAWL_OK;
+
+    pawl_graph_free(p->graph);
+    p->graph = NULL;
+    if ((st = pawl_dir_complete(p->dir, p->problems, err)) != PAWL_OK ||
+        (st = tie_files(p, p->problems, err)) != PAWL_OK)
+        return st;
+    return read_steps(p, err);
+}
+
+static pawl_status
+load_revisions(pawl_project *p, pawl_error *err)
+{
+    pawl_status st;
+
+    if ((st = pawl_dir_load(p->settings.migrations, p->problems, &p->dir, err)) != PAWL_OK ||
+        (st = list_revisions(p, err)) != PAWL_OK || (st = read_steps(p, err)) != PAWL_OK)
+        return st;
+    return tie_files(p, p->problems, err);
 }
 
 static pawl_status
@@ -173,7 +219,7 @@ pawl_project_open(const pawl_project_options *options, pawl_project **out, pawl_
 
     if ((st = copy_x(p, options, err)) != PAWL_OK ||
         (st = pawl_settings_load(options, p->arena, p->problems, &p->settings, err)) != PAWL_OK ||
-        (st = load_revisions(p, err)) != PAWL_OK)
+        (st = options->heads_only ? load_heads(p, err) : load_revisions(p, err)) != PAWL_OK)
         return st;
     pawl_problems_sort(p->problems);
     *out = p;
@@ -214,16 +260,36 @@ pawl_project_problem(const pawl_project *project, size_t i)
 const pawl_loaded *
 pawl_project_find(const pawl_project *project, const char *id)
 {
-    for (size_t i = 0; i < project->nloaded; i++)
-        if (strcmp(project->loaded[i].revision->id, id) == 0)
-            return &project->loaded[i];
-    return NULL;
+    size_t node = pawl_graph_find(project->graph, id);
+    const pawl_revision *revision =
+        node == PAWL_NODE_NONE ? NULL : pawl_graph_node(project->graph, node)->revision;
+
+    /* Ids are found ignoring case. */
+    if (revision == NULL || strcmp(revision->id, id) != 0)
+        return NULL;
+    return &project->loaded[revision->index];
 }
 
 pawl_status
-pawl_project_check(const pawl_project *project, pawl_error *err)
+pawl_project_complete(pawl_project *project, pawl_error *err)
 {
-    return pawl_problems_status(project->problems, err);
+    pawl_status st;
+
+    if (project->is_whole)
+        return PAWL_OK;
+    if ((st = pawl_dir_complete(project->dir, project->problems, err)) != PAWL_OK ||
+        (st = read_steps(project, err)) != PAWL_OK)
+        return st;
+    pawl_problems_sort(project->problems);
+    return PAWL_OK;
+}
+
+pawl_status
+pawl_project_check(pawl_project *project, pawl_error *err)
+{
+    pawl_status st = pawl_project_complete(project, err);
+
+    return st != PAWL_OK ? st : pawl_problems_status(project->problems, err);
 }
 
 pawl_status

@@ -30,6 +30,7 @@ struct pawl_project
     pawl_graph *graph;   /* of the files alone */
     pawl_loaded *loaded; /* one for each revision of dir */
     size_t nloaded;
+    bool is_whole; /* false: of some revisions only the head was read, and steps of none */
     pawl_lua_pair *x;
     size_t nx;
 };
@@ -42,8 +43,11 @@ PAWL_NODISCARD pawl_status pawl_loaded_read(const pawl_revision *revision, const
 /* The loaded revision of this id, or NULL. */
 const pawl_loaded *pawl_project_find(const pawl_project *project, const char *id);
 
-/* PAWL_E_INPUT with the first problem when the directory has any. */
-PAWL_NODISCARD pawl_status pawl_project_check(const pawl_project *project, pawl_error *err);
+/* Read what `heads_only` left out. */
+PAWL_NODISCARD pawl_status pawl_project_complete(pawl_project *project, pawl_error *err);
+
+/* PAWL_E_INPUT with the first problem when the directory has any; completes the project. */
+PAWL_NODISCARD pawl_status pawl_project_check(pawl_project *project, pawl_error *err);
 
 /* `database` (or `direct_database`) with ${VAR} replaced; *out is NULL when direct_database is not set. */
 PAWL_NODISCARD pawl_status pawl_project_conninfo(const pawl_project *project, pawl_arena *arena,

@@ -102,7 +102,8 @@ compare_names(const void *a, const void *b)
 
 /* Read one file; *out stays NULL when it is no file or cannot be used. */
 static pawl_status
-load_file(pawl_dir *dir, const char *path, pawl_problems *problems, pawl_revision **out, pawl_error *err)
+load_file(pawl_dir *dir, const char *path, bool is_whole, pawl_problems *problems, pawl_revision **out,
+          pawl_error *err)
 {
     PAWL_AUTO(pawl_str) text = NULL;
     size_t length = 0;
@@ -121,11 +122,18 @@ load_file(pawl_dir *dir, const char *path, pawl_problems *problems, pawl_revisio
                           "the file cannot be read: %s", reason);
         return PAWL_OK;
     }
+    if (!is_whole)
+    {
+        pawl_status st = pawl_revision_parse_head(path, text, length, dir->arena, out, err);
+
+        if (st != PAWL_OK || *out != NULL)
+            return st;
+    }
     return pawl_revision_parse(path, text, length, dir->arena, problems, out, err);
 }
 
 static pawl_status
-load_files(pawl_dir *dir, const name_list *names, pawl_problems *problems, pawl_error *err)
+load_files(pawl_dir *dir, const name_list *names, bool is_whole, pawl_problems *problems, pawl_error *err)
 {
     dir->revisions = pawl_arena_array(dir->arena, names->length, sizeof(pawl_revision *));
     if (dir->revisions == NULL)
@@ -133,18 +141,20 @@ load_files(pawl_dir *dir, const name_list *names, pawl_problems *problems, pawl_
     for (size_t i = 0; i < names->length; i++)
     {
         pawl_revision *revision = NULL;
-        pawl_status st = load_file(dir, names->items[i], problems, &revision, err);
+        pawl_status st = load_file(dir, names->items[i], is_whole, problems, &revision, err);
 
         if (st != PAWL_OK)
             return st;
-        if (revision != NULL)
-            dir->revisions[dir->length++] = revision;
+        if (revision == NULL)
+            continue;
+        revision->index = dir->length;
+        dir->revisions[dir->length++] = revision;
     }
     return PAWL_OK;
 }
 
-pawl_status
-pawl_dir_load(const char *path, pawl_problems *problems, pawl_dir **out, pawl_error *err)
+static pawl_status
+load(const char *path, bool is_whole, pawl_problems *problems, pawl_dir **out, pawl_error *err)
 {
     PAWL_AUTO(pawl_dir) dir = pawl_calloc(1, sizeof *dir);
     name_list names = {0};
@@ -158,7 +168,7 @@ pawl_dir_load(const char *path, pawl_problems *problems, pawl_dir **out, pawl_er
     if (st == PAWL_OK && names.length > 1)
         qsort(names.items, names.length, sizeof *names.items, compare_names);
     if (st == PAWL_OK)
-        st = load_files(dir, &names, problems, err);
+        st = load_files(dir, &names, is_whole, problems, err);
     pawl_vec_fini(&names);
     if (st != PAWL_OK)
         return st;
@@ -166,6 +176,28 @@ pawl_dir_load(const char *path, pawl_problems *problems, pawl_dir **out, pawl_er
     *out = dir;
     dir = NULL;
     return PAWL_OK;
+}
+
+pawl_status
+pawl_dir_load(const char *path, pawl_problems *problems, pawl_dir **out, pawl_error *err)
+{
+    return load(path, true, problems, out, err);
+}
+
+pawl_status
+pawl_dir_load_heads(const char *path, pawl_problems *problems, pawl_dir **out, pawl_error *err)
+{
+    return load(path, false, problems, out, err);
+}
+
+pawl_status
+pawl_dir_complete(pawl_dir *dir, pawl_problems *problems, pawl_error *err)
+{
+    pawl_status st = PAWL_OK;
+
+    for (size_t i = 0; i < dir->length && st == PAWL_OK; i++)
+        st = pawl_revision_complete(dir->revisions[i], dir->arena, problems, err);
+    return st;
 }
 
 void

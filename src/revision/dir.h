@@ -1,7 +1,7 @@
 /*
  * dir.h - all revisions of a migrations directory.
  *
- *   load -> ... -> free
+ *   load | load_heads -> complete -> ... -> free
  *
  * Threads: read-only once loaded.
  * Memory:  the directory owns an arena with every revision in it.
@@ -25,6 +25,13 @@ typedef struct pawl_dir
  */
 PAWL_NODISCARD pawl_status pawl_dir_load(const char *path, pawl_problems *problems, pawl_dir **out,
                                          pawl_error *err);
+
+/* The same, but of files in plain form the heads alone (revision/file.h); complete reads the rest, and finds its
+ * problems. */
+PAWL_NODISCARD pawl_status pawl_dir_load_heads(const char *path, pawl_problems *problems, pawl_dir **out,
+                                               pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_dir_complete(pawl_dir *dir, pawl_problems *problems, pawl_error *err);
+
 void pawl_dir_free(pawl_dir *dir);
 
 PAWL_DEFINE_AUTO(pawl_dir, pawl_dir_free);

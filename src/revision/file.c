@@ -54,8 +54,8 @@ pawl_revision_is_id(const char *id)
     return length >= ID_MIN && length <= ID_MAX && id[length] == '\0' && !is_reserved(id);
 }
 
-static bool
-is_label(const char *label)
+bool
+pawl_revision_is_label(const char *label)
 {
     size_t length = strspn(label, WORD_BYTES ".");
 
@@ -80,11 +80,12 @@ problem_at(const reading *in, const pawl_yaml *place, const char *hint, const ch
 
 /* ---- the head of a file ------------------------------------------------------------------------------------------ */
 
-/* Is `name` <id>.yaml or <id>_*.yaml? */
-static bool
-is_name_of(const char *name, const char *id)
+bool
+pawl_revision_is_file_of(const char *path, const char *id)
 {
     static const char ending[] = ".yaml";
+    const char *slash = strrchr(path, '/');
+    const char *name = slash == NULL ? path : slash + 1;
     size_t length = strlen(name);
     size_t used = strlen(id);
     size_t tail = sizeof ending - 1;
@@ -97,8 +98,6 @@ is_name_of(const char *name, const char *id)
 static bool
 has_id(reading *in)
 {
-    const char *slash = strrchr(in->revision->file, '/');
-    const char *name = slash == NULL ? in->revision->file : slash + 1;
     const char *id = NULL;
 
     pawl_reader_require(&in->r, "revision", "revision: \"a41c20f9\"");
@@ -109,7 +108,7 @@ has_id(reading *in)
         pawl_reader_problem(&in->r, "revision", ID_HINT, "\"%.40s\" is no revision id", id);
         return false;
     }
-    if (!is_name_of(name, id))
+    if (!pawl_revision_is_file_of(in->revision->file, id))
         pawl_reader_problem(&in->r, "revision", "rename the file, or correct the id inside",
                             "the file of revision \"%s\" must be named %s.yaml or %s_SOMETHING.yaml", id, id,
                             id);
@@ -154,7 +153,7 @@ read_names(reading *in)
     {
         for (size_t i = 0; i < count; i++)
         {
-            if (!is_label(list[i]))
+            if (!pawl_revision_is_label(list[i]))
                 problem_at(in, item_place(in, "labels", i), LABEL_HINT, "this is no branch label");
         }
         rev->labels = list;
@@ -164,7 +163,7 @@ read_names(reading *in)
     {
         for (size_t i = 0; i < count; i++)
         {
-            if (!pawl_revision_is_id(list[i]) && !is_label(list[i]))
+            if (!pawl_revision_is_id(list[i]) && !pawl_revision_is_label(list[i]))
                 problem_at(in, item_place(in, "depends_on", i), ID_HINT,
                            "this is neither a revision id nor a label");
         }
@@ -416,26 +415,66 @@ read_revision(reading *in, const pawl_yaml *root, pawl_revision **out)
     return PAWL_OK;
 }
 
+/* Read the text that `rev` has; *usable is false when it cannot be used at all. */
+static pawl_status
+parse(pawl_revision *rev, pawl_arena *arena, pawl_problems *problems, bool *is_usable, pawl_error *err)
+{
+    reading in = {.arena = arena, .problems = problems, .revision = rev, .err = err};
+    pawl_revision *usable = NULL;
+    pawl_yaml *root = NULL;
+    pawl_status st = pawl_yaml_parse(rev->file, rev->text, rev->text_length, arena, problems, &root, err);
+
+    if (st == PAWL_OK && root != NULL)
+        st = read_revision(&in, root, &usable);
+    if (st != PAWL_OK)
+        return st;
+    rev->is_whole = true;
+    *is_usable = usable != NULL;
+    return PAWL_OK;
+}
+
 pawl_status
 pawl_revision_parse(const char *file, const char *text, size_t length, pawl_arena *arena,
                     pawl_problems *problems, pawl_revision **out, pawl_error *err)
 {
-    reading in = {.arena = arena, .problems = problems, .err = err};
     pawl_revision *rev = pawl_arena_alloc(arena, sizeof *rev);
-    pawl_revision *usable = NULL;
-    pawl_yaml *root = NULL;
+    bool is_usable = false;
     pawl_status st;
 
     if (rev == NULL || (rev->file = pawl_arena_strdup(arena, file)) == NULL ||
         (rev->text = pawl_arena_strndup(arena, text, length)) == NULL)
         return pawl_error_nomem(err, "a revision");
     rev->text_length = length;
-    in.revision = rev;
 
-    if ((st = pawl_yaml_parse(file, rev->text, length, arena, problems, &root, err)) != PAWL_OK)
+    st = parse(rev, arena, problems, &is_usable, err);
+    if (st == PAWL_OK)
+        *out = is_usable ? rev : NULL;
+    return st;
+}
+
+pawl_status
+pawl_revision_complete(pawl_revision *revision, pawl_arena *arena, pawl_problems *problems, pawl_error *err)
+{
+    pawl_revision whole = {
+        .file = revision->file, .text = revision->text, .text_length = revision->text_length};
+    bool is_usable = false;
+    pawl_status st;
+
+    if (revision->is_whole)
+        return PAWL_OK;
+    st = parse(&whole, arena, problems, &is_usable, err);
+    if (st != PAWL_OK)
         return st;
-    if (root != NULL && (st = read_revision(&in, root, &usable)) != PAWL_OK)
-        return st;
-    *out = usable;
+    /* A graph may be tied by the head, which is the same; of an unusable file there is nothing else. */
+    revision->when = whole.when;
+    revision->atomic = whole.atomic;
+    revision->search_path = whole.search_path;
+    revision->up = whole.up;
+    revision->nup = whole.nup;
+    revision->down = whole.down;
+    revision->down_steps = whole.down_steps;
+    revision->ndown = whole.ndown;
+    revision->root = whole.root;
+    revision->is_whole = true;
     return PAWL_OK;
 }

@@ -9,6 +9,11 @@
  *       down: [steps] | nothing
  *       when: Lua expression
  *
+ * A revision is read whole, or its head alone (everything but steps, `when`, `atomic`, `search_path` and places) and the
+ * rest when it is wanted:
+ *
+ *   parse | parse_head -> complete
+ *
  * Threads: read-only once loaded.
  * Memory:  everything lives in the arena of the directory that loaded it (revision/dir.h).
  */
@@ -60,6 +65,8 @@ typedef struct pawl_revision
     const char *text; /* the file's bytes */
     size_t text_length;
     const pawl_yaml *root; /* for places in messages */
+    bool is_whole;         /* false: only its head was read */
+    size_t index;          /* in pawl_dir.revisions */
 } pawl_revision;
 
 /*
@@ -70,7 +77,25 @@ PAWL_NODISCARD pawl_status pawl_revision_parse(const char *file, const char *tex
                                                pawl_arena *arena, pawl_problems *problems,
                                                pawl_revision **out, pawl_error *err);
 
+/*
+ * Read the head of a file that is written in the plain form that nearly all files have. *out is NULL for any other, and
+ * for one whose head has a problem: parse it whole then.
+ */
+PAWL_NODISCARD pawl_status pawl_revision_parse_head(const char *file, const char *text, size_t length,
+                                                    pawl_arena *arena, pawl_revision **out, pawl_error *err);
+
+/* Read the rest of a revision whose head alone was read, in place; its head stays as it is. Nothing to do for a whole
+ * one. Problems go to `problems`. */
+PAWL_NODISCARD pawl_status pawl_revision_complete(pawl_revision *revision, pawl_arena *arena,
+                                                  pawl_problems *problems, pawl_error *err);
+
 /* 4 to 32 of [A-Za-z0-9_], and none of head, heads, base, current. */
 bool pawl_revision_is_id(const char *id);
+
+/* 1 to 63 of [A-Za-z0-9_.], no digit first, and none of those words. */
+bool pawl_revision_is_label(const char *label);
+
+/* Is the base name of `path` <id>.yaml or <id>_*.yaml? */
+bool pawl_revision_is_file_of(const char *path, const char *id);
 
 #endif
