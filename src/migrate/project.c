@@ -102,7 +102,8 @@ pawl_loaded_read(const pawl_revision *revision, const char *root, pawl_problems 
                  pawl_loaded *out, pawl_error *err)
 {
     pawl_step_parse ctx = {.root = root, .problems = problems, .arena = arena};
-    pawl_loaded loaded = {.revision = revision, .nup = revision->nup, .ndown = revision->ndown, .root = root};
+    pawl_loaded loaded = {
+        .revision = revision, .nup = revision->nup, .ndown = revision->ndown, .root = root, .is_read = true};
     pawl_status st = read_list(&ctx, revision->up, revision->nup, &loaded.up, err);
 
     if (st == PAWL_OK)
@@ -139,13 +140,21 @@ list_revisions(pawl_project *p, pawl_error *err)
 }
 
 static pawl_status
+read_one(pawl_project *p, size_t i, pawl_error *err)
+{
+    if (p->loaded[i].is_read)
+        return PAWL_OK;
+    return pawl_loaded_read(p->dir->revisions[i], p->settings.migrations, p->problems, p->arena,
+                            &p->loaded[i], err);
+}
+
+static pawl_status
 read_steps(pawl_project *p, pawl_error *err)
 {
     pawl_status st = PAWL_OK;
 
     for (size_t i = 0; i < p->nloaded && st == PAWL_OK; i++)
-        st = pawl_loaded_read(p->dir->revisions[i], p->settings.migrations, p->problems, p->arena,
-                              &p->loaded[i], err);
+        st = read_one(p, i, err);
     p->is_whole = st == PAWL_OK;
     return st;
 }
@@ -282,6 +291,21 @@ pawl_project_complete(pawl_project *project, pawl_error *err)
         return st;
     pawl_problems_sort(project->problems);
     return PAWL_OK;
+}
+
+pawl_status
+pawl_project_read(pawl_project *project, const pawl_loaded *loaded, pawl_error *err)
+{
+    size_t i = loaded->revision->index;
+    pawl_status st =
+        pawl_revision_complete(project->dir->revisions[i], project->dir->arena, project->problems, err);
+
+    if (st == PAWL_OK)
+        st = read_one(project, i, err);
+    if (st != PAWL_OK)
+        return st;
+    pawl_problems_sort(project->problems);
+    return pawl_problems_status(project->problems, err);
 }
 
 pawl_status

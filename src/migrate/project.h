@@ -19,6 +19,7 @@ typedef struct pawl_loaded
     pawl_step **down;
     size_t ndown;
     const char *root; /* where the files are that its steps name */
+    bool is_read;     /* false: its steps are still to be read */
 } pawl_loaded;
 
 struct pawl_project
@@ -45,6 +46,13 @@ const pawl_loaded *pawl_project_find(const pawl_project *project, const char *id
 
 /* Read what `heads_only` left out. */
 PAWL_NODISCARD pawl_status pawl_project_complete(pawl_project *project, pawl_error *err);
+
+/*
+ * Read the steps of one revision (pawl_project_find): for what shows a few of many. PAWL_E_INPUT with the first problem
+ * when there is any, of this revision or of one read before.
+ */
+PAWL_NODISCARD pawl_status pawl_project_read(pawl_project *project, const pawl_loaded *loaded,
+                                             pawl_error *err);
 
 /* PAWL_E_INPUT with the first problem when the directory has any; completes the project. */
 PAWL_NODISCARD pawl_status pawl_project_check(pawl_project *project, pawl_error *err);
