@@ -348,6 +348,48 @@ a_job_whose_end_meets_a_lost_connection_is_closed(void **state)
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM pawl.job WHERE state = 'done'"), 1);
 }
 
+/* A killed process costs nobody a lease's wait; one that is alive is left its time, however silent. */
+static void
+the_chunk_of_a_dead_backend_is_free_at_once_and_that_of_a_living_one_is_not(void **state)
+{
+    const char *db = table_of("backends", 2000);
+    PGconn *other = pawl_test_connect(db);
+    pawl_stop *stop = NULL;
+    running r;
+    char sql[400];
+
+    (void) state;
+    prepare(&r, db, "backends");
+    assert_int_equal(pawl_stop_new(&stop, &r.err), PAWL_OK);
+    r.env.stop = stop;
+    go(&r);
+    wait_for_batches(db, 2);
+    pawl_stop_request(stop);
+    join(&r);
+    pawl_stop_free(stop);
+    assert_int_equal(r.st, PAWL_E_STOPPED);
+
+    (void) snprintf(
+        sql, sizeof sql,
+        "UPDATE pawl.progress SET owner = 'alive', lease_until = clock_timestamp() + interval '2 s',"
+        " backend_pid = a.pid, backend_start = a.backend_start FROM pg_stat_activity a"
+        " WHERE a.pid = %d",
+        PQbackendPID(other));
+    pawl_test_exec(db, sql);
+    prepare(&r, db, "backends");
+    go(&r);
+    pause_ms(1000);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM pawl.progress WHERE owner = 'alive'"), 1);
+    pawl_test_exec(
+        db, "UPDATE pawl.progress SET owner = 'dead', lease_until = clock_timestamp() + interval '1 h',"
+            " backend_start = backend_start - interval '1 s'");
+    pawl_test_wait_until(db, "SELECT count(*) = 0 FROM pawl.progress WHERE owner = 'dead'", 5000);
+    join(&r);
+    PQfinish(other);
+    assert_done(&r);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 2000);
+}
+
 /* Behind a pooler in transaction mode there is no backend to tell a dead worker by: the lease alone decides. */
 static void
 through_a_pooler_every_row_is_done_once_and_a_dead_workers_chunk_after_its_lease(void **state)
@@ -412,6 +454,7 @@ main(void)
         cmocka_unit_test(a_job_abandoned_while_it_runs_is_written_to_no_more),
         cmocka_unit_test(a_cancelled_run_gives_its_chunk_back),
         cmocka_unit_test(a_job_whose_end_meets_a_lost_connection_is_closed),
+        cmocka_unit_test(the_chunk_of_a_dead_backend_is_free_at_once_and_that_of_a_living_one_is_not),
         cmocka_unit_test(through_a_pooler_every_row_is_done_once_and_a_dead_workers_chunk_after_its_lease),
         cmocka_unit_test(a_ledger_that_is_busy_is_waited_for),
     };
