@@ -30,19 +30,7 @@ pawl_checker_open(pawl_checker *c, pawl_checking *run, pawl_error *err)
     if (c->arena == NULL)
         return pawl_error_nomem(err, "the rows of a verification");
 
-    const pawl_lua_options options = {.root = env->lua_root,
-                                      .file = job->spec->lua_file,
-                                      .entry = "row",
-                                      .read = job->lua_read,
-                                      .nread = job->nlua_read,
-                                      .write = job->lua_write,
-                                      .nwrite = job->nwrite,
-                                      .x = env->x,
-                                      .nx = env->nx,
-                                      .secrets = env->secrets,
-                                      .nsecrets = env->nsecrets,
-                                      .now_us = run->was->started_us,
-                                      .stop = env->stop};
+    const pawl_lua_options options = pawl_job_lua_options(job, run->was->started_us);
 
     st = pawl_pg_open(&session, &c->pg, err);
     if (st != PAWL_OK || job->spec->lua_file == NULL)

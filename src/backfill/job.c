@@ -325,28 +325,35 @@ check_catalogue(pawl_job *job, bool is_look, pawl_pg *pg, pawl_error *err)
     return describe_rows(job, err);
 }
 
+pawl_lua_options
+pawl_job_lua_options(const pawl_job *job, int64_t now_us)
+{
+    const pawl_backfill_env *env = job->env;
+
+    return (pawl_lua_options){.root = env->lua_root,
+                              .file = job->spec->lua_file,
+                              .entry = "row",
+                              .read = job->lua_read,
+                              .nread = job->nlua_read,
+                              .write = job->lua_write,
+                              .nwrite = job->nwrite,
+                              .x = env->x,
+                              .nx = env->nx,
+                              .secrets = env->secrets,
+                              .nsecrets = env->nsecrets,
+                              .now_us = now_us,
+                              .stop = env->stop};
+}
+
 /* The transform must load, with these columns, before anything is written. */
 static pawl_status
 check_transform(const pawl_job *job, pawl_error *err)
 {
     PAWL_AUTO(pawl_lua) lua = NULL;
-    const pawl_backfill_env *env = job->env;
 
     if (job->spec->lua_file == NULL)
         return PAWL_OK;
-    const pawl_lua_options options = {.root = env->lua_root,
-                                      .file = job->spec->lua_file,
-                                      .entry = "row",
-                                      .read = job->lua_read,
-                                      .nread = job->nlua_read,
-                                      .write = job->lua_write,
-                                      .nwrite = job->nwrite,
-                                      .x = env->x,
-                                      .nx = env->nx,
-                                      .secrets = env->secrets,
-                                      .nsecrets = env->nsecrets,
-                                      .now_us = pawl_clock_wall_us(),
-                                      .stop = env->stop};
+    const pawl_lua_options options = pawl_job_lua_options(job, pawl_clock_wall_us());
 
     return pawl_lua_open(&options, &lua, err);
 }

@@ -74,6 +74,9 @@ PAWL_NODISCARD pawl_status pawl_job_finish(pawl_job *job, pawl_ledger *ledger, p
 PAWL_NODISCARD pawl_status pawl_job_totals(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg,
                                            pawl_progress *out, pawl_error *err);
 
+/* How the job's transform is opened, with `now_us` as its pawl.now. It points into the job. */
+pawl_lua_options pawl_job_lua_options(const pawl_job *job, int64_t now_us);
+
 void pawl_job_fini(pawl_job *job);
 
 #endif

@@ -210,26 +210,14 @@ run_lua(preview *p, pawl_trial_row **out, pawl_error *err)
 {
     PAWL_AUTO(pawl_lua) lua = NULL;
     const pawl_job *job = &p->job;
-    const pawl_backfill_env *env = job->env;
     const pawl_lua_rows rows = {.count = p->nrows, .ctx = p, .get = get};
     pawl_trial trial;
-    const pawl_lua_options options = {.root = env->lua_root,
-                                      .file = job->spec->lua_file,
-                                      .entry = "row",
-                                      .read = job->lua_read,
-                                      .nread = job->nlua_read,
-                                      .write = job->lua_write,
-                                      .nwrite = job->nwrite,
-                                      .x = env->x,
-                                      .nx = env->nx,
-                                      .secrets = env->secrets,
-                                      .nsecrets = env->nsecrets,
-                                      .now_us = pawl_clock_wall_us(),
-                                      .stop = env->stop,
-                                      .log = pawl_trial_log,
-                                      .log_ctx = &trial};
-    pawl_status st = pawl_lua_open(&options, &lua, err);
+    pawl_lua_options options = pawl_job_lua_options(job, pawl_clock_wall_us());
+    pawl_status st;
 
+    options.log = pawl_trial_log;
+    options.log_ctx = &trial;
+    st = pawl_lua_open(&options, &lua, err);
     if (st != PAWL_OK)
         return st;
     pawl_trial_init(&trial);

@@ -44,6 +44,29 @@ emit_progress(pawl_run *run, const pawl_sink *sink)
     pawl_log_emit(sink, &event);
 }
 
+/* What transforms have said since the last look. The lines are copied out, so that no lock is held at the sink. */
+static void
+emit_logs(pawl_run *run, const pawl_sink *sink)
+{
+    char lines[PAWL_RUN_LOGS][240];
+    int count = 0;
+    int64_t lost = 0;
+
+    pawl_mutex_lock(&run->lock);
+    struct pawl_run_end *end = locked(run);
+
+    count = end->nlogs;
+    lost = end->logs_lost;
+    memcpy(lines, end->logs, sizeof lines);
+    end->nlogs = 0;
+    end->logs_lost = 0;
+    pawl_mutex_unlock(&run->lock);
+    for (int i = 0; i < count; i++)
+        pawl_log_text(sink, PAWL_EVENT_INFO, "lua: %s", lines[i]);
+    if (lost > 0)
+        pawl_log_text(sink, PAWL_EVENT_INFO, "lua: %lld more lines", (long long) lost);
+}
+
 /* Until every worker has ended, and about four times a second a look at the meter. */
 static void
 watch(pawl_run *run, const pawl_sink *sink)
@@ -59,6 +82,7 @@ watch(pawl_run *run, const pawl_sink *sink)
             continue;
         over = locked(run)->at_work == 0;
         pawl_mutex_unlock(&run->lock);
+        emit_logs(run, sink);
         emit_progress(run, sink);
         if (over)
             return;

@@ -98,17 +98,31 @@ renew_when_due(void *ctx, pawl_error *err)
     return st;
 }
 
+/* Kept for the thread that made the call, which alone may speak to the sink. A transform that logs every row would drown
+ * everything else: what does not fit between two looks is counted. */
+static void
+note_log(void *ctx, const char *text)
+{
+    pawl_worker *w = ctx;
+    pawl_run *run = w->run;
+
+    pawl_mutex_lock(&run->lock);
+    struct pawl_run_end *end = locked(run);
+
+    if (end->nlogs < PAWL_RUN_LOGS)
+        pawl_fmt(end->logs[end->nlogs++], sizeof end->logs[0], "%s", text);
+    else
+        end->logs_lost++;
+    pawl_mutex_unlock(&run->lock);
+}
+
 static pawl_status
 prepare(pawl_worker *w, pawl_error *err)
 {
-    pawl_status st;
+    const pawl_writer_hooks hooks = {.tick = renew_when_due, .log = note_log, .ctx = w};
+    pawl_status st = pawl_ledger_new(w->run->job->env->schema, &w->ledger, err);
 
-    if ((st = pawl_ledger_new(w->run->job->env->schema, &w->ledger, err)) != PAWL_OK ||
-        (st = pawl_writer_open(&w->writer, w->run->job, err)) != PAWL_OK)
-        return st;
-    w->writer.tick = renew_when_due;
-    w->writer.tick_ctx = w;
-    return PAWL_OK;
+    return st != PAWL_OK ? st : pawl_writer_open(&w->writer, w->run->job, &hooks, err);
 }
 
 /* Taken up again and again, and nothing gets in: a row that takes its backend down, or batches that outlast the lease.

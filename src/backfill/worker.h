@@ -17,12 +17,17 @@
 #include "core/sqlstate.h"
 #include "util/lock.h"
 
+#define PAWL_RUN_LOGS 8 /* lines of pawl.log between two looks of the coordinator */
+
 /* Protected by the run's lock. */
 struct pawl_run_end
 {
     int at_work; /* workers that have not ended */
     bool has_failed;
     pawl_error error; /* of the first that failed: it wins, the others end after their batch */
+    int nlogs;
+    int64_t logs_lost; /* since the last look */
+    char logs[PAWL_RUN_LOGS][240];
 };
 
 typedef struct pawl_run

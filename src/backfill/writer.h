@@ -34,6 +34,14 @@ typedef struct pawl_attempt
 
 typedef struct pawl_writer_kind pawl_writer_kind;
 
+/* What a writer calls while its transform runs; each may be NULL. */
+typedef struct pawl_writer_hooks
+{
+    pawl_status (*tick)(void *ctx, pawl_error *err); /* now and then between rows: to renew a lease */
+    void (*log)(void *ctx, const char *text);        /* pawl.log */
+    void *ctx;
+} pawl_writer_hooks;
+
 typedef struct pawl_writer
 {
     const pawl_writer_kind *kind;
@@ -43,8 +51,7 @@ typedef struct pawl_writer
     pawl_rowset again; /* rows that moved, second time */
     pawl_strbuf sql;
     pawl_pg_arg *args; /* of the update writer: room for the widest statement */
-    pawl_status (*tick)(void *ctx, pawl_error *err);
-    void *tick_ctx;
+    pawl_writer_hooks hooks;
 } pawl_writer;
 
 struct pawl_writer_kind
@@ -69,7 +76,8 @@ struct pawl_writer_kind
 extern const pawl_writer_kind pawl_writer_update; /* Lua: rows out, arrays in */
 extern const pawl_writer_kind pawl_writer_set;    /* SQL expressions over a range of keys */
 
-PAWL_NODISCARD pawl_status pawl_writer_open(pawl_writer *w, const pawl_job *job, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_writer_open(pawl_writer *w, const pawl_job *job,
+                                            const pawl_writer_hooks *hooks, pawl_error *err);
 void pawl_writer_close(pawl_writer *w);
 
 #endif

@@ -23,20 +23,7 @@ static pawl_status
 update_open(pawl_writer *w, pawl_error *err)
 {
     const pawl_job *job = w->job;
-    const pawl_backfill_env *env = job->env;
-    const pawl_lua_options options = {.root = env->lua_root,
-                                      .file = job->spec->lua_file,
-                                      .entry = "row",
-                                      .read = job->lua_read,
-                                      .nread = job->nlua_read,
-                                      .write = job->lua_write,
-                                      .nwrite = job->nwrite,
-                                      .x = env->x,
-                                      .nx = env->nx,
-                                      .secrets = env->secrets,
-                                      .nsecrets = env->nsecrets,
-                                      .now_us = job->started_us,
-                                      .stop = env->stop};
+    pawl_lua_options options = pawl_job_lua_options(job, job->started_us);
     size_t most = (size_t) (3 * PAWL_KEY_MAX) + 2 + 2 * (size_t) job->nwrite;
     pawl_status st;
 
@@ -46,6 +33,8 @@ update_open(pawl_writer *w, pawl_error *err)
     if ((st = pawl_rowset_init(&w->rows, job, err)) != PAWL_OK ||
         (st = pawl_rowset_init(&w->again, job, err)) != PAWL_OK)
         return st;
+    options.log = w->hooks.log;
+    options.log_ctx = w->hooks.ctx;
     return pawl_lua_open(&options, &w->lua, err);
 }
 
@@ -88,7 +77,7 @@ update_take(pawl_writer *w, const pawl_chunk *chunk, pawl_attempt *attempt, pawl
     attempt->read = rows;
 
     const pawl_rowset_source source = {
-        .rows = attempt->answer, .first = 0, .lua = w->lua, .tick = w->tick, .tick_ctx = w->tick_ctx};
+        .rows = attempt->answer, .first = 0, .lua = w->lua, .tick = w->hooks.tick, .tick_ctx = w->hooks.ctx};
 
     pawl_rowset_reset(&w->rows);
     return pawl_rowset_transform(&w->rows, &source, err);

@@ -310,6 +310,45 @@ a_batch_sized_by_time_grows_from_its_start(void **state)
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 40000);
 }
 
+typedef struct heard
+{
+    int lines;
+    int counts;
+    bool is_named;
+} heard;
+
+static void
+hear(void *ctx, const pawl_event *event)
+{
+    heard *h = ctx;
+
+    if (event->kind != PAWL_EVENT_INFO || strncmp(event->text, "lua: ", 5) != 0)
+        return;
+    h->lines += strstr(event->text, "row ") != NULL ? 1 : 0;
+    h->counts += strstr(event->text, "more lines") != NULL ? 1 : 0;
+    h->is_named = h->is_named || strcmp(event->text, "lua: row 1") == 0;
+}
+
+static void
+what_a_transform_logs_is_heard_and_does_not_drown_the_rest(void **state)
+{
+    const char *db = table_of("logs", 1000);
+    pawl_backfill_env env =
+        pawl_test_env(db, pawl_test_transform("logs", "return function(row) pawl.log('row ' .. row.id) end"));
+    pawl_backfill_spec spec = increment_spec();
+    heard h = {0};
+    pawl_sink sink = {.emit = hear, .ctx = &h};
+
+    (void) state;
+    spec.lua_file = "transforms/logs.lua";
+    spec.workers = 1;
+    env.sink = &sink;
+    (void) pawl_test_backfill_ok(&spec, &env, "logs");
+    assert_true(h.is_named);
+    assert_in_range(h.lines, 8, 200);
+    assert_true(h.counts > 0);
+}
+
 int
 main(void)
 {
@@ -325,6 +364,7 @@ main(void)
         cmocka_unit_test(an_open_job_that_was_told_something_else_is_refused),
         cmocka_unit_test(what_cannot_work_is_refused_before_the_first_row),
         cmocka_unit_test(a_batch_sized_by_time_grows_from_its_start),
+        cmocka_unit_test(what_a_transform_logs_is_heard_and_does_not_drown_the_rest),
     };
 
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
