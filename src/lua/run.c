@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "lua/json.h"
 #include "lua/lib.h"
 #include "lua/state.h"
 #include "util/strbuf.h"
@@ -44,14 +45,64 @@ push_row(lua_State *L, pawl_lua *lua, int row)
     lua_setmetatable(L, -2);
 }
 
-/* What the table at `index` was read from, if it came out of a row. */
+/* 1 and 1.0 are equal to Lua and not the same text. */
 static bool
-has_source(lua_State *L, const pawl_lua *lua, int index, pawl_source *out)
+is_spelled_alike(lua_State *L, int index, pawl_lua_value text)
+{
+    bool is_integral = true;
+
+    if (lua_type(L, index) != LUA_TNUMBER)
+        return true;
+    for (size_t i = 0; i < text.length; i++)
+        is_integral = is_integral && strchr(".eE", text.data[i]) == NULL;
+    return lua_isinteger(L, index) != 0 ? is_integral : !is_integral;
+}
+
+/*
+ * A string, number or boolean of a json column has no identity: it came out of any column of the row that holds an equal
+ * one, and goes back in the spelling of that.
+ */
+static bool
+has_scalar_source(lua_State *L, const pawl_lua *lua, int index, pawl_source *out)
+{
+    int row = lua->row < 0 ? 0 : lua->row;
+
+    for (int i = 0; i < lua->nread; i++)
+    {
+        pawl_lua_value text = {0};
+        size_t space = 0;
+        bool is_same;
+
+        if (lua->read[i].kind != PAWL_KIND_JSON)
+            continue;
+        text = lua->rows->get(lua->rows->ctx, row, i);
+        while (text.data != NULL && space < text.length && strchr(" \t\r\n", text.data[space]) != NULL)
+            space++;
+        if (text.data == NULL || space == text.length || text.data[space] == '{' || text.data[space] == '[' ||
+            !is_spelled_alike(L, index, text))
+            continue;
+        pawl_json_take(L, index, lua->read[i].name, text);
+        is_same =
+            lua_rawlen(L, -1) == text.length && memcmp(lua_tostring(L, -1), text.data, text.length) == 0;
+        lua_pop(L, 1);
+        if (!is_same)
+            continue;
+        *out = (pawl_source){.column = &lua->read[i], .text = text};
+        return true;
+    }
+    return false;
+}
+
+/* What the value at `index` was read from, if it came out of a row and goes into a column where that matters. */
+static bool
+has_source(lua_State *L, const pawl_lua *lua, const pawl_column *column, int index, pawl_source *out)
 {
     lua_Integer place;
 
-    if (!lua->has_sources || !lua_istable(L, index))
+    if (!lua->has_sources)
         return false;
+    if (!lua_istable(L, index))
+        return column->kind == PAWL_KIND_JSON && has_scalar_source(L, lua, index, out);
     lua_pushvalue(L, index);
     if (lua_rawget(L, AT_SOURCES) == LUA_TNIL)
     {
@@ -148,7 +199,8 @@ take_columns(lua_State *L, pawl_lua *lua, int index)
             lua->values[i] = (pawl_lua_value){0};
         else
             lua->values[i] = pawl_value_take(
-                L, key + 1, &lua->write[i], has_source(L, lua, key + 1, &source) ? &source : NULL, slots + i);
+                L, key + 1, &lua->write[i],
+                has_source(L, lua, &lua->write[i], key + 1, &source) ? &source : NULL, slots + i);
         lua->is_set[i] = true;
         is_empty = false;
         lua_settop(L, key);

@@ -543,7 +543,7 @@ run(PGconn *conn, const char *sql)
     PGresult *res = PQexec(conn, sql);
 
     if (PQresultStatus(res) != PGRES_TUPLES_OK && PQresultStatus(res) != PGRES_COMMAND_OK)
-        fail_msg("%s: %s", sql, PQresultErrorMessage(res));
+        fail_msg("%s: %s", PQresultErrorMessage(res), sql);
     return res;
 }
 

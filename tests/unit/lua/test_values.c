@@ -238,6 +238,10 @@ json_from_scratch_says_what_lua_says(void **state)
     gives(fx, "1", "return { b = 1, a = { 1, 'x', true, pawl.null }, c = {}, d = pawl.json.array() }",
           "{\"a\":[1,\"x\",true,null],\"b\":1,\"c\":{},\"d\":[]}");
     gives(fx, "1", "return 1.0", "1.0");
+    gives(fx, "1.0", "return 1", "1");
+    gives(fx, " \"\\u00e9\" ", "return v", " \"\\u00e9\" ");
+    gives(fx, "\"\\u00e9\"", "return v .. 'x'", "\"\xc3\xa9x\"");
+    gives(fx, " true", "return v", " true");
     gives(fx, "2", "return v + 1", "3");
     gives(fx, "1", "return pawl.json.null", "null");
     gives(fx, "1", "return pawl.null", "NULL");
