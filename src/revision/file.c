@@ -142,6 +142,27 @@ read_parents(reading *in)
     rev->nparents = count;
 }
 
+/* Ids of revisions that have no file any more: this one stands for them. */
+static void
+read_replaces(reading *in)
+{
+    const char **list = NULL;
+    size_t count = 0;
+
+    if (!pawl_reader_has_list(&in->r, "replaces", &list, &count))
+        return;
+    for (size_t i = 0; i < count; i++)
+    {
+        if (!pawl_revision_is_id(list[i]))
+        {
+            problem_at(in, item_place(in, "replaces", i), ID_HINT, "this is no revision id");
+            return;
+        }
+    }
+    in->revision->replaces = list;
+    in->revision->nreplaces = count;
+}
+
 static void
 read_names(reading *in)
 {
@@ -388,9 +409,9 @@ read_down(reading *in)
 static pawl_status
 read_revision(reading *in, const pawl_yaml *root, pawl_revision **out)
 {
-    static const char *const keys[] = {"revision",   "parents", "description", "labels",
-                                       "depends_on", "when",    "atomic",      "search_path",
-                                       "up",         "down",    NULL};
+    static const char *const keys[] = {"revision",    "parents",  "description", "labels",
+                                       "depends_on",  "replaces", "when",        "atomic",
+                                       "search_path", "up",       "down",        NULL};
     pawl_revision *rev = in->revision;
     bool is_usable;
     pawl_status st;
@@ -404,6 +425,7 @@ read_revision(reading *in, const pawl_yaml *root, pawl_revision **out)
     is_usable = has_id(in);
     read_parents(in);
     read_names(in);
+    read_replaces(in);
     (void) pawl_reader_has_text(&in->r, "description", &rev->description);
     read_when(in, pawl_yaml_get(root, "when"), &rev->when);
     (void) pawl_reader_has_bool(&in->r, "atomic", &rev->atomic);

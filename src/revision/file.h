@@ -54,6 +54,9 @@ typedef struct pawl_revision
     size_t ndepends_on;
     const char **labels;
     size_t nlabels;
+    const char **
+        replaces; /* what `pawl squash` put this one in place of, ancestors first; the last leads to its schema */
+    size_t nreplaces;
     const char *when;
     bool atomic;
     const char *search_path; /* NULL: the project's */

@@ -39,8 +39,10 @@ pawl_graph_free(pawl_graph *g)
     pawl_vec_fini(&g->ledger_parents);
     pawl_vec_fini(&g->ledger_nparents);
     pawl_vec_fini(&g->duplicates);
+    pawl_vec_fini(&g->replaced);
     pawl_names_fini(&g->ids);
     pawl_names_fini(&g->labels);
+    pawl_names_fini(&g->replaced_ids);
     pawl_arena_free(g->arena);
     pawl_free(g);
 }
@@ -69,7 +71,7 @@ pawl_graph_add(pawl_graph *g, const pawl_revision *revision, pawl_error *err)
     if (g->nodes.items[node].revision == NULL)
     {
         g->nodes.items[node].revision = revision;
-        return PAWL_OK;
+        return pawl_graph_add_replaced(g, node, err);
     }
     return pawl_vec_push(&g->duplicates, revision) ? PAWL_OK : pawl_error_nomem(err, "the history");
 }
@@ -311,7 +313,9 @@ tie_names(linking *in, size_t node, const char *key, const char *const *names, s
 
     for (size_t i = 0; i < count; i++)
     {
-        size_t other = pawl_names_find(&g->ids, names[i]);
+        size_t other = pawl_graph_find_for_file(g, names[i]);
+        bool is_own_name =
+            other != PAWL_NODE_NONE && pawl_names_compare(g->nodes.items[other].id, names[i]) == 0;
 
         if (other == PAWL_NAMES_NONE && !is_parents)
             other = pawl_names_find(&g->labels, names[i]);
@@ -321,7 +325,9 @@ tie_names(linking *in, size_t node, const char *key, const char *const *names, s
             continue;
         if (has_node(out, n, other))
         {
-            report_repeated(in, node, key, i, names[i]);
+            /* Two replaced revisions may well have one replacement. */
+            if (is_own_name)
+                report_repeated(in, node, key, i, names[i]);
             continue;
         }
         out[n++] = other;
@@ -337,9 +343,12 @@ tie_ledger(const pawl_graph *g, size_t node, size_t *out)
 
     for (size_t i = 0; i < g->ledger_nparents.items[node]; i++)
     {
-        size_t other = pawl_names_find(&g->ids, g->ledger_parents.items[node][i]);
+        const char *name = g->ledger_parents.items[node][i];
+        size_t other = pawl_names_find(&g->ids, name);
 
-        if (other != PAWL_NAMES_NONE && other != node && !has_node(out, n, other))
+        if (other == PAWL_NAMES_NONE)
+            other = pawl_graph_replacement(g, name, NULL);
+        if (other != PAWL_NODE_NONE && other != node && !has_node(out, n, other))
             out[n++] = other;
     }
     return n;
@@ -483,6 +492,7 @@ pawl_graph_link(pawl_graph *g, pawl_problems *problems, pawl_error *err)
         return st;
     report_duplicates(g, problems);
     report_prefixes(g, problems);
+    pawl_graph_report_replaced(g, problems);
     for (size_t i = 0; i < g->nodes.length; i++)
     {
         if ((st = tie_node(&in, i)) != PAWL_OK)

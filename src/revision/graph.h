@@ -7,6 +7,9 @@
  *
  *   new -> (add ...) -> link -> (questions) -> free
  *
+ * A revision may stand for others that have no file any more (`replaces`). Which of the ledger's rows are covered by it
+ * is the caller's to say (migrate/squashed.h): here a replaced id is a second name of the replacement.
+ *
  * A head is a revision on disk without children on disk; a base is one without parents. What only the ledger knows is
  * never a head: `upgrade` cannot reach it.
  *
@@ -58,6 +61,14 @@ const pawl_node *pawl_graph_node(const pawl_graph *g, size_t node);
 
 /* The node of an exact id (ignoring case), or PAWL_NODE_NONE. */
 size_t pawl_graph_find(const pawl_graph *g, const char *id);
+
+/*
+ * The node on disk whose `replaces` has this id, or PAWL_NODE_NONE. *is_last (may be NULL): it is the last one, so that a
+ * database that has it stands where one with the node stands. A parent, dependency or target that names a replaced
+ * revision means its replacement, unless the ledger still has it as a node of its own; only the last one can be where an
+ * upgrade, a downgrade or a stamp is to end.
+ */
+size_t pawl_graph_replacement(const pawl_graph *g, const char *id, bool *is_last);
 
 /* Lists are allocated in the graph's arena, and stable: heads, bases and current are in order of id. */
 PAWL_NODISCARD pawl_status pawl_graph_heads(pawl_graph *g, size_t **out, size_t *count, pawl_error *err);

@@ -3,7 +3,7 @@
  *
  * graph.c builds and ties, order.c sorts and finds cycles, walk_order.c lists sets, target.c reads targets,
  * graph_path.c turns them into lists, range.c does so for parts of the history, branch.c knows branches, stamp.c what a
- * stamp changes.
+ * stamp changes, replaced.c what stands for revisions that were squashed.
  *
  * Threads: as graph.h.
  * Memory:  as graph.h; sets are one byte a node in the graph's arena.
@@ -15,6 +15,15 @@
 #include "revision/names.h"
 #include "util/vec.h"
 
+/* An id that a file's `replaces` lists. */
+typedef struct pawl_replaced
+{
+    const char *id;
+    size_t node;  /* of the file */
+    size_t item;  /* of its list */
+    bool is_lost; /* another item has the name already: link reports it */
+} pawl_replaced;
+
 struct pawl_graph
 {
     pawl_arena *arena;
@@ -22,14 +31,16 @@ struct pawl_graph
     PAWL_VEC(const char *const *) ledger_parents; /* per node: names the ledger gave, NULL without */
     PAWL_VEC(size_t) ledger_nparents;
     PAWL_VEC(const pawl_revision *) duplicates; /* files whose id another file has */
+    PAWL_VEC(pawl_replaced) replaced;
     pawl_names ids;
     pawl_names labels;
-    size_t *by_id;          /* nodes in order of id; from link on, as all below */
-    size_t *id_rank;        /* the place of a node in by_id */
-    size_t *order;          /* topological */
-    size_t *level;          /* longest way from a base, by parents: an ancestor's is lower */
-    unsigned char *scratch; /* for is_ancestor */
-    size_t *stack;          /* for walks; as long as there are nodes */
+    pawl_names replaced_ids; /* places in `replaced` */
+    size_t *by_id;           /* nodes in order of id; from link on, as all below */
+    size_t *id_rank;         /* the place of a node in by_id */
+    size_t *order;           /* topological */
+    size_t *level;           /* longest way from a base, by parents: an ancestor's is lower */
+    unsigned char *scratch;  /* for is_ancestor */
+    size_t *stack;           /* for walks; as long as there are nodes */
     bool has_cycle;
 };
 
@@ -61,6 +72,18 @@ size_t pawl_graph_only(const pawl_graph *g, const unsigned char *set);
 
 /* Fill order and level; report cycles. */
 PAWL_NODISCARD pawl_status pawl_graph_sort(pawl_graph *g, pawl_problems *problems, pawl_error *err);
+
+/* Remember what the file of `node` replaces. */
+PAWL_NODISCARD pawl_status pawl_graph_add_replaced(pawl_graph *g, size_t node, pawl_error *err);
+
+/* Report replaced ids that have a file, or two replacements. */
+void pawl_graph_report_replaced(const pawl_graph *g, pawl_problems *problems);
+
+/* What a name in a file means: a file, else what replaces it, else what only the ledger has. */
+size_t pawl_graph_find_for_file(const pawl_graph *g, const char *id);
+
+/* Give an error when the target is a replaced revision where no database can come to stand any more. */
+PAWL_NODISCARD pawl_status pawl_graph_check_replaced(const pawl_graph *g, const char *name, pawl_error *err);
 
 /* Where a problem with item `item` of `key` is to be shown (SIZE_MAX: the key as a whole). */
 void pawl_graph_problem(const pawl_graph *g, pawl_problems *problems, size_t node, const char *key,

@@ -159,6 +159,13 @@ find_by_prefix(pawl_graph *g, const char *name, const unsigned char *lineage, si
             break;
         set[node] = (unsigned char) (lineage == NULL || lineage[node] != 0);
     }
+    for (size_t i = 0; i < g->replaced.length; i++)
+    {
+        const pawl_replaced *r = &g->replaced.items[i];
+
+        if (pawl_names_has_prefix(r->id, name) && pawl_names_find(&g->ids, r->id) == PAWL_NAMES_NONE)
+            set[r->node] = (unsigned char) (lineage == NULL || lineage[r->node] != 0);
+    }
     count = count_members(g, set);
     if (count == 0)
         return refuse_unknown(g, name, err);
@@ -168,7 +175,7 @@ find_by_prefix(pawl_graph *g, const char *name, const unsigned char *lineage, si
     return PAWL_OK;
 }
 
-/* A revision, a label, or a unique prefix of a revision, in this order. */
+/* A revision, a label, one that was replaced, or a unique prefix of a revision, in this order. */
 static pawl_status
 find_name(pawl_graph *g, const char *name, const char *branch, const unsigned char *lineage, size_t *out,
           pawl_error *err)
@@ -178,6 +185,8 @@ find_name(pawl_graph *g, const char *name, const char *branch, const unsigned ch
     if (node == PAWL_NAMES_NONE)
         node = pawl_names_find(&g->labels, name);
     if (node == PAWL_NAMES_NONE)
+        node = pawl_graph_replacement(g, name, NULL);
+    if (node == PAWL_NODE_NONE)
         return find_by_prefix(g, name, lineage, out, err);
     if (lineage != NULL && lineage[node] == 0)
         return pawl_error_set(err, PAWL_E_USAGE, "revision \"%s\" is not on the branch \"%s\"",
@@ -270,6 +279,9 @@ pawl_target_node(pawl_graph *g, const pawl_target *target, size_t *out, pawl_err
         *out = PAWL_NODE_NONE;
         return PAWL_OK;
     }
+    if (target->verb != NULL && strcmp(target->verb, "history") != 0 &&
+        pawl_graph_check_replaced(g, target->name, err) != PAWL_OK)
+        return err->code;
     return find_name(g, target->name, target->branch, target->lineage, out, err);
 }
 
@@ -437,9 +449,11 @@ refuse_fork(const pawl_graph *g, const pawl_target *target, const unsigned char 
     PAWL_STRBUF_AUTO(commands);
     char before[32];
 
+    bool is_range = target->verb != NULL && strcmp(target->verb, "history") == 0;
+
     pawl_fmt(before, sizeof before, "pawl %s ", target->verb == NULL ? "show" : target->verb);
     describe(g, set, "", "", ", ", &ids);
-    describe(g, set, before, "", ", or ", &commands);
+    describe(g, set, before, is_range ? ":" : "", ", or ", &commands);
     (void) pawl_error_set(err, PAWL_E_USAGE, "\"%s\" is ambiguous: the way forks at %s", target->text,
                           ids.data);
     return pawl_error_hint(err, "name the revision that is meant, for example %s", commands.data);
