@@ -158,9 +158,11 @@ static pawl_status
 read_rows(preview *p, pawl_error *err)
 {
     const pawl_preview_options *what = p->what;
-    const pawl_sample_which which = {.limit = what->limit > 0 ? what->limit : USUAL_ROWS,
+    int64_t limit = what->limit > 0 ? what->limit : USUAL_ROWS;
+    /* A sample is of about so many rows; out of more of them just so many can be picked. */
+    const pawl_sample_which which = {.limit = what->is_spread ? 3 * limit + 30 : limit,
                                      .is_spread = what->is_spread};
-    size_t most = what->nkeys > 0 ? what->nkeys : (size_t) which.limit * (what->is_spread ? 4 : 1);
+    size_t most = what->nkeys > 0 ? what->nkeys : (size_t) MOST_ROWS;
     pawl_pg_result *res = NULL;
     pawl_status st = PAWL_OK;
 
@@ -177,8 +179,11 @@ read_rows(preview *p, pawl_error *err)
     st = pawl_sample_read(p->pg, &p->job, &which, &res, err);
     if (st != PAWL_OK || (st = add_result(p, res, err)) != PAWL_OK)
         return st;
-    if (what->is_spread && p->nrows > which.limit)
-        p->nrows = (int) which.limit;
+    if (p->nrows <= limit)
+        return PAWL_OK;
+    for (int64_t i = 0; i < limit; i++)
+        p->row_place[i] = p->row_place[i * p->nrows / limit];
+    p->nrows = (int) limit;
     return PAWL_OK;
 }
 
@@ -215,13 +220,12 @@ run_lua(preview *p, pawl_trial_row **out, pawl_error *err)
     pawl_lua_options options = pawl_job_lua_options(job, pawl_clock_wall_us());
     pawl_status st;
 
+    pawl_trial_init(&trial);
     options.log = pawl_trial_log;
     options.log_ctx = &trial;
     st = pawl_lua_open(&options, &lua, err);
-    if (st != PAWL_OK)
-        return st;
-    pawl_trial_init(&trial);
-    st = pawl_trial_run(&trial, lua, &rows, p->arena, out, err);
+    if (st == PAWL_OK)
+        st = pawl_trial_run(&trial, lua, &rows, p->arena, out, err);
     pawl_trial_fini(&trial);
     return st;
 }

@@ -64,7 +64,9 @@ emit_logs(pawl_run *run, const pawl_sink *sink)
     for (int i = 0; i < count; i++)
         pawl_log_text(sink, PAWL_EVENT_INFO, "lua: %s", lines[i]);
     if (lost > 0)
-        pawl_log_text(sink, PAWL_EVENT_INFO, "lua: %lld more lines", (long long) lost);
+        pawl_log_text(sink, PAWL_EVENT_INFO, "lua: %lld %s", (long long) lost,
+                      run->job->spec->nredact == 0 ? "more lines"
+                                                   : "lines, withheld because the step redacts columns");
 }
 
 /* Until every worker has ended, and about four times a second a look at the meter. */

@@ -109,7 +109,8 @@ note_log(void *ctx, const char *text)
     pawl_mutex_lock(&run->lock);
     struct pawl_run_end *end = locked(run);
 
-    if (end->nlogs < PAWL_RUN_LOGS)
+    /* A line may hold any value: where some are redacted only their number is told. */
+    if (end->nlogs < PAWL_RUN_LOGS && run->job->spec->nredact == 0)
         pawl_fmt(end->logs[end->nlogs++], sizeof end->logs[0], "%s", text);
     else
         end->logs_lost++;

@@ -183,12 +183,12 @@ run(running *r, const pawl_preview_input_options *what, const pawl_run_options *
                                   .stop = options->stop,
                                   .log = pawl_trial_log,
                                   .log_ctx = &trial};
-    pawl_status st = pawl_lua_open(&lua, &r->lua, err);
+    pawl_status st;
 
-    if (st != PAWL_OK)
-        return st;
     pawl_trial_init(&trial);
-    st = pawl_trial_run(&trial, r->lua, &rows, in->arena, &trials, err);
+    st = pawl_lua_open(&lua, &r->lua, err);
+    if (st == PAWL_OK)
+        st = pawl_trial_run(&trial, r->lua, &rows, in->arena, &trials, err);
     pawl_trial_fini(&trial);
     if (st == PAWL_OK)
         st = report_rows(r, trials, report, err);
