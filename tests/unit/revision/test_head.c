@@ -132,6 +132,7 @@ what_only_a_parser_understands_is_left_to_it(void **state)
     expect_left("revision: a41c20f9\nparents: [null]\n" BODY);
     expect_left("revision: &anchor a41c20f9\nparents: []\n" BODY);
     expect_left("revision: a41c20f9\r\nparents: []\r\n" BODY);
+    expect_left(FRAME "replaces: [bbbb2222]\n" BODY);
     expect_left("--- \n" FRAME BODY);
     expect_left("{revision: a41c20f9, parents: [], up: []}\n");
 }
