@@ -35,7 +35,8 @@ FOREIGN = [
 ]
 
 # What the command line may use besides the public headers: it is built as any outside program would be.
-CLI_EXTRA = {"util/banned.h"}
+# Its own texts are generated from src/cli/text.
+CLI_EXTRA = {"util/banned.h", "pawl_text.h"}
 
 # Generated, and nothing but a macro: any source may use it.
 VERSION_TEXT = "pawl_version_text.h"

@@ -30,8 +30,11 @@ runs() {
 }
 runs 'pawl  upgrade' migrate-up
 runs 'pawl  downgrade -1' migrate-down
+# The variables are for the shell of the recipe.
+# shellcheck disable=SC2016
 runs 'pawl  downgrade "$revision"' migrate-down-to revision=abcd
 runs 'pawl  status' migrate-status
+# shellcheck disable=SC2016
 runs 'pawl  show "${revision:-head}"' migrate-show
 runs 'pawl  backup' backup-db
 runs 'pawl  doctor' verify-setup
