@@ -6,6 +6,7 @@
 
 #include "health/findings.h"
 #include "migrate/body.h"
+#include "migrate/squashed.h"
 #include "pawl_sql.h"
 #include "pg/txn.h"
 #include "util/file.h"
@@ -135,7 +136,10 @@ read_ledger(check *c, bool *can_go_on, pawl_error *err)
                                        : pawl_findings_text(c->found, "the ledger has version %d", version)});
     if (version == 0)
         return PAWL_OK;
-    return pawl_history_revisions(c->ledger, c->pg, true, c->arena, &c->applied, &c->napplied, err);
+    st = pawl_history_revisions(c->ledger, c->pg, true, c->arena, &c->applied, &c->napplied, err);
+    if (st == PAWL_OK)
+        st = pawl_squashed_fold(c->project, c->arena, &c->applied, &c->napplied, err);
+    return st;
 }
 
 /* Who is at work, "" when nobody is. */
@@ -203,6 +207,39 @@ check_half(check *c, const pawl_applied *a, pawl_error *err)
     return PAWL_OK;
 }
 
+/* Applied, and of no file: its file is elsewhere, or was squashed and the database has not all of what stands for it. */
+static pawl_status
+report_missing(check *c, const pawl_applied *a, pawl_error *err)
+{
+    size_t node = pawl_graph_replacement(c->project->graph, a->id, NULL);
+    const char *about =
+        pawl_findings_text(c->found, "%s%s", a->description[0] == '\0' ? "" : ": ", a->description);
+    pawl_finding finding = {
+        .level = PAWL_HEALTH_ERROR,
+        .check = "missing",
+        .object = a->id,
+        .message = pawl_findings_text(c->found, "applied, and no file has this id%s", about),
+        .meaning = "this checkout is older than the database, or of another branch",
+        .advice = pawl_findings_text(
+            c->found, "deploy the checkout that has it; the ledger keeps its text (%s.revision.body)",
+            c->project->settings.schema)};
+
+    if (node != PAWL_NODE_NONE)
+    {
+        const pawl_revision *baseline = pawl_graph_node(c->project->graph, node)->revision;
+        char *advice = pawl_squashed_advice(c->project, baseline, c->arena);
+
+        if (advice == NULL)
+            return pawl_error_nomem(err, "a check");
+        finding.message =
+            pawl_findings_text(c->found, "applied, and squashed into %s%s", baseline->id, about);
+        finding.meaning = "the database is in the middle of what was squashed, and cannot go on from there";
+        finding.advice = pawl_findings_text(c->found, "%s", advice);
+    }
+    pawl_findings_add(c->found, &finding);
+    return PAWL_OK;
+}
+
 static pawl_status
 check_applied(check *c, pawl_error *err)
 {
@@ -217,19 +254,7 @@ check_applied(check *c, pawl_error *err)
             st = check_half(c, a, err);
         /* A file that could not be read is left out of the list, and is not missing. */
         if (st == PAWL_OK && !has_problems && pawl_project_find(c->project, a->id) == NULL)
-            pawl_findings_add(
-                c->found,
-                &(pawl_finding){
-                    .level = PAWL_HEALTH_ERROR,
-                    .check = "missing",
-                    .object = a->id,
-                    .message = pawl_findings_text(c->found, "applied, and no file has this id%s%s",
-                                                  a->description[0] == '\0' ? "" : ": ", a->description),
-                    .meaning = "this checkout is older than the database, or of another branch",
-                    .advice = pawl_findings_text(
-                        c->found,
-                        "deploy the checkout that has it; the ledger keeps its text (%s.revision.body)",
-                        c->project->settings.schema)});
+            st = report_missing(c, a, err);
     }
     return st;
 }

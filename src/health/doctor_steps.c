@@ -5,6 +5,7 @@
 
 #include "health/doctor.h"
 #include "ledger/history.h"
+#include "migrate/squashed.h"
 #include "pawl_sql.h"
 #include "step/backfill_step.h"
 
@@ -176,6 +177,8 @@ pawl_doctor_pending(pawl_doctor_case *c, pawl_error *err)
     }
     if (c->ledger_version > 0)
         st = pawl_history_revisions(c->ledger, c->pg, false, c->arena, &applied, &napplied, err);
+    if (st == PAWL_OK)
+        st = pawl_squashed_fold(c->project, c->arena, &applied, &napplied, err);
     for (size_t i = 0; i < c->project->nloaded && st == PAWL_OK; i++)
     {
         const pawl_loaded *l = &c->project->loaded[i];

@@ -3,6 +3,7 @@
 #include "core/log.h"
 #include "migrate/body.h"
 #include "migrate/run.h"
+#include "migrate/squashed.h"
 #include "pawl_sql.h"
 #include "util/clock.h"
 #include "util/failpoint.h"
@@ -331,6 +332,7 @@ walk(pawl_migration *m, const char *target, pawl_error *err)
     if (st != PAWL_OK)
         return st;
 
+    pawl_squashed_note(m, target);
     /* "-2" means something else once one of the two is gone. */
     if (count > 0 && strchr(target, '-') != NULL)
     {

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "migrate/squashed.h"
 #include "pg/txn.h"
 #include "util/alloc.h"
 
@@ -53,6 +54,8 @@ ask(pawl_look *look, const pawl_run_options *options, pawl_error *err)
     if (look->target == NULL)
         return pawl_error_nomem(err, "the name of the database");
     st = read_applied(look, err);
+    if (st == PAWL_OK)
+        st = pawl_squashed_fold(look->project, look->arena, &look->applied, &look->napplied, err);
     return st == PAWL_OK ? index_applied(look, err) : st;
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/log.h"
+#include "migrate/squashed.h"
 #include "pg/txn.h"
 #include "util/alloc.h"
 
@@ -125,6 +126,9 @@ pawl_migration_load(pawl_migration *m, bool has_half, pawl_error *err)
         pawl_pg_rollback(m->pg);
         return st;
     }
+    if ((st = pawl_squashed_record(m, err)) != PAWL_OK ||
+        (st = pawl_squashed_fold(m->project, m->arena, &m->applied, &m->napplied, err)) != PAWL_OK)
+        return st;
     return tie_graph(m, has_half, err);
 }
 

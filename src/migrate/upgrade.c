@@ -3,6 +3,7 @@
 #include "core/log.h"
 #include "migrate/body.h"
 #include "migrate/run.h"
+#include "migrate/squashed.h"
 #include "pawl_sql.h"
 #include "util/clock.h"
 #include "util/failpoint.h"
@@ -290,6 +291,15 @@ walk(pawl_migration *m, const char *target, pawl_error *err)
 
     if ((st = pawl_migration_load(m, false, err)) != PAWL_OK ||
         (st = pawl_graph_upgrade_path(m->graph, target, &path, &count, err)) != PAWL_OK)
+        return st;
+    pawl_squashed_note(m, target);
+    for (size_t i = 0; i < count && st == PAWL_OK; i++)
+    {
+        const pawl_revision *revision = pawl_graph_node(m->graph, path[i])->revision;
+        if (revision != NULL)
+            st = pawl_squashed_check(m, revision, err);
+    }
+    if (st != PAWL_OK)
         return st;
     if (count > 0 && strchr(target, '+') != NULL)
         m->go_on = pawl_graph_node(m->graph, path[count - 1])->id;
