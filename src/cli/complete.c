@@ -189,10 +189,10 @@ static const struct
     const char *word;
     void (*offer)(const typing *t);
 } sources[] = {
-    {"TARGET", offer_revisions}, {"R", offer_revisions},      {"A", offer_revisions},
-    {"FILE", offer_files},       {"FILES", offer_files},      {"PATH", offer_directories},
-    {"DIR", offer_directories},  {"KIND", offer_kinds},       {"VERB", offer_verbs},
-    {"WHEN", offer_colors},      {"ENV", offer_environments},
+    {"TARGET", offer_revisions}, {"R", offer_revisions},     {"A", offer_revisions},
+    {"FILE", offer_files},       {"FILES", offer_files},     {"PATH", offer_directories},
+    {"ARCHIVE", offer_files},    {"DIR", offer_directories}, {"KIND", offer_kinds},
+    {"VERB", offer_verbs},       {"WHEN", offer_colors},     {"ENV", offer_environments},
 };
 
 #define WORD_BYTES "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"

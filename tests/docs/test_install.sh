@@ -51,6 +51,12 @@ try() {
 
 loudly cmake --install "$PAWL_BUILD_DIR" --prefix "$prefix"
 expect "pawl 0.1.0" "$prefix/bin/pawl" --version
+shared=(bash-completion/completions/pawl zsh/site-functions/_pawl fish/vendor_completions.d/pawl.fish pawl/pawl.mk)
+# A program that is instrumented writes no manual.
+[[ -n ${PAWL_TEST_CFLAGS:-} ]] || shared+=(man/man1/pawl.1 man/man5/pawl-revision.5)
+for file in "${shared[@]}"; do
+    [[ -s $prefix/share/$file ]] || { echo "test_install.sh: share/$file is not installed" >&2; exit 1; }
+done
 
 loudly cmake -S docs/examples -B "$work/example" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_FLAGS="${PAWL_TEST_CFLAGS:-}"
 loudly cmake --build "$work/example"

@@ -83,6 +83,7 @@ files_and_directories_are_left_to_the_shell(void **state)
     ASSERT_CANDIDATES("\tfiles ", "--config", "pa");
     ASSERT_CANDIDATES("\tdirectories ", "--dir=mig");
     ASSERT_CANDIDATES("\tdirectories ", "init", "");
+    ASSERT_CANDIDATES("\tfiles ", "restore", "");
 }
 
 static void
