@@ -358,6 +358,19 @@ hint_for(const char *message)
     return NULL;
 }
 
+/* Who called whom: of use where one function of the transform calls another. The last line is ours. */
+static void
+note_callers(pawl_lua *lua, const char *trace)
+{
+    static const char ours[] = "\n\t[C]: in ?";
+    size_t length = strlen(trace);
+
+    if (length > sizeof ours - 1 && strcmp(trace + length - (sizeof ours - 1), ours) == 0)
+        length -= sizeof ours - 1;
+    if (memchr(trace, '\n', length) != NULL)
+        pawl_error_detail(&lua->report, "called from: %.*s", (int) length, trace);
+}
+
 /* The message handler of the outer call: fills the report while the stack is still there. */
 static int
 report(lua_State *L)
@@ -382,7 +395,7 @@ report(lua_State *L)
     luaL_traceback(L, L, NULL, 1);
     trace = lua_tostring(L, -1);
     if (trace != NULL && strncmp(trace, "stack traceback:\n\t", 18) == 0)
-        pawl_error_detail(&lua->report, "called from: %s", trace + 18);
+        note_callers(lua, trace + 18);
     lua_settop(L, 1);
     return 1;
 }
