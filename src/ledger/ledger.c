@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/backoff.h"
+#include "ledger/script.h"
 #include "pawl_sql.h"
 #include "pawl_version_text.h"
 #include "pg/sqlbuf.h"
@@ -33,6 +34,8 @@ struct pawl_ledger
     pawl_strbuf quoted;
     PAWL_VEC(rendered) statements;
 };
+
+const char *const pawl_ledger_versions[PAWL_LEDGER_VERSION] = {pawl_sql_ledger_create_v1};
 
 /* What look.sql found under the ledger's name. */
 typedef struct surroundings
@@ -322,15 +325,13 @@ run_script(const pawl_ledger *ledger, pawl_pg *pg, const char *script, pawl_erro
 static pawl_status
 upgrade(pawl_ledger *ledger, pawl_pg *pg, const surroundings *s, pawl_error *err)
 {
-    /* scripts[v] makes version v + 1 of version v. */
-    static const char *const scripts[PAWL_LEDGER_VERSION] = {pawl_sql_ledger_create_v1};
     const pawl_pg_arg args[] = {PAWL_ARG_I64(PAWL_LEDGER_VERSION), PAWL_ARG_TEXT(PAWL_VERSION_TEXT)};
     pawl_status st = PAWL_OK;
 
     if (!s->has_schema)
         st = pawl_ledger_query(ledger, pg, pawl_sql_ledger_create_schema, 0, NULL, NULL, err);
     for (int v = s->version; st == PAWL_OK && v < PAWL_LEDGER_VERSION; v++)
-        st = run_script(ledger, pg, scripts[v], err);
+        st = run_script(ledger, pg, pawl_ledger_versions[v], err);
     if (st == PAWL_OK)
         st = pawl_ledger_query(ledger, pg, pawl_sql_ledger_meta_write, 2, args, NULL, err);
     if (st == PAWL_OK)

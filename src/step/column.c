@@ -35,8 +35,8 @@ check_type(pawl_step_run *run, const char *type, pawl_error *err)
     return PAWL_OK;
 }
 
-static void
-add_definition(pawl_strbuf *sql, const char *column, const pawl_column_shape *shape)
+void
+pawl_column_add_definition(pawl_strbuf *sql, const char *column, const pawl_column_shape *shape)
 {
     pawl_sql_add(sql, "ADD COLUMN ");
     pawl_sql_ident(sql, column);
@@ -64,7 +64,7 @@ check_rewrite(pawl_step_run *run, const char *column, const pawl_column_shape *s
     pawl_status st;
 
     pawl_sql_add(&sql, "ALTER TABLE pg_temp.pawl_probe ");
-    add_definition(&sql, column, shape);
+    pawl_column_add_definition(&sql, column, shape);
     if ((st = pawl_pg_exec(run->pg, pawl_sql_step_probe_create, err)) != PAWL_OK ||
         (st = pawl_pg_query(run->pg, pawl_sql_step_probe_file, 0, NULL, &before, err)) != PAWL_OK ||
         (st = pawl_step_exec(run, &sql, err)) != PAWL_OK ||
@@ -124,7 +124,7 @@ pawl_column_add(pawl_step_run *run, const char *table, const char *column, const
         return st;
 
     pawl_step_alter(&sql, t);
-    add_definition(&sql, column, shape);
+    pawl_column_add_definition(&sql, column, shape);
     return pawl_step_exec(run, &sql, err);
 }
 
@@ -142,4 +142,27 @@ pawl_column_drop(pawl_step_run *run, const char *table, const char *column, pawl
     pawl_sql_add(&sql, "DROP COLUMN ");
     pawl_sql_ident(&sql, column);
     return pawl_step_exec(run, &sql, err);
+}
+
+pawl_status
+pawl_column_script(const pawl_step_script *s, const char *table, const char *column,
+                   const pawl_column_shape *shape, pawl_error *err)
+{
+    const char *quoted = NULL;
+    pawl_status st = pawl_script_table(s, table, &quoted, err);
+
+    if (st != PAWL_OK)
+        return st;
+    pawl_script_add(s, "ALTER TABLE %s ", quoted);
+    if (shape != NULL)
+    {
+        pawl_column_add_definition(s->out, column, shape);
+    }
+    else
+    {
+        pawl_sql_add(s->out, "DROP COLUMN ");
+        pawl_sql_ident(s->out, column);
+    }
+    pawl_sql_add(s->out, ";\n");
+    return PAWL_OK;
 }

@@ -8,7 +8,7 @@
 #define PAWL_STEP_COLUMN_H
 
 #include "config/reader.h"
-#include "step/kind.h"
+#include "step/script.h"
 
 typedef struct pawl_column_shape
 {
@@ -20,6 +20,9 @@ typedef struct pawl_column_shape
 /* Read `type`, `default` and `not_null` of an open reader; problems are collected. */
 void pawl_column_shape_read(pawl_reader *r, pawl_column_shape *out);
 
+/* "ADD COLUMN name type DEFAULT ... NOT NULL" */
+void pawl_column_add_definition(pawl_strbuf *sql, const char *column, const pawl_column_shape *shape);
+
 /*
  * ALTER TABLE ... ADD COLUMN in the transaction at hand. PAWL_E_REFUSED when the table would be rewritten (a volatile
  * default, a domain with constraints) or when NOT NULL without a default meets rows.
@@ -30,5 +33,10 @@ PAWL_NODISCARD pawl_status pawl_column_add(pawl_step_run *run, const char *table
 /* ALTER TABLE ... DROP COLUMN, without CASCADE. */
 PAWL_NODISCARD pawl_status pawl_column_drop(pawl_step_run *run, const char *table, const char *column,
                                             pawl_error *err);
+
+/* Print ADD COLUMN; DROP COLUMN where `shape` is NULL. */
+PAWL_NODISCARD pawl_status pawl_column_script(const pawl_step_script *s, const char *table,
+                                              const char *column, const pawl_column_shape *shape,
+                                              pawl_error *err);
 
 #endif

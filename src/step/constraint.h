@@ -51,4 +51,15 @@ PAWL_NODISCARD pawl_status pawl_constraint_undo(pawl_step_run *run, const char *
 PAWL_NODISCARD pawl_status pawl_constraint_drop(pawl_step_run *run, const char *table, const char *name,
                                                 pawl_error *err);
 
+/* ---- as parts of a script (step/script.h) --------------------------------------------------------------------------- */
+
+PAWL_NODISCARD pawl_status pawl_constraint_script_add(const pawl_step_script *s, const char *table,
+                                                      const char *name, const pawl_constraint_shape *shape,
+                                                      pawl_error *err);
+
+/* With `is_back` undo pawl_constraint_script_add; else drop one that somebody else added. */
+PAWL_NODISCARD pawl_status pawl_constraint_script_drop(const pawl_step_script *s, const char *table,
+                                                       const char *name, const pawl_constraint_shape *shape,
+                                                       bool is_back, pawl_error *err);
+
 #endif

@@ -56,4 +56,17 @@ PAWL_NODISCARD pawl_status pawl_index_undo(pawl_step_run *run, const pawl_index_
 PAWL_NODISCARD pawl_status pawl_index_drop(pawl_step_run *run, const char *schema, const char *name,
                                            pawl_error *err);
 
+/* ---- as parts of a script (step/script.h) --------------------------------------------------------------------------- */
+
+PAWL_NODISCARD pawl_status pawl_index_script_build(const pawl_step_script *s, const pawl_index_shape *shape,
+                                                   bool is_concurrent, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_index_script_undo(const pawl_step_script *s, const pawl_index_shape *shape,
+                                                  bool is_concurrent, pawl_error *err);
+
+/* Note the definition, and drop. `quoted` is the index's name in SQL. */
+void pawl_index_script_drop(const pawl_step_script *s, const char *quoted, bool is_concurrent);
+
+/* Build the index again whose definition the way up has noted. */
+void pawl_index_script_restore(const pawl_step_script *s, bool is_concurrent);
+
 #endif

@@ -18,38 +18,54 @@
 #define PAWL_KIND_RUN(name, what) \
     pawl_status pawl_kind_##name##_##what(pawl_step_run *run, const pawl_step *step, pawl_error *err)
 
+#define PAWL_KIND_SCRIPT(name)                                                                            \
+    pawl_status pawl_kind_##name##_script(const pawl_step_script *s, const pawl_step *step, bool is_back, \
+                                          pawl_error *err)
+
 PAWL_KIND_PARSE(sql);
 PAWL_KIND_RUN(sql, apply);
+PAWL_KIND_SCRIPT(sql);
 PAWL_KIND_PARSE(add_column);
 PAWL_KIND_RUN(add_column, apply);
 PAWL_KIND_RUN(add_column, revert);
+PAWL_KIND_SCRIPT(add_column);
 PAWL_KIND_PARSE(drop_column);
 PAWL_KIND_RUN(drop_column, apply);
 PAWL_KIND_RUN(drop_column, revert);
+PAWL_KIND_SCRIPT(drop_column);
 PAWL_KIND_PARSE(rename_column);
 PAWL_KIND_RUN(rename_column, apply);
 PAWL_KIND_RUN(rename_column, revert);
+PAWL_KIND_SCRIPT(rename_column);
 PAWL_KIND_PARSE(set_not_null);
 PAWL_KIND_RUN(set_not_null, apply);
 PAWL_KIND_RUN(set_not_null, revert);
+PAWL_KIND_SCRIPT(set_not_null);
 PAWL_KIND_PARSE(create_index);
 PAWL_KIND_RUN(create_index, apply);
 PAWL_KIND_RUN(create_index, revert);
+PAWL_KIND_SCRIPT(create_index);
 PAWL_KIND_PARSE(drop_index);
 PAWL_KIND_RUN(drop_index, apply);
 PAWL_KIND_RUN(drop_index, revert);
+PAWL_KIND_SCRIPT(drop_index);
 PAWL_KIND_PARSE(add_constraint);
 PAWL_KIND_RUN(add_constraint, apply);
 PAWL_KIND_RUN(add_constraint, revert);
+PAWL_KIND_SCRIPT(add_constraint);
 PAWL_KIND_PARSE(drop_constraint);
 PAWL_KIND_RUN(drop_constraint, apply);
 PAWL_KIND_RUN(drop_constraint, revert);
+PAWL_KIND_SCRIPT(drop_constraint);
 PAWL_KIND_PARSE(assert);
 PAWL_KIND_RUN(assert, apply);
+PAWL_KIND_SCRIPT(assert);
 PAWL_KIND_PARSE(seed);
 PAWL_KIND_RUN(seed, apply);
+PAWL_KIND_SCRIPT(seed);
 PAWL_KIND_PARSE(backfill);
 PAWL_KIND_RUN(backfill, apply);
+PAWL_KIND_SCRIPT(backfill);
 
 /* ---- while parsing ---------------------------------------------------------------------------------------------- */
 

@@ -46,3 +46,11 @@ pawl_kind_add_column_revert(pawl_step_run *run, const pawl_step *step, pawl_erro
 
     return pawl_column_drop(run, d->table, d->column, err);
 }
+
+pawl_status
+pawl_kind_add_column_script(const pawl_step_script *s, const pawl_step *step, bool is_back, pawl_error *err)
+{
+    const data *d = step->data;
+
+    return pawl_column_script(s, d->table, d->column, is_back ? NULL : &d->shape, err);
+}

@@ -49,3 +49,13 @@ pawl_kind_add_constraint_revert(pawl_step_run *run, const pawl_step *step, pawl_
 
     return pawl_constraint_undo(run, d->table, d->name, &d->shape, err);
 }
+
+pawl_status
+pawl_kind_add_constraint_script(const pawl_step_script *s, const pawl_step *step, bool is_back,
+                                pawl_error *err)
+{
+    const data *d = step->data;
+
+    return is_back ? pawl_constraint_script_drop(s, d->table, d->name, &d->shape, true, err)
+                   : pawl_constraint_script_add(s, d->table, d->name, &d->shape, err);
+}

@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "config/reader.h"
-#include "step/kind.h"
+#include "step/script.h"
 #include "step/sqltext.h"
 
 #include "util/banned.h"
@@ -101,4 +101,21 @@ pawl_kind_assert_apply(pawl_step_run *run, const pawl_step *step, pawl_error *er
     if (st == PAWL_OK)
         st = pawl_pg_exec(run->pg, "ROLLBACK TO SAVEPOINT pawl_assert", err);
     return st;
+}
+
+/* The query's FROM and WHERE may end in a comment: it is closed on a line of its own. */
+pawl_status
+pawl_kind_assert_script(const pawl_step_script *s, const pawl_step *step, bool is_back PAWL_UNUSED,
+                        pawl_error *err PAWL_UNUSED)
+{
+    const data *d = step->data;
+    PAWL_STRBUF_AUTO(body);
+
+    pawl_sql_add(&body, "BEGIN\nIF (");
+    pawl_sql_add(&body, d->query);
+    pawl_sql_add(&body, "\n) IS NOT TRUE THEN\n    RAISE EXCEPTION 'assertion failed: %', ");
+    pawl_sql_literal(&body, d->message != NULL ? d->message : d->query);
+    pawl_sql_add(&body, ";\nEND IF;\nEND");
+    pawl_script_do(s, body.data);
+    return PAWL_OK;
 }

@@ -264,6 +264,7 @@ pawl_kind_backfill_parse(pawl_step_parse *ctx, const pawl_step_entry *entry, paw
     check_writer(&r, d);
     if (d->lua != NULL && (st = check_lua(ctx, &r, d, step, err)) != PAWL_OK)
         return st;
+    step->needs_rows = d->lua != NULL;
     st = freeze(entry, d, step, err);
     if (st != PAWL_OK || d->table == NULL)
         return st;
@@ -341,6 +342,12 @@ pawl_kind_backfill_apply(pawl_step_run *run, const pawl_step *step, pawl_error *
                            .ordinal = run->ordinal,
                            .checksum = step->checksum};
 
+    if (strstr(run->info, "script_cursor") != NULL)
+    {
+        pawl_error_set(err, PAWL_E_STATE, "a script of `upgrade --sql` has begun this backfill");
+        return pawl_error_hint(
+            err, "run the script again: it goes on where it ended, and passes over what is done");
+    }
     pawl_step_backfill_spec(step, run->settings, &spec);
     pawl_status st = pawl_backfill_run(&spec, &env, &id, &result, err);
     if (st != PAWL_OK)

@@ -63,3 +63,12 @@ pawl_kind_create_index_revert(pawl_step_run *run, const pawl_step *step, pawl_er
 
     return d->is_concurrent ? pawl_index_undo(run, &d->shape, err) : drop_in_txn(run, d, err);
 }
+
+pawl_status
+pawl_kind_create_index_script(const pawl_step_script *s, const pawl_step *step, bool is_back, pawl_error *err)
+{
+    const data *d = step->data;
+
+    return is_back ? pawl_index_script_undo(s, &d->shape, d->is_concurrent, err)
+                   : pawl_index_script_build(s, &d->shape, d->is_concurrent, err);
+}

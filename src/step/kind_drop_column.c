@@ -62,3 +62,11 @@ pawl_kind_drop_column_revert(pawl_step_run *run, const pawl_step *step, pawl_err
 
     return pawl_column_add(run, d->table, d->column, &d->was, err);
 }
+
+pawl_status
+pawl_kind_drop_column_script(const pawl_step_script *s, const pawl_step *step, bool is_back, pawl_error *err)
+{
+    const data *d = step->data;
+
+    return pawl_column_script(s, d->table, d->column, is_back ? &d->was : NULL, err);
+}

@@ -65,3 +65,13 @@ pawl_kind_drop_constraint_revert(pawl_step_run *run, const pawl_step *step, pawl
     pawl_step_info_bool(run, "dropped", &was_dropped);
     return was_dropped ? pawl_constraint_add(run, d->table, d->name, &d->was, true, err) : PAWL_OK;
 }
+
+pawl_status
+pawl_kind_drop_constraint_script(const pawl_step_script *s, const pawl_step *step, bool is_back,
+                                 pawl_error *err)
+{
+    const data *d = step->data;
+
+    return is_back ? pawl_constraint_script_add(s, d->table, d->name, &d->was, err)
+                   : pawl_constraint_script_drop(s, d->table, d->name, &d->was, false, err);
+}

@@ -2,6 +2,7 @@
 
 #include "pawl_sql.h"
 #include "step/index.h"
+#include "step/script.h"
 #include "util/failpoint.h"
 
 #include "util/banned.h"
@@ -198,4 +199,25 @@ pawl_kind_drop_index_revert(pawl_step_run *run, const pawl_step *step, pawl_erro
     if (noted.table == NULL || noted.definition == NULL)
         return PAWL_OK;
     return d->is_concurrent ? pawl_index_build(run, shape, err) : pawl_index_make(run, shape, err);
+}
+
+pawl_status
+pawl_kind_drop_index_script(const pawl_step_script *s, const pawl_step *step, bool is_back, pawl_error *err)
+{
+    const data *d = step->data;
+    PAWL_STRBUF_AUTO(quoted);
+
+    if (is_back && d->was.table != NULL)
+        return pawl_index_script_build(s, &d->was, d->is_concurrent, err);
+    if (is_back)
+    {
+        pawl_index_script_restore(s, d->is_concurrent);
+        return PAWL_OK;
+    }
+    if (d->schema[0] != '\0')
+        pawl_sql_ident2(&quoted, d->schema, d->name);
+    else
+        pawl_sql_ident(&quoted, d->name);
+    pawl_index_script_drop(s, quoted.data, d->is_concurrent);
+    return pawl_strbuf_is_ok(&quoted) ? PAWL_OK : pawl_error_nomem(err, "a name");
 }

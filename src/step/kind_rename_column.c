@@ -1,5 +1,5 @@
 #include "config/reader.h"
-#include "step/kind.h"
+#include "step/script.h"
 
 #include "util/banned.h"
 
@@ -74,4 +74,22 @@ pawl_kind_rename_column_revert(pawl_step_run *run, const pawl_step *step, pawl_e
     const data *d = step->data;
 
     return rename_column(run, d->table, d->to, d->from, err);
+}
+
+pawl_status
+pawl_kind_rename_column_script(const pawl_step_script *s, const pawl_step *step, bool is_back,
+                               pawl_error *err)
+{
+    const data *d = step->data;
+    const char *table = NULL;
+    pawl_status st = pawl_script_table(s, d->table, &table, err);
+
+    if (st != PAWL_OK)
+        return st;
+    pawl_script_add(s, "ALTER TABLE %s RENAME COLUMN ", table);
+    pawl_sql_ident(s->out, is_back ? d->to : d->from);
+    pawl_sql_add(s->out, " TO ");
+    pawl_sql_ident(s->out, is_back ? d->from : d->to);
+    pawl_sql_add(s->out, ";\n");
+    return PAWL_OK;
 }

@@ -2,6 +2,7 @@
 
 #include "core/log.h"
 #include "core/sqlstate.h"
+#include "step/script.h"
 #include "step/seed.h"
 
 #include "util/banned.h"
@@ -419,4 +420,82 @@ pawl_kind_seed_apply(pawl_step_run *run, const pawl_step *step, pawl_error *err)
     pawl_strbuf_fini(&j.sql);
     pawl_strbuf_fini(&j.others);
     return st;
+}
+
+/* ---- as a script ------------------------------------------------------------------------------------------------- */
+
+static void
+add_row(pawl_strbuf *out, const pawl_csv *data, size_t row)
+{
+    pawl_sql_add(out, "(");
+    for (size_t c = 0; c < data->ncolumns; c++)
+    {
+        pawl_sql_add(out, c == 0 ? "" : ", ");
+        pawl_sql_literal(out, data->rows[row].values[c]);
+    }
+    pawl_sql_add(out, ")");
+}
+
+/* Literals without a type take that of their column. */
+static void
+print_insert(const pawl_step_script *s, const pawl_seed *seed, const char *table, size_t from, size_t to)
+{
+    pawl_script_add(s, "INSERT INTO %s AS t (", table);
+    for (size_t c = 0; c < seed->data->ncolumns; c++)
+    {
+        pawl_sql_add(s->out, c == 0 ? "" : ", ");
+        pawl_sql_ident(s->out, seed->data->columns[c]);
+    }
+    pawl_sql_add(s->out, ") OVERRIDING SYSTEM VALUE VALUES");
+    for (size_t i = from; i < to; i++)
+    {
+        pawl_sql_add(s->out, i == from ? "\n    " : ",\n    ");
+        add_row(s->out, seed->data, i);
+    }
+    pawl_sql_add(s->out, "\n");
+    add_conflict(s->out, seed);
+    pawl_sql_add(s->out, ";\n");
+}
+
+static void
+print_delete(const pawl_step_script *s, const pawl_seed *seed, const char *table)
+{
+    pawl_script_add(s, "DELETE FROM %s AS t WHERE (", table);
+    for (size_t k = 0; k < seed->nkey; k++)
+    {
+        pawl_sql_add(s->out, k == 0 ? "" : ", ");
+        pawl_sql_column(s->out, "t", seed->key[k]);
+    }
+    pawl_sql_add(s->out, ") NOT IN (");
+    for (size_t i = 0; i < seed->data->nrows; i++)
+    {
+        pawl_sql_add(s->out, i == 0 ? "\n    (" : ",\n    (");
+        for (size_t k = 0; k < seed->nkey; k++)
+        {
+            pawl_sql_add(s->out, k == 0 ? "" : ", ");
+            pawl_sql_literal(s->out, seed->data->rows[i].values[pawl_seed_column(seed, seed->key[k])]);
+        }
+        pawl_sql_add(s->out, ")");
+    }
+    pawl_sql_add(s->out, ");\n");
+}
+
+pawl_status
+pawl_kind_seed_script(const pawl_step_script *s, const pawl_step *step, bool is_back PAWL_UNUSED,
+                      pawl_error *err)
+{
+    const pawl_seed *seed = step->data;
+    const char *table = NULL;
+    pawl_status st = pawl_script_table(s, seed->table, &table, err);
+
+    if (st != PAWL_OK)
+        return st;
+    for (size_t from = 0; from < seed->data->nrows; from += BATCH_ROWS)
+    {
+        size_t left = seed->data->nrows - from;
+        print_insert(s, seed, table, from, from + (left < BATCH_ROWS ? left : BATCH_ROWS));
+    }
+    if (seed->deletes_missing)
+        print_delete(s, seed, table);
+    return PAWL_OK;
 }

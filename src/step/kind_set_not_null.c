@@ -2,7 +2,7 @@
 
 #include "config/reader.h"
 #include "pawl_sql.h"
-#include "step/kind.h"
+#include "step/script.h"
 #include "util/failpoint.h"
 
 #include "util/banned.h"
@@ -273,4 +273,70 @@ pawl_status
 pawl_kind_set_not_null_revert(pawl_step_run *run, const pawl_step *step, pawl_error *err)
 {
     return pawl_step_txn(run, 0, phase_revert, step->data, err);
+}
+
+/* ---- as a script ------------------------------------------------------------------------------------------------- */
+
+/* The phases as statements, each a transaction: the same CHECK, so that pawl could go on with what they leave. */
+static const char *const script_phases[] = {
+    "IF NOT is_set AND NOT has_check THEN\n"
+    "    EXECUTE format('ALTER TABLE %s ADD CONSTRAINT %I CHECK (%I IS NOT NULL) NOT VALID', rel, chk, "
+    "col);\n"
+    "END IF;\n",
+    "IF has_check AND NOT is_set THEN\n"
+    "    EXECUTE format('ALTER TABLE %s VALIDATE CONSTRAINT %I', rel, chk);\n"
+    "END IF;\n",
+    "IF NOT is_set THEN\n"
+    "    EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', rel, col);\n"
+    "END IF;\n"
+    "IF has_check THEN\n"
+    "    EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', rel, chk);\n"
+    "END IF;\n"};
+
+static void
+add_phase(const pawl_step_script *s, const char *table, const char *column, const char *statements)
+{
+    PAWL_STRBUF_AUTO(body);
+
+    pawl_strbuf_addf(
+        &body,
+        "DECLARE\n    rel constant regclass := %s;\n    col constant name := %s;\n    chk name;\n"
+        "    is_set boolean;\n    has_check boolean;\nBEGIN\n"
+        "SELECT a.attnotnull, 'pawl_not_null_' || a.attnum INTO STRICT is_set, chk\n"
+        "  FROM pg_catalog.pg_attribute a WHERE a.attrelid = rel AND a.attname = col;\n"
+        "has_check := EXISTS (SELECT FROM pg_catalog.pg_constraint c\n"
+        "                      WHERE c.conrelid = rel AND c.conname = chk AND c.contype = 'c');\n"
+        "%sEND",
+        pawl_script_text(s, table), pawl_script_text(s, column), statements);
+    pawl_script_do(s, body.data);
+}
+
+pawl_status
+pawl_kind_set_not_null_script(const pawl_step_script *s, const pawl_step *step, bool is_back, pawl_error *err)
+{
+    const data *d = step->data;
+    const char *table = NULL;
+    PAWL_STRBUF_AUTO(was);
+    pawl_status st = pawl_script_table(s, d->table, &table, err);
+
+    if (st != PAWL_OK)
+        return st;
+    if (is_back)
+    {
+        pawl_strbuf_addf(&was,
+                         "IF NOT COALESCE((%s ->> 'was_not_null')::boolean, true) THEN\n"
+                         "    EXECUTE format('ALTER TABLE %%s ALTER COLUMN %%I DROP NOT NULL', rel, col);\n"
+                         "END IF;\n",
+                         pawl_script_info_up(s));
+        add_phase(s, table, d->column, was.data);
+        return PAWL_OK;
+    }
+    pawl_strbuf_addf(&was,
+                     "jsonb_build_object('was_not_null', (SELECT a.attnotnull FROM pg_catalog.pg_attribute a "
+                     "WHERE a.attrelid = %s::regclass AND a.attname = %s)) || s.info",
+                     pawl_script_text(s, table), pawl_script_text(s, d->column));
+    pawl_script_note(s, was.data);
+    for (size_t i = 0; i < sizeof script_phases / sizeof script_phases[0]; i++)
+        add_phase(s, table, d->column, script_phases[i]);
+    return PAWL_OK;
 }

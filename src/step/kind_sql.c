@@ -2,8 +2,8 @@
 
 #include "config/reader.h"
 #include "core/log.h"
-#include "step/kind.h"
 #include "step/outside.h"
+#include "step/script.h"
 #include "step/sqltext.h"
 
 #include "util/banned.h"
@@ -229,4 +229,24 @@ pawl_kind_sql_apply(pawl_step_run *run, const pawl_step *step, pawl_error *err)
     for (size_t i = 0; i < d->sql->length && st == PAWL_OK; i++)
         st = run_statement(run, run->pg, d, &d->sql->items[i], err);
     return st;
+}
+
+pawl_status
+pawl_kind_sql_script(const pawl_step_script *s, const pawl_step *step, bool is_back PAWL_UNUSED,
+                     pawl_error *err PAWL_UNUSED)
+{
+    const data *d = step->data;
+    bool can_wait = d->is_outside && d->sql->items[0].is_outside_only;
+
+    if (can_wait)
+        pawl_script_wait(s, false);
+    for (size_t i = 0; i < d->sql->length; i++)
+    {
+        /* A statement may end in a comment. */
+        pawl_sql_add(s->out, d->sql->items[i].text);
+        pawl_sql_add(s->out, "\n;\n");
+    }
+    if (can_wait)
+        pawl_script_wait(s, true);
+    return PAWL_OK;
 }

@@ -16,6 +16,7 @@ static const pawl_step_kind kinds[] = {
                   "          ALTER TABLE public.products DROP CONSTRAINT products_price_check;\n",
         .parse = pawl_kind_sql_parse,
         .apply = pawl_kind_sql_apply,
+        .script = pawl_kind_sql_script,
     },
     {
         .name = "add_column",
@@ -28,6 +29,7 @@ static const pawl_step_kind kinds[] = {
         .parse = pawl_kind_add_column_parse,
         .apply = pawl_kind_add_column_apply,
         .revert = pawl_kind_add_column_revert,
+        .script = pawl_kind_add_column_script,
     },
     {
         .name = "drop_column",
@@ -40,6 +42,7 @@ static const pawl_step_kind kinds[] = {
         .parse = pawl_kind_drop_column_parse,
         .apply = pawl_kind_drop_column_apply,
         .revert = pawl_kind_drop_column_revert,
+        .script = pawl_kind_drop_column_script,
     },
     {
         .name = "rename_column",
@@ -52,6 +55,7 @@ static const pawl_step_kind kinds[] = {
         .parse = pawl_kind_rename_column_parse,
         .apply = pawl_kind_rename_column_apply,
         .revert = pawl_kind_rename_column_revert,
+        .script = pawl_kind_rename_column_script,
     },
     {
         .name = "set_not_null",
@@ -64,6 +68,7 @@ static const pawl_step_kind kinds[] = {
         .parse = pawl_kind_set_not_null_parse,
         .apply = pawl_kind_set_not_null_apply,
         .revert = pawl_kind_set_not_null_revert,
+        .script = pawl_kind_set_not_null_script,
     },
     {
         .name = "create_index",
@@ -76,6 +81,7 @@ static const pawl_step_kind kinds[] = {
         .parse = pawl_kind_create_index_parse,
         .apply = pawl_kind_create_index_apply,
         .revert = pawl_kind_create_index_revert,
+        .script = pawl_kind_create_index_script,
     },
     {
         .name = "drop_index",
@@ -87,6 +93,7 @@ static const pawl_step_kind kinds[] = {
         .parse = pawl_kind_drop_index_parse,
         .apply = pawl_kind_drop_index_apply,
         .revert = pawl_kind_drop_index_revert,
+        .script = pawl_kind_drop_index_script,
     },
     {
         .name = "add_constraint",
@@ -99,6 +106,7 @@ static const pawl_step_kind kinds[] = {
         .parse = pawl_kind_add_constraint_parse,
         .apply = pawl_kind_add_constraint_apply,
         .revert = pawl_kind_add_constraint_revert,
+        .script = pawl_kind_add_constraint_script,
     },
     {
         .name = "drop_constraint",
@@ -111,6 +119,7 @@ static const pawl_step_kind kinds[] = {
         .parse = pawl_kind_drop_constraint_parse,
         .apply = pawl_kind_drop_constraint_apply,
         .revert = pawl_kind_drop_constraint_revert,
+        .script = pawl_kind_drop_constraint_script,
     },
     {
         .name = "backfill",
@@ -123,6 +132,7 @@ static const pawl_step_kind kinds[] = {
         .is_resumed = true,
         .parse = pawl_kind_backfill_parse,
         .apply = pawl_kind_backfill_apply,
+        .script = pawl_kind_backfill_script,
     },
     {
         .name = "seed",
@@ -136,6 +146,7 @@ static const pawl_step_kind kinds[] = {
         .has_derived_down = true,
         .parse = pawl_kind_seed_parse,
         .apply = pawl_kind_seed_apply,
+        .script = pawl_kind_seed_script,
     },
     {
         .name = "assert",
@@ -146,6 +157,7 @@ static const pawl_step_kind kinds[] = {
         .has_derived_down = true,
         .parse = pawl_kind_assert_parse,
         .apply = pawl_kind_assert_apply,
+        .script = pawl_kind_assert_script,
     },
     {.name = NULL},
 };

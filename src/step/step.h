@@ -33,6 +33,7 @@ typedef struct pawl_step
     const char *summary; /* "add column public.products.price_amount numeric(10,2)" */
     bool is_transactional;
     bool is_reversible; /* has a derived down, its own `down:` list, or `down: nothing` */
+    bool needs_rows;    /* rows pass through this program (Lua): no script of SQL can do it */
     const char **files; /* SQL and Lua that it names, relative to the migrations directory */
     size_t nfiles;
     char checksum[PAWL_DIGEST_HEX]; /* over the step's lines and the bytes of those files */
@@ -47,6 +48,8 @@ typedef struct pawl_step_parse
     pawl_problems *problems;
     pawl_arena *arena;
 } pawl_step_parse;
+
+typedef struct pawl_step_script pawl_step_script; /* step/script.h */
 
 typedef struct pawl_step_run
 {
@@ -88,6 +91,8 @@ typedef struct pawl_step_kind
     pawl_status (*apply)(pawl_step_run *run, const pawl_step *step, pawl_error *err);
     /* The derived down; NULL when there is none. */
     pawl_status (*revert)(pawl_step_run *run, const pawl_step *step, pawl_error *err);
+    /* Print what apply does, or with `is_back` revert, as a part of a script (step/script.h). */
+    pawl_status (*script)(const pawl_step_script *s, const pawl_step *step, bool is_back, pawl_error *err);
 } pawl_step_kind;
 
 /* All kinds, ended by a NULL name. */
