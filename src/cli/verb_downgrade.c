@@ -1,5 +1,6 @@
 /* pawl downgrade: revert. */
 #include "cli/fail.h"
+#include "cli/script.h"
 #include "cli/session.h"
 
 static void
@@ -26,6 +27,11 @@ downgrade(pawl_cli *cli, pawl_error *err)
 {
     const char *target = cli->line->arguments[0];
     pawl_run_options options = pawl_cli_run_options(cli);
+
+    if (pawl_cli_is_given(cli->line, "--sql"))
+        return pawl_cli_script(cli, true, err);
+    if (pawl_cli_is_given(cli->line, "--skip-data"))
+        return pawl_cli_fail(err, PAWL_E_USAGE, "--skip-data goes with --sql");
     pawl_status st = pawl_cli_open(cli, err);
 
     if (st == PAWL_OK)
@@ -38,6 +44,11 @@ downgrade(pawl_cli *cli, pawl_error *err)
     return st;
 }
 
+static const pawl_cli_flag flags[] = {
+    PAWL_CLI_SCRIPT_FLAGS,
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
 const pawl_cli_verb pawl_cli_verb_downgrade = {
     .name = "downgrade",
     .alias = "down",
@@ -49,8 +60,11 @@ const pawl_cli_verb pawl_cli_verb_downgrade = {
         "Reverts what was applied after TARGET, which itself stays: a revision or a unique prefix of its id, "
         "`base` (everything), -N (the last N) or R-N (N before R). A revision that says `down: irreversible` "
         "stops "
-        "it before anything is changed.",
-    .examples = "pawl downgrade -1\npawl down d17be032\npawl down base",
+        "it before anything is changed.\n\n"
+        "With --sql FROM:TO it asks no database and prints a script for psql.",
+    .examples =
+        "pawl downgrade -1\npawl down d17be032\npawl down base\npawl down --sql head:d17be032 > down.sql",
+    .flags = flags,
     .settings = PAWL_CLI_SETTINGS_CONNECTION | PAWL_CLI_SETTINGS_CHANGE | PAWL_CLI_SETTINGS_PACE,
     .stopping = PAWL_CLI_STOP_FINISHES,
     .is_stream = true,

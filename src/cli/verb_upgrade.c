@@ -1,5 +1,6 @@
 /* pawl upgrade: apply. */
 #include "cli/fail.h"
+#include "cli/script.h"
 #include "cli/session.h"
 
 static void
@@ -26,6 +27,11 @@ upgrade(pawl_cli *cli, pawl_error *err)
 {
     const char *target = cli->line->narguments == 0 ? NULL : cli->line->arguments[0];
     pawl_run_options options = pawl_cli_run_options(cli);
+
+    if (pawl_cli_is_given(cli->line, "--sql"))
+        return pawl_cli_script(cli, false, err);
+    if (pawl_cli_is_given(cli->line, "--skip-data"))
+        return pawl_cli_fail(err, PAWL_E_USAGE, "--skip-data goes with --sql");
     pawl_status st = pawl_cli_open(cli, err);
 
     if (st == PAWL_OK)
@@ -39,24 +45,35 @@ upgrade(pawl_cli *cli, pawl_error *err)
     return st;
 }
 
+static const pawl_cli_flag flags[] = {
+    PAWL_CLI_SCRIPT_FLAGS,
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
 const pawl_cli_verb pawl_cli_verb_upgrade = {
     .name = "upgrade",
     .alias = "up",
     .arguments = "[TARGET]",
     .max_arguments = 1,
     .summary = "apply revisions up to TARGET (default: head)",
-    .text = "Applies what is not applied yet, up to TARGET: a revision or a unique prefix of its id, a "
-            "label, `head`, "
-            "`heads`, +N (the next N) or R+N (N after R). Without TARGET: up to the head. Before the first "
-            "change it "
-            "says which database it works on.\n\n"
-            "Stopped or killed at any point, the same command carries on where it was; every row of a "
-            "backfill is "
-            "transformed once. Ctrl-C ends after the batch in flight (exit code 3), a second one cancels it.",
+    .text =
+        "Applies what is not applied yet, up to TARGET: a revision or a unique prefix of its id, a "
+        "label, `head`, "
+        "`heads`, +N (the next N) or R+N (N after R). Without TARGET: up to the head. Before the first "
+        "change it "
+        "says which database it works on.\n\n"
+        "Stopped or killed at any point, the same command carries on where it was; every row of a "
+        "backfill is "
+        "transformed once. Ctrl-C ends after the batch in flight (exit code 3), a second one cancels it.\n\n"
+        "With --sql it asks no database and prints a script for psql: A:B from A, which is applied, to B; "
+        "TARGET alone from the base. The script leaves the ledger as an upgrade would, and may be run again "
+        "after a failure.",
     .examples = "pawl upgrade\n"
                 "pawl up +1\n"
                 "pawl --env production upgrade a41c --workers 4\n"
+                "pawl upgrade --sql a41c:head > upgrade.sql\n"
                 "pawl upgrade --json | jq -r 'select(.event == \"progress\") | .rows_read'",
+    .flags = flags,
     .settings = PAWL_CLI_SETTINGS_CONNECTION | PAWL_CLI_SETTINGS_CHANGE | PAWL_CLI_SETTINGS_PACE,
     .stopping = PAWL_CLI_STOP_FINISHES,
     .is_stream = true,
