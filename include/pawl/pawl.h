@@ -12,6 +12,7 @@
 #include "pawl/bench.h"
 #include "pawl/error.h"
 #include "pawl/event.h"
+#include "pawl/graph.h"
 #include "pawl/health.h"
 #include "pawl/project.h"
 #include "pawl/stop.h"

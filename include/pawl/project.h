@@ -5,10 +5,11 @@
  *
  * Opening reads pawl.yaml, the revisions and the files that they name (unless heads_only), and connects to nothing. Every problem of the
  * directory is collected (pawl_project_problem), not just the first; verbs that would act on a directory with problems
- * return PAWL_E_INPUT. Verbs that only read never create or upgrade the ledger and work on a standby.
+ * return PAWL_E_INPUT. Verbs that only read never create or upgrade the ledger and work on a standby. What is asked about
+ * the history is in graph.h.
  *
  * Threads: a project belongs to one thread at a time; a running verb is stopped through the pawl_stop it was given.
- * Memory:  a project owns what it returns unless a function says otherwise. Lists (pawl_history, ...) belong to the
+ * Memory:  a project owns what it returns unless a function says otherwise. Reports (pawl_status_report, ...) belong to the
  *          caller and go back through their own free function.
  */
 #ifndef PAWL_PROJECT_H
@@ -96,6 +97,11 @@ typedef struct pawl_new_revision
     const char *parent;  /* NULL: the head; "base": none */
     const char *step;    /* template: a step kind, NULL: sql */
     const char *id;      /* NULL: eight random hex digits */
+    bool is_splice;      /* the parent need not be a head: a branch begins there */
+    const char *const *labels;
+    size_t nlabels;
+    const char *const *depends_on; /* revisions or labels */
+    size_t ndepends_on;
 } pawl_new_revision;
 
 /* `pawl revision`: *path is the file that was written (free). */
@@ -122,39 +128,6 @@ PAWL_API PAWL_NODISCARD pawl_status pawl_downgrade(pawl_project *project, const 
                                                    const pawl_run_options *options, pawl_error *err);
 
 /* ---- looking --------------------------------------------------------------------------------------------------- */
-
-typedef struct pawl_history_entry
-{
-    const char *id;
-    const char *description;
-    const char *file; /* "" when it is only in the ledger */
-    const char *const *parents;
-    size_t nparents;
-    const char *const *labels;
-    size_t nlabels;
-    bool is_head;
-    bool is_base;
-    bool is_applied;        /* meaningful when a database was asked */
-    bool is_current;        /* applied, and no descendant of it is */
-    const char *state;      /* "applied", "applying", "reverting", or "" */
-    const char *applied_at; /* ISO time or "" */
-    const char *applied_by;
-    int64_t duration_ms;
-} pawl_history_entry;
-
-typedef struct pawl_history
-{
-    const char *target;          /* the database that was asked, "" when none was */
-    pawl_history_entry *entries; /* newest first: descendants before their parents */
-    size_t length;
-    void *memory;
-} pawl_history;
-
-/* All revisions on disk and in the ledger. With `ask_database` false nothing is connected to. */
-PAWL_API PAWL_NODISCARD pawl_status pawl_history_get(pawl_project *project, bool ask_database,
-                                                     const pawl_run_options *options, pawl_history **out,
-                                                     pawl_error *err);
-PAWL_API void pawl_history_free(pawl_history *history);
 
 typedef struct pawl_worker_status
 {

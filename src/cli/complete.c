@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pawl/project.h"
+#include "pawl/graph.h"
 
 /* A command line, as far as it was typed. */
 typedef struct typing

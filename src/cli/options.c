@@ -559,6 +559,32 @@ pawl_cli_is_given(const pawl_cli_line *line, const char *name)
     return last_given(line, name) != NULL;
 }
 
+pawl_status
+pawl_cli_values(const pawl_cli_line *line, const char *name, const char ***out, size_t *count,
+                pawl_error *err)
+{
+    const char **values;
+    size_t n = 0;
+
+    if (!pawl_cli_is_given(line, name))
+    {
+        *out = NULL;
+        *count = 0;
+        return PAWL_OK;
+    }
+    values = calloc(line->ngiven, sizeof *values);
+    if (values == NULL)
+        return pawl_cli_nomem(err);
+    for (size_t i = 0; i < line->ngiven; i++)
+    {
+        if (strcmp(line->given[i].flag->name, name) == 0)
+            values[n++] = line->given[i].value;
+    }
+    *out = values;
+    *count = n;
+    return PAWL_OK;
+}
+
 /* Digits up to `end` as a number between the bounds; false when it is none. */
 static bool
 is_number(const char *text, const char *end, int64_t least, int64_t most, int64_t *out)

@@ -3,7 +3,8 @@
  *
  * Global flags and the flags of settings stand before or after the verb, the verb's own after it. `--flag value`,
  * `--flag=value`, `-m value` and `-mvalue` are the same; `-iv` is `-i -v`. What begins with a digit behind its sign (-1, -3:, +2) is a
- * target and never a flag; `--` ends the flags. The last of several wins, except -x, which adds up.
+ * target and never a flag; `--` ends the flags. The last of several wins, except
+ * -x and the verb's own that say so, which add up.
  *
  *   parse -> (value, is_given, number, list) -> free
  *
@@ -79,6 +80,10 @@ bool pawl_cli_is_given(const pawl_cli_line *line, const char *name);
 /* A whole number of at least `least`; *out is untouched when the flag was not given. PAWL_E_USAGE names the flag. */
 PAWL_NODISCARD pawl_status pawl_cli_number(const pawl_cli_line *line, const char *name, int64_t least,
                                            int64_t most, int64_t *out, pawl_error *err);
+
+/* All values of a flag that may be given several times: *out (the array) is to be freed; NULL and 0 without any. */
+PAWL_NODISCARD pawl_status pawl_cli_values(const pawl_cli_line *line, const char *name, const char ***out,
+                                           size_t *count, pawl_error *err);
 
 /* Numbers with commas between them: *out is to be freed; NULL and 0 when the flag was not given. */
 PAWL_NODISCARD pawl_status pawl_cli_numbers(const pawl_cli_line *line, const char *name, int32_t **out,

@@ -8,6 +8,8 @@
 #include "util/file.h"
 #include "util/rng.h"
 
+#include "pawl/graph.h"
+
 #include "util/banned.h"
 
 #define ID_DIGITS   8
@@ -137,38 +139,58 @@ several_heads(const pawl_project *project, const size_t *heads, size_t count, pa
         pawl_strbuf_addf(&list, "%s%s", i == 0 ? "" : " ", pawl_graph_node(project->graph, heads[i])->id);
     pawl_error_set(err, PAWL_E_USAGE, "there are %zu heads: which one is the parent?", count);
     pawl_error_detail(err, "heads: %s", list.data);
-    return pawl_error_hint(
-        err, "name one with --head, or join them first with a revision that has `parents: [%s]`", list.data);
+    return pawl_error_hint(err, "name one with --head, or join them first: pawl merge %s -m \"merge heads\"",
+                           list.data);
 }
 
-/* *out is "" for a base. */
 static pawl_status
-choose_parent(const pawl_project *project, const char *wanted, const char **out, pawl_error *err)
+refuse_inner(const pawl_node *node, bool is_merge, pawl_error *err)
 {
-    size_t node = 0;
-    size_t *heads = NULL;
-    size_t count = 0;
-    pawl_status st = PAWL_OK;
+    pawl_error_set(err, PAWL_E_USAGE, "revision %s is no head: other revisions follow it", node->id);
+    if (is_merge)
+        return pawl_error_hint(err, "a merge joins heads; `pawl heads` lists them");
+    return pawl_error_hint(err,
+                           "to begin a branch there: --head %s --splice; to go on at its end: --head %s@head",
+                           node->id, node->id);
+}
 
-    *out = "";
-    if (wanted != NULL && strcmp(wanted, "base") == 0)
+/* Nodes that the new revision is to follow; none for a base. */
+typedef struct parents
+{
+    size_t *nodes;
+    size_t count;
+} parents;
+
+static pawl_status
+choose_parents(const pawl_project *project, const pawl_new_revision *what, parents *out, pawl_error *err)
+{
+    size_t *nodes = NULL;
+    size_t count = 0;
+    pawl_status st;
+
+    if (what->parent != NULL && strcmp(what->parent, "base") == 0)
         return PAWL_OK;
-    if (wanted != NULL)
+    if (what->parent == NULL)
     {
-        st = pawl_graph_resolve(project->graph, wanted, &node, err);
+        st = pawl_graph_heads(project->graph, &nodes, &count, err);
+        if (st == PAWL_OK && count > 1)
+            st = several_heads(project, nodes, count, err);
     }
     else
     {
-        st = pawl_graph_heads(project->graph, &heads, &count, err);
-        if (st != PAWL_OK || count == 0)
-            return st;
-        if (count > 1)
-            return several_heads(project, heads, count, err);
-        node = heads[0];
+        size_t node = 0;
+
+        st = pawl_graph_resolve(project->graph, what->parent, &node, err);
+        if (st == PAWL_OK)
+            st = pawl_graph_resolve_all(project->graph, pawl_graph_node(project->graph, node)->id, &nodes,
+                                        &count, err);
     }
-    if (st == PAWL_OK)
-        *out = pawl_graph_node(project->graph, node)->id;
-    return st;
+    if (st != PAWL_OK)
+        return st;
+    if (!what->is_splice && count == 1 && pawl_graph_node(project->graph, nodes[0])->nchildren > 0)
+        return refuse_inner(pawl_graph_node(project->graph, nodes[0]), false, err);
+    *out = (parents){.nodes = nodes, .count = count};
+    return PAWL_OK;
 }
 
 static void
@@ -224,43 +246,239 @@ choose_kind(const char *wanted, const pawl_step_kind **out, pawl_error *err)
     return PAWL_OK;
 }
 
-pawl_status
-pawl_revision_create(pawl_project *project, const pawl_new_revision *what, char **path, pawl_error *err)
+/* What is to be written. */
+typedef struct draft
 {
-    const pawl_step_kind *kind = NULL;
-    const char *parent = NULL;
+    const pawl_project *project;
+    const pawl_new_revision *what;
+    parents parents;
     char id[64];
-    PAWL_STRBUF_AUTO(name);
-    PAWL_STRBUF_AUTO(text);
-    pawl_status st;
+    pawl_strbuf name;
+    pawl_strbuf text;
+} draft;
 
-    if (what->message == NULL || what->message[0] == '\0')
-        return pawl_error_set(err, PAWL_E_USAGE, "a revision needs a message");
-    if ((st = pawl_project_check(project, err)) != PAWL_OK ||
-        (st = choose_kind(what->step, &kind, err)) != PAWL_OK ||
-        (st = choose_id(project, what->id, id, err)) != PAWL_OK ||
-        (st = choose_parent(project, what->parent, &parent, err)) != PAWL_OK)
+static void
+draft_fini(draft *d)
+{
+    pawl_strbuf_fini(&d->name);
+    pawl_strbuf_fini(&d->text);
+}
+
+static void
+add_list(pawl_strbuf *b, const char *key, const char *const *items, size_t count)
+{
+    if (count == 0)
+        return;
+    pawl_strbuf_addf(b, "%s: [", key);
+    for (size_t i = 0; i < count; i++)
+    {
+        pawl_strbuf_add(b, i == 0 ? "" : ", ");
+        add_quoted(b, items[i]);
+    }
+    pawl_strbuf_add(b, "]\n");
+}
+
+/* A label stays a label, so that the dependency follows it; anything else becomes the whole id. */
+static pawl_status
+add_dependencies(draft *d, pawl_error *err)
+{
+    const pawl_graph *g = d->project->graph;
+
+    for (size_t i = 0; i < d->what->ndepends_on; i++)
+    {
+        const char *name = d->what->depends_on[i];
+        size_t node = 0;
+        pawl_status st = pawl_graph_resolve(d->project->graph, name, &node, err);
+
+        if (st != PAWL_OK)
+            return pawl_error_prefix(err, "--depends-on");
+        const pawl_revision *revision = pawl_graph_node(g, node)->revision;
+        bool is_label = false;
+        for (size_t k = 0; revision != NULL && k < revision->nlabels; k++)
+            is_label = is_label || strcmp(revision->labels[k], name) == 0;
+        pawl_strbuf_add(&d->text, i == 0 ? "depends_on: [" : ", ");
+        add_quoted(&d->text, is_label ? name : pawl_graph_node(g, node)->id);
+    }
+    if (d->what->ndepends_on > 0)
+        pawl_strbuf_add(&d->text, "]\n");
+    return PAWL_OK;
+}
+
+/* `up` is the text below that key; "" for none. */
+static pawl_status
+write_draft(draft *d, const char *up, pawl_error *err)
+{
+    pawl_strbuf_addf(&d->text, "revision: \"%s\"\nparents: [", d->id);
+    for (size_t i = 0; i < d->parents.count; i++)
+        pawl_strbuf_addf(&d->text, "%s\"%s\"", i == 0 ? "" : ", ",
+                         pawl_graph_node(d->project->graph, d->parents.nodes[i])->id);
+    pawl_strbuf_add(&d->text, "]\ndescription: ");
+    add_quoted(&d->text, d->what->message);
+    pawl_strbuf_add(&d->text, "\n");
+    add_list(&d->text, "labels", d->what->labels, d->what->nlabels);
+    pawl_status st = add_dependencies(d, err);
+    if (st != PAWL_OK)
+        return st;
+    if (up[0] == '\0')
+        pawl_strbuf_add(&d->text, "up: []\n");
+    else
+        pawl_strbuf_addf(&d->text, "up:\n%s", up);
+
+    pawl_strbuf_addf(&d->name, "%s_", d->id);
+    add_slug(&d->name, d->what->message);
+    pawl_strbuf_add(&d->name, ".yaml");
+    if (!pawl_strbuf_is_ok(&d->text) || !pawl_strbuf_is_ok(&d->name))
+        return pawl_error_nomem(err, "a revision");
+    return PAWL_OK;
+}
+
+/* The directory as it would be with the new file: what is wrong then is wrong with what was asked for. */
+static pawl_status
+try_draft(const draft *d, pawl_graph *g, pawl_arena *arena, pawl_problems *problems, pawl_error *err)
+{
+    pawl_revision *revision = NULL;
+    pawl_status st =
+        pawl_revision_parse(d->name.data, d->text.data, d->text.length, arena, problems, &revision, err);
+
+    for (size_t i = 0; i < d->project->nloaded && st == PAWL_OK; i++)
+        st = pawl_graph_add(g, d->project->loaded[i].revision, err);
+    if (st == PAWL_OK && revision != NULL)
+        st = pawl_graph_add(g, revision, err);
+    if (st == PAWL_OK && revision != NULL)
+        st = pawl_graph_link(g, problems, err);
+    if (st != PAWL_OK || pawl_problems_count(problems) == 0)
         return st;
 
-    pawl_strbuf_addf(&text, "revision: \"%s\"\n", id);
-    if (parent[0] == '\0')
-        pawl_strbuf_add(&text, "parents: []\n");
-    else
-        pawl_strbuf_addf(&text, "parents: [\"%s\"]\n", parent);
-    pawl_strbuf_add(&text, "description: ");
-    add_quoted(&text, what->message);
-    pawl_strbuf_addf(&text, "\nup:\n%s", kind->sample);
-    pawl_strbuf_addf(&name, "%s_", id);
-    add_slug(&name, what->message);
-    pawl_strbuf_add(&name, ".yaml");
+    const pawl_problem *first = pawl_problems_get(problems, 0);
+    pawl_error_set(err, PAWL_E_USAGE, "%s", first->message);
+    return first->hint == NULL ? err->code : pawl_error_hint(err, "%s", first->hint);
+}
 
-    PAWL_AUTO(pawl_str) full = pawl_file_join(project->settings.migrations, name.data);
-    if (full == NULL || !pawl_strbuf_is_ok(&text) || !pawl_strbuf_is_ok(&name))
+static pawl_status
+check_draft(const draft *d, pawl_error *err)
+{
+    PAWL_AUTO(pawl_arena) arena = pawl_arena_new();
+    PAWL_AUTO(pawl_problems) problems = pawl_problems_new();
+    PAWL_AUTO(pawl_graph) g = NULL;
+    pawl_status st = pawl_graph_new(&g, err);
+
+    if (st != PAWL_OK || arena == NULL || problems == NULL)
         return pawl_error_nomem(err, "a revision");
-    int failed = pawl_file_create(full, text.data);
+    return try_draft(d, g, arena, problems, err);
+}
+
+static pawl_status
+save_draft(const draft *d, char **path, pawl_error *err)
+{
+    PAWL_AUTO(pawl_str) full = pawl_file_join(d->project->settings.migrations, d->name.data);
+
+    if (full == NULL)
+        return pawl_error_nomem(err, "a revision");
+    int failed = pawl_file_create(full, d->text.data);
     if (failed != 0)
         return failed_io(err, "create", full, failed);
     *path = full;
     full = NULL;
     return PAWL_OK;
+}
+
+static pawl_status
+begin_draft(draft *d, pawl_project *project, const pawl_new_revision *what, pawl_error *err)
+{
+    *d = (draft){.project = project, .what = what, .name = PAWL_STRBUF_INIT, .text = PAWL_STRBUF_INIT};
+    if (what->message == NULL || what->message[0] == '\0')
+        return pawl_error_set(err, PAWL_E_USAGE, "a revision needs a message");
+
+    pawl_status st = pawl_project_check(project, err);
+    return st == PAWL_OK ? choose_id(project, what->id, d->id, err) : st;
+}
+
+static pawl_status
+finish_draft(draft *d, const char *up, char **path, pawl_error *err)
+{
+    pawl_status st = write_draft(d, up, err);
+
+    if (st == PAWL_OK)
+        st = check_draft(d, err);
+    return st == PAWL_OK ? save_draft(d, path, err) : st;
+}
+
+pawl_status
+pawl_revision_create(pawl_project *project, const pawl_new_revision *what, char **path, pawl_error *err)
+{
+    const pawl_step_kind *kind = NULL;
+    draft d;
+    pawl_status st = begin_draft(&d, project, what, err);
+
+    if (st == PAWL_OK && what->is_splice && what->parent == NULL)
+    {
+        pawl_error_set(err, PAWL_E_USAGE, "--splice needs --head: where does the branch begin?");
+        st = pawl_error_hint(err, "for example: pawl revision -m TEXT --head R --splice");
+    }
+    if (st == PAWL_OK)
+        st = choose_kind(what->step, &kind, err);
+    if (st == PAWL_OK)
+        st = choose_parents(project, what, &d.parents, err);
+    if (st == PAWL_OK)
+        st = finish_draft(&d, kind->sample, path, err);
+    draft_fini(&d);
+    return st;
+}
+
+/* ---- a merge ------------------------------------------------------------------------------------------------------- */
+
+static pawl_status
+add_head(draft *d, size_t node, pawl_error *err)
+{
+    const pawl_node *n = pawl_graph_node(d->project->graph, node);
+
+    for (size_t i = 0; i < d->parents.count; i++)
+    {
+        if (d->parents.nodes[i] == node)
+            return pawl_error_set(err, PAWL_E_USAGE, "revision %s is named twice", n->id);
+    }
+    if (n->nchildren > 0)
+        return refuse_inner(n, true, err);
+    d->parents.nodes[d->parents.count++] = node;
+    return PAWL_OK;
+}
+
+static pawl_status
+choose_heads(draft *d, const char *const *targets, size_t ntargets, pawl_error *err)
+{
+    pawl_graph *g = d->project->graph;
+    pawl_status st = PAWL_OK;
+
+    d->parents.nodes = pawl_arena_array(d->project->arena, pawl_graph_length(g), sizeof *d->parents.nodes);
+    if (d->parents.nodes == NULL)
+        return pawl_error_nomem(err, "a merge");
+    for (size_t i = 0; i < ntargets && st == PAWL_OK; i++)
+    {
+        size_t *nodes = NULL;
+        size_t count = 0;
+
+        st = pawl_graph_resolve_all(g, targets[i], &nodes, &count, err);
+        for (size_t k = 0; k < count && st == PAWL_OK; k++)
+            st = add_head(d, nodes[k], err);
+    }
+    if (st != PAWL_OK || d->parents.count > 1)
+        return st;
+    pawl_error_set(err, PAWL_E_USAGE, "a merge joins two heads or more, and here is %s",
+                   d->parents.count == 0 ? "none" : "only one");
+    return pawl_error_hint(err, "`pawl heads` lists them; `pawl merge heads -m TEXT` joins all");
+}
+
+pawl_status
+pawl_revision_merge(pawl_project *project, const char *const *targets, size_t ntargets,
+                    const pawl_new_revision *what, char **path, pawl_error *err)
+{
+    draft d;
+    pawl_status st = begin_draft(&d, project, what, err);
+
+    if (st == PAWL_OK)
+        st = choose_heads(&d, targets, ntargets, err);
+    if (st == PAWL_OK)
+        st = finish_draft(&d, "", path, err);
+    draft_fini(&d);
+    return st;
 }

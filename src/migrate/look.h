@@ -36,6 +36,14 @@ void pawl_look_close(pawl_look *look);
 /* What the ledger says of a revision, or NULL. */
 const pawl_applied *pawl_look_applied(const pawl_look *look, const char *id);
 
+/* Put a copy into the arena of what belongs to project or graph: a report outlives them. False when memory ran out. */
+static inline bool
+pawl_look_can_own(const pawl_look *look, const char **text)
+{
+    *text = pawl_arena_strdup(look->arena, *text);
+    return *text != NULL;
+}
+
 PAWL_DEFINE_AUTO(pawl_look, pawl_look_close);
 
 #endif

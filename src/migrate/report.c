@@ -1,4 +1,4 @@
-/* What `history` and `status` show. Nothing here writes, creates a ledger or needs a primary. */
+/* What `status` shows. Nothing here writes, creates a ledger or needs a primary. */
 #include <string.h>
 
 #include "migrate/look.h"
@@ -7,146 +7,6 @@
 #include "util/alloc.h"
 
 #include "util/banned.h"
-
-/* ---- history ----------------------------------------------------------------------------------------------------- */
-
-static pawl_status
-fill_parents(pawl_look *look, const pawl_node *node, pawl_history_entry *entry, pawl_error *err)
-{
-    const char **parents = pawl_arena_array(look->arena, node->nparents, sizeof *parents);
-
-    if (parents == NULL)
-        return pawl_error_nomem(err, "the history");
-    for (size_t i = 0; i < node->nparents; i++)
-        parents[i] = pawl_graph_node(look->graph, node->parents[i])->id;
-    entry->parents = parents;
-    entry->nparents = node->nparents;
-    return PAWL_OK;
-}
-
-static pawl_status
-fill_entry(pawl_look *look, size_t n, pawl_history_entry *entry, pawl_error *err)
-{
-    const pawl_node *node = pawl_graph_node(look->graph, n);
-    const pawl_revision *r = node->revision;
-    const pawl_applied *a = pawl_look_applied(look, node->id);
-
-    *entry =
-        (pawl_history_entry){.id = node->id,
-                             .description = r != NULL ? r->description : (a != NULL ? a->description : ""),
-                             .file = r != NULL ? r->file : "",
-                             .is_head = node->nchildren == 0,
-                             .is_base = node->nparents == 0,
-                             .is_applied = a != NULL && strcmp(a->state, "applied") == 0,
-                             .state = a != NULL ? a->state : "",
-                             .applied_at = a != NULL ? a->finished_at : "",
-                             .applied_by = a != NULL ? a->applied_by : "",
-                             .duration_ms = a != NULL ? a->duration_ms : 0};
-    if (r != NULL)
-    {
-        entry->labels = r->labels;
-        entry->nlabels = r->nlabels;
-    }
-    return fill_parents(look, node, entry, err);
-}
-
-/* A copy into the arena of what belongs to the project: a report outlives it. */
-static bool
-can_own(pawl_arena *arena, const char **text)
-{
-    *text = pawl_arena_strdup(arena, *text);
-    return *text != NULL;
-}
-
-static bool
-can_own_list(pawl_arena *arena, const char *const **list, size_t count)
-{
-    const char **copy = pawl_arena_array(arena, count, sizeof *copy);
-
-    for (size_t i = 0; copy != NULL && i < count; i++)
-    {
-        copy[i] = (*list)[i];
-        if (!can_own(arena, &copy[i]))
-            return false;
-    }
-    *list = copy;
-    return copy != NULL;
-}
-
-static pawl_status
-own_entry(pawl_arena *arena, pawl_history_entry *e, pawl_error *err)
-{
-    if (can_own(arena, &e->id) && can_own(arena, &e->description) && can_own(arena, &e->file) &&
-        can_own(arena, &e->state) && can_own(arena, &e->applied_at) && can_own(arena, &e->applied_by) &&
-        can_own_list(arena, &e->parents, e->nparents) && can_own_list(arena, &e->labels, e->nlabels))
-        return PAWL_OK;
-    return pawl_error_nomem(err, "the history");
-}
-
-static pawl_status
-mark_current(pawl_look *look, pawl_history *h, pawl_error *err)
-{
-    size_t *current = NULL;
-    size_t count = 0;
-    pawl_status st = pawl_graph_current(look->graph, &current, &count, err);
-
-    for (size_t i = 0; i < count && st == PAWL_OK; i++)
-        for (size_t n = 0; n < h->length; n++)
-            if (strcmp(h->entries[n].id, pawl_graph_node(look->graph, current[i])->id) == 0)
-                h->entries[n].is_current = h->entries[n].is_applied;
-    return st;
-}
-
-static pawl_status
-fill_history(pawl_look *look, pawl_history *h, pawl_error *err)
-{
-    size_t *order = NULL;
-    size_t count = 0;
-    pawl_status st = pawl_graph_order(look->graph, &order, &count, err);
-
-    if (st != PAWL_OK)
-        return st;
-    h->entries = pawl_arena_array(look->arena, count, sizeof *h->entries);
-    if (h->entries == NULL)
-        return pawl_error_nomem(err, "the history");
-    for (size_t i = 0; i < count && st == PAWL_OK; i++)
-    {
-        st = fill_entry(look, order[count - 1 - i], &h->entries[i], err);
-        if (st == PAWL_OK)
-            st = own_entry(look->arena, &h->entries[i], err);
-    }
-    h->length = count;
-    h->target = look->target;
-    return st == PAWL_OK ? mark_current(look, h, err) : st;
-}
-
-pawl_status
-pawl_history_get(pawl_project *project, bool ask_database, const pawl_run_options *options,
-                 pawl_history **out, pawl_error *err)
-{
-    PAWL_AUTO(pawl_look) look = NULL;
-    pawl_status st = pawl_look_open(project, ask_database, options, &look, err);
-
-    if (st != PAWL_OK)
-        return st;
-    pawl_history *h = pawl_arena_alloc(look->arena, sizeof *h);
-    if (h == NULL)
-        return pawl_error_nomem(err, "the history");
-    st = fill_history(look, h, err);
-    if (st != PAWL_OK)
-        return st;
-    h->memory = look->arena;
-    look->arena = NULL;
-    *out = h;
-    return PAWL_OK;
-}
-
-void
-pawl_history_free(pawl_history *history)
-{
-    if (history != NULL)
-        pawl_arena_free(history->memory);
-}
 
 /* ---- status ------------------------------------------------------------------------------------------------------ */
 
@@ -173,7 +33,7 @@ fill_nodes(pawl_look *look, const size_t *nodes, size_t count, const char *const
     for (size_t i = 0; i < count; i++)
     {
         ids[i] = pawl_graph_node(look->graph, nodes[i])->id;
-        if (!can_own(look->arena, &ids[i]))
+        if (!pawl_look_can_own(look, &ids[i]))
             return pawl_error_nomem(err, "the status");
     }
     *out = ids;
@@ -200,7 +60,7 @@ fill_place(pawl_look *look, pawl_status_report *r, pawl_error *err)
     for (size_t i = 0; i < count; i++)
     {
         heads[i] = pawl_graph_node(look->project->graph, nodes[i])->id;
-        if (!can_own(look->arena, &heads[i]))
+        if (!pawl_look_can_own(look, &heads[i]))
             return pawl_error_nomem(err, "the status");
     }
     r->heads = heads;

@@ -108,14 +108,17 @@ check_targets(const stamping *s, pawl_error *err)
     return PAWL_OK;
 }
 
-/* What stays recorded: all that the current revisions outside the targets' line need, as far as it is recorded. */
+/*
+ * What stays recorded: the current revisions outside the targets' line, and all that they need, as far as it is recorded.
+ * One on which only a forgotten one depended is current itself: it was applied, and stays.
+ */
 static void
 mark_kept(const stamping *s, unsigned char *kept)
 {
     const pawl_graph *g = s->g;
 
     pawl_graph_mark_applied(g, kept);
-    pawl_graph_keep_tips(g, kept, true);
+    pawl_graph_keep_tips(g, kept, false);
     for (size_t i = 0; i < g->nodes.length; i++)
         kept[i] = (unsigned char) (kept[i] != 0 && s->line[i] == 0);
     pawl_graph_close(g, kept, PAWL_TO_PARENTS, true);

@@ -272,6 +272,8 @@ def difference(graph, command, ours, theirs):
         return "BRANCH@heads may have a head that another depends on"
     if word == "stamp" and not we_stop and ("," in target or "heads" in target):
         return "of a stamp with several targets none forgets another"
+    if word == "stamp" and not we_stop and not they_stop and is_kept_beside(ours, theirs):
+        return "a stamp keeps what only a forgotten revision depended on"
     if word == "stamp" and we_stop and "ancestor of" in ours:
         return "a stamp of an ancestor and its descendant is an error"
     if word == "stamp" and we_stop and "at \"base\" and at" in ours:
@@ -289,6 +291,13 @@ def difference(graph, command, ours, theirs):
     if word == "range" and we_stop and "depends on its start" in ours:
         return "a range whose end does not descend from its start is an error"
     return None
+
+
+def is_kept_beside(ours, theirs):
+    (our_removed, our_added), (their_removed, their_added) = (
+        [set(p.split()) for p in answer[3:].split("|")] for answer in (ours, theirs)
+    )
+    return our_added == their_added and our_removed < their_removed
 
 
 def same(word, ours, theirs):
