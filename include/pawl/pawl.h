@@ -15,6 +15,7 @@
 #include "pawl/graph.h"
 #include "pawl/health.h"
 #include "pawl/project.h"
+#include "pawl/script.h"
 #include "pawl/stop.h"
 #include "pawl/transform.h"
 
