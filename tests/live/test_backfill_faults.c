@@ -14,89 +14,18 @@
 #include "support/session.h"
 #include "util/failpoint.h"
 
-static const char *const COLUMN_N[] = {"n"};
-static const char INCREMENT[] = "return function(row) return { n = row.n + 1 } end";
-
 static void
-pause_ms(long ms)
-{
-    const struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-
-    (void) nanosleep(&t, NULL);
-}
-
-static const char *
-table_of(const char *name, int rows)
-{
-    const char *db = pawl_test_database_new(name);
-    char sql[300];
-
-    (void) snprintf(sql, sizeof sql,
-                    "CREATE TABLE t (id bigint PRIMARY KEY, n int NOT NULL, s text);"
-                    "INSERT INTO t SELECT i, 0, 'x' FROM generate_series(1, %d) i; ANALYZE t",
-                    rows);
-    pawl_test_exec(db, sql);
-    pawl_test_ledger(db);
-    return db;
-}
-
-typedef struct running
-{
-    pawl_backfill_spec spec;
-    pawl_backfill_env env;
-    const char *job;
-    pawl_backfill_result result;
-    pawl_error err;
-    pawl_status st;
-    pthread_t thread;
-} running;
-
-static void *
-run_it(void *arg)
-{
-    running *r = arg;
-
-    r->st = pawl_test_backfill(&r->spec, &r->env, r->job, &r->result, &r->err);
-    return NULL;
-}
-
-static void
-prepare(running *r, const char *db, const char *job)
-{
-    *r = (running){.spec = pawl_test_spec("t"),
-                   .env = pawl_test_env(db, pawl_test_transform("increment", INCREMENT)),
-                   .job = job};
-    r->spec.lua_file = "transforms/increment.lua";
-    r->spec.read = COLUMN_N;
-    r->spec.nread = 1;
-    r->spec.write = COLUMN_N;
-    r->spec.nwrite = 1;
-    r->spec.workers = 1;
-}
-
-static void
-go(running *r)
-{
-    assert_int_equal(pthread_create(&r->thread, NULL, run_it, r), 0);
-}
-
-static void
-join(running *r)
-{
-    assert_int_equal(pthread_join(r->thread, NULL), 0);
-}
-
-static void
-assert_done(const running *r)
+assert_done(const pawl_test_job *r)
 {
     if (r->st != PAWL_OK)
         fail_msg("%s; %s; %s [%s]", r->err.message, r->err.detail, r->err.hint, r->err.sqlstate);
 }
 
 static void
-run_ok(running *r)
+run_ok(pawl_test_job *r)
 {
-    (void) run_it(r);
+    pawl_test_job_go(r);
+    pawl_test_job_join(r);
     assert_done(r);
 }
 
@@ -113,22 +42,22 @@ wait_for_batches(const char *db, int batches)
 static void
 a_table_locked_while_the_next_read_is_on_its_way_is_waited_for(void **state)
 {
-    const char *db = table_of("locked", 20000);
+    const char *db = pawl_test_counted("locked", "bigint", 20000);
     PGconn *other = pawl_test_connect(db);
-    running r;
+    pawl_test_job r;
 
     (void) state;
-    prepare(&r, db, "locked");
-    go(&r);
+    pawl_test_job_prepare(&r, db, "locked");
+    pawl_test_job_go(&r);
     wait_for_batches(db, 3);
     for (int i = 0; i < 3; i++)
     {
         pawl_test_run_on(other, "BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE");
-        pause_ms(500);
+        pawl_test_pause_ms(500);
         pawl_test_run_on(other, "COMMIT");
-        pause_ms(50);
+        pawl_test_pause_ms(50);
     }
-    join(&r);
+    pawl_test_job_join(&r);
     PQfinish(other);
     assert_done(&r);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 20000);
@@ -137,13 +66,14 @@ a_table_locked_while_the_next_read_is_on_its_way_is_waited_for(void **state)
 static void
 a_row_that_where_cannot_be_asked_of_is_narrowed_down_and_told(void **state)
 {
-    const char *db = table_of("divide", 1000);
-    running r;
+    const char *db = pawl_test_counted("divide", "bigint", 1000);
+    pawl_test_job r;
 
     (void) state;
-    prepare(&r, db, "divide");
+    pawl_test_job_prepare(&r, db, "divide");
     r.spec.where = "1 / (id - 550) < 1";
-    (void) run_it(&r);
+    pawl_test_job_go(&r);
+    pawl_test_job_join(&r);
     assert_int_equal(r.st, PAWL_E_SERVER);
     assert_string_equal(r.err.sqlstate, "22012");
     pawl_test_assert_contains(r.err.detail, "549");
@@ -154,16 +84,17 @@ a_row_that_where_cannot_be_asked_of_is_narrowed_down_and_told(void **state)
 static void
 a_batch_that_always_loses_its_connection_ends_the_run_at_last(void **state)
 {
-    const char *db = table_of("deadly", 300);
-    running r;
+    const char *db = pawl_test_counted("deadly", "bigint", 300);
+    pawl_test_job r;
 
     (void) state;
     pawl_test_exec(db, "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
                        " IF NEW.id = 150 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;"
                        " RETURN NEW; END $$;"
                        "CREATE TRIGGER b BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f()");
-    prepare(&r, db, "deadly");
-    (void) run_it(&r);
+    pawl_test_job_prepare(&r, db, "deadly");
+    pawl_test_job_go(&r);
+    pawl_test_job_join(&r);
     assert_int_equal(r.st, PAWL_E_STATE);
     pawl_test_assert_contains(r.err.message, "no batch of it got in");
     pawl_test_assert_contains(r.err.detail, "terminating connection");
@@ -174,16 +105,16 @@ a_batch_that_always_loses_its_connection_ends_the_run_at_last(void **state)
 static void
 a_worker_without_a_connection_does_not_end_the_run(void **state)
 {
-    const char *db = table_of("crowded", 5000);
+    const char *db = pawl_test_counted("crowded", "bigint", 5000);
     char as_role[300];
-    running r;
+    pawl_test_job r;
 
     (void) state;
     pawl_test_exec(db,
                    "CREATE ROLE crowded LOGIN CONNECTION LIMIT 2; GRANT ALL ON t TO crowded;"
                    "GRANT ALL ON SCHEMA pawl TO crowded; GRANT ALL ON ALL TABLES IN SCHEMA pawl TO crowded");
     (void) snprintf(as_role, sizeof as_role, "%s user=crowded", db);
-    prepare(&r, as_role, "crowded");
+    pawl_test_job_prepare(&r, as_role, "crowded");
     r.spec.workers = 4;
     r.spec.chunk_rows = 500;
     run_ok(&r);
@@ -194,14 +125,14 @@ a_worker_without_a_connection_does_not_end_the_run(void **state)
 static void
 a_transform_slower_than_the_lease_keeps_its_chunk(void **state)
 {
-    const char *db = table_of("slow", 60);
-    running r;
+    const char *db = pawl_test_counted("slow", "bigint", 60);
+    pawl_test_job r;
 
     (void) state;
     (void) pawl_test_transform("slow", "return function(row)\n"
                                        "  for i = 1, 3000000 do end\n"
                                        "  return { n = row.n + 1 }\nend");
-    prepare(&r, db, "slow");
+    pawl_test_job_prepare(&r, db, "slow");
     r.spec.lua_file = "transforms/slow.lua";
     r.spec.workers = 2;
     r.env.lease_ms = 600;
@@ -214,8 +145,8 @@ a_transform_slower_than_the_lease_keeps_its_chunk(void **state)
 static void
 failures_of_different_kinds_are_counted_apart(void **state)
 {
-    const char *db = table_of("kinds", 100);
-    running r;
+    const char *db = pawl_test_counted("kinds", "bigint", 100);
+    pawl_test_job r;
 
     (void) state;
     pawl_test_exec(
@@ -226,7 +157,7 @@ failures_of_different_kinds_are_counted_apart(void **state)
         " IF c = 4 THEN RAISE internal_error USING MESSAGE = 'tuple concurrently updated'; END IF;"
         " RETURN NEW; END $$;"
         "CREATE TRIGGER b BEFORE UPDATE ON t FOR EACH STATEMENT EXECUTE FUNCTION f()");
-    prepare(&r, db, "kinds");
+    pawl_test_job_prepare(&r, db, "kinds");
     run_ok(&r);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 100);
 }
@@ -235,18 +166,18 @@ failures_of_different_kinds_are_counted_apart(void **state)
 static void
 a_row_held_for_long_does_not_make_all_batches_small(void **state)
 {
-    const char *db = table_of("held", 60000);
+    const char *db = pawl_test_counted("held", "bigint", 60000);
     PGconn *other = pawl_test_connect(db);
-    running r;
+    pawl_test_job r;
 
     (void) state;
     pawl_test_run_on(other, "BEGIN; UPDATE t SET s = 'mine' WHERE id = 10000");
-    prepare(&r, db, "held");
+    pawl_test_job_prepare(&r, db, "held");
     r.spec.batch_rows = 0;
-    go(&r);
-    pause_ms(6000);
+    pawl_test_job_go(&r);
+    pawl_test_pause_ms(6000);
     pawl_test_run_on(other, "COMMIT");
-    join(&r);
+    pawl_test_job_join(&r);
     PQfinish(other);
     assert_done(&r);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 60000);
@@ -257,23 +188,22 @@ a_row_held_for_long_does_not_make_all_batches_small(void **state)
 static void
 a_table_replaced_under_its_name_is_not_written_to(void **state)
 {
-    const char *db = table_of("replaced", 20000);
-    running r;
+    const char *db = pawl_test_counted("replaced", "bigint", 20000);
+    pawl_test_job r;
 
     (void) state;
-    prepare(&r, db, "replaced");
-    go(&r);
+    pawl_test_job_prepare(&r, db, "replaced");
+    pawl_test_job_go(&r);
     wait_for_batches(db, 5);
     pawl_test_exec(db, "BEGIN; SET lock_timeout = '10s'; ALTER TABLE t RENAME TO t_old;"
                        "CREATE TABLE t (id bigint PRIMARY KEY, n int NOT NULL, s text);"
                        "INSERT INTO t SELECT i, 100, 'new' FROM generate_series(1, 20000) i; COMMIT");
-    join(&r);
+    pawl_test_job_join(&r);
     assert_int_not_equal(r.st, PAWL_OK);
     pawl_test_assert_contains(r.err.message, "\"public\".\"t\" is another table");
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n <> 100"), 0);
     pawl_test_exec(db, "DROP TABLE t; ALTER TABLE t_old RENAME TO t");
-    r = (running){0};
-    prepare(&r, db, "replaced");
+    pawl_test_job_prepare(&r, db, "replaced");
     run_ok(&r);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 20000);
 }
@@ -282,18 +212,18 @@ a_table_replaced_under_its_name_is_not_written_to(void **state)
 static void
 a_job_abandoned_while_it_runs_is_written_to_no_more(void **state)
 {
-    const char *db = table_of("abandoned", 20000);
-    running r;
+    const char *db = pawl_test_counted("abandoned", "bigint", 20000);
+    pawl_test_job r;
 
     (void) state;
-    prepare(&r, db, "abandoned");
-    go(&r);
+    pawl_test_job_prepare(&r, db, "abandoned");
+    pawl_test_job_go(&r);
     wait_for_batches(db, 5);
     pawl_test_exec(db, "UPDATE pawl.job SET state = 'abandoned'");
 
     int64_t done = pawl_test_query_i64(db, "SELECT sum(n) FROM t");
 
-    join(&r);
+    pawl_test_job_join(&r);
     assert_int_equal(r.st, PAWL_E_STATE);
     pawl_test_assert_contains(r.err.message, "is abandoned");
     /* The batch that was in flight. */
@@ -304,19 +234,19 @@ a_job_abandoned_while_it_runs_is_written_to_no_more(void **state)
 static void
 a_cancelled_run_gives_its_chunk_back(void **state)
 {
-    const char *db = table_of("cancelled", 20000);
+    const char *db = pawl_test_counted("cancelled", "bigint", 20000);
     pawl_stop *stop = NULL;
-    running r;
+    pawl_test_job r;
 
     (void) state;
-    prepare(&r, db, "cancelled");
+    pawl_test_job_prepare(&r, db, "cancelled");
     assert_int_equal(pawl_stop_new(&stop, &r.err), PAWL_OK);
     r.env.stop = stop;
-    go(&r);
+    pawl_test_job_go(&r);
     wait_for_batches(db, 5);
     pawl_stop_request(stop);
     pawl_stop_request(stop);
-    join(&r);
+    pawl_test_job_join(&r);
     pawl_stop_free(stop);
     assert_int_equal(r.st, PAWL_E_STOPPED);
     assert_int_equal(
@@ -332,18 +262,18 @@ a_cancelled_run_gives_its_chunk_back(void **state)
 static void
 a_job_whose_end_meets_a_lost_connection_is_closed(void **state)
 {
-    const char *db = table_of("ending", 100);
-    running r;
+    const char *db = pawl_test_counted("ending", "bigint", 100);
+    pawl_test_job r;
 
     (void) state;
-    prepare(&r, db, "ending");
-    go(&r);
+    pawl_test_job_prepare(&r, db, "ending");
+    pawl_test_job_go(&r);
     pawl_test_wait_until(db, "SELECT count(*) = 100 FROM t WHERE n = 1", 10000);
     pawl_test_wait_until(db,
                          "SELECT count(*) = 1 FROM (SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                          " WHERE application_name = 'pawl backfill') x",
                          10000);
-    join(&r);
+    pawl_test_job_join(&r);
     assert_done(&r);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM pawl.job WHERE state = 'done'"), 1);
 }
@@ -352,20 +282,20 @@ a_job_whose_end_meets_a_lost_connection_is_closed(void **state)
 static void
 the_chunk_of_a_dead_backend_is_free_at_once_and_that_of_a_living_one_is_not(void **state)
 {
-    const char *db = table_of("backends", 2000);
+    const char *db = pawl_test_counted("backends", "bigint", 2000);
     PGconn *other = pawl_test_connect(db);
     pawl_stop *stop = NULL;
-    running r;
+    pawl_test_job r;
     char sql[400];
 
     (void) state;
-    prepare(&r, db, "backends");
+    pawl_test_job_prepare(&r, db, "backends");
     assert_int_equal(pawl_stop_new(&stop, &r.err), PAWL_OK);
     r.env.stop = stop;
-    go(&r);
+    pawl_test_job_go(&r);
     wait_for_batches(db, 2);
     pawl_stop_request(stop);
-    join(&r);
+    pawl_test_job_join(&r);
     pawl_stop_free(stop);
     assert_int_equal(r.st, PAWL_E_STOPPED);
 
@@ -376,15 +306,15 @@ the_chunk_of_a_dead_backend_is_free_at_once_and_that_of_a_living_one_is_not(void
         " WHERE a.pid = %d",
         PQbackendPID(other));
     pawl_test_exec(db, sql);
-    prepare(&r, db, "backends");
-    go(&r);
-    pause_ms(1000);
+    pawl_test_job_prepare(&r, db, "backends");
+    pawl_test_job_go(&r);
+    pawl_test_pause_ms(1000);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM pawl.progress WHERE owner = 'alive'"), 1);
     pawl_test_exec(
         db, "UPDATE pawl.progress SET owner = 'dead', lease_until = clock_timestamp() + interval '1 h',"
             " backend_start = backend_start - interval '1 s'");
     pawl_test_wait_until(db, "SELECT count(*) = 0 FROM pawl.progress WHERE owner = 'dead'", 5000);
-    join(&r);
+    pawl_test_job_join(&r);
     PQfinish(other);
     assert_done(&r);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 2000);
@@ -394,23 +324,23 @@ the_chunk_of_a_dead_backend_is_free_at_once_and_that_of_a_living_one_is_not(void
 static void
 through_a_pooler_every_row_is_done_once_and_a_dead_workers_chunk_after_its_lease(void **state)
 {
-    const char *db = table_of("pooled", 5000);
+    const char *db = pawl_test_counted("pooled", "bigint", 5000);
     const char *pooled = pawl_test_pooled_conninfo("pooled");
-    running r;
+    pawl_test_job r;
 
     (void) state;
     if (pooled == NULL)
         skip();
-    prepare(&r, pooled, "pooled");
+    pawl_test_job_prepare(&r, pooled, "pooled");
     r.spec.workers = 3;
     r.spec.chunk_rows = 500;
     r.env.lease_ms = 2000;
-    go(&r);
+    pawl_test_job_go(&r);
     wait_for_batches(db, 5);
     pawl_test_exec(db, "UPDATE pawl.progress SET owner = 'dead', fence = fence + 1,"
                        " lease_until = clock_timestamp() + interval '1 second' WHERE chunk_id ="
                        " (SELECT min(chunk_id) FROM pawl.progress WHERE state = 'open')");
-    join(&r);
+    pawl_test_job_join(&r);
     assert_done(&r);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 5000);
     assert_int_equal(
@@ -421,17 +351,17 @@ through_a_pooler_every_row_is_done_once_and_a_dead_workers_chunk_after_its_lease
 static void
 a_ledger_that_is_busy_is_waited_for(void **state)
 {
-    const char *db = table_of("busy", 100);
+    const char *db = pawl_test_counted("busy", "bigint", 100);
     PGconn *other = pawl_test_connect(db);
-    running r;
+    pawl_test_job r;
 
     (void) state;
     pawl_test_run_on(other, "BEGIN; SELECT FROM pawl.meta FOR UPDATE");
-    prepare(&r, db, "busy");
-    go(&r);
-    pause_ms(1000);
+    pawl_test_job_prepare(&r, db, "busy");
+    pawl_test_job_go(&r);
+    pawl_test_pause_ms(1000);
     pawl_test_run_on(other, "COMMIT");
-    join(&r);
+    pawl_test_job_join(&r);
     PQfinish(other);
     assert_done(&r);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 100);

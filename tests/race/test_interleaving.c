@@ -2,12 +2,10 @@
  * What other sessions do between a batch's read and its write, and what hostile defaults do to a batch. A failpoint
  * holds each batch for a moment after its read, so that the interleaving is certain and not luck.
  */
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -18,106 +16,32 @@
 
 #include "util/banned.h"
 
-static const char *const COLUMN_N[] = {"n"};
-static const char INCREMENT[] = "return function(row) return { n = row.n + 1 } end";
-
 enum
 {
     HELD_MS = 300 /* the failpoints set in main: after the read, and after the write */
 };
-
-static void
-pause_ms(long ms)
-{
-    const struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-
-    (void) nanosleep(&t, NULL);
-}
-
-static const char *
-table_of(const char *name, const char *key_type, int rows)
-{
-    const char *db = pawl_test_database_new(name);
-    char sql[300];
-
-    (void) snprintf(sql, sizeof sql,
-                    "CREATE TABLE t (id %s PRIMARY KEY, n int NOT NULL, s text);"
-                    "INSERT INTO t SELECT i, 0, 'x' FROM generate_series(1, %d) i; ANALYZE t",
-                    key_type, rows);
-    pawl_test_exec(db, sql);
-    pawl_test_ledger(db);
-    return db;
-}
-
-typedef struct running
-{
-    pawl_backfill_spec spec;
-    pawl_backfill_env env;
-    const char *job;
-    pawl_backfill_result result;
-    pawl_error err;
-    pawl_status st;
-    pthread_t thread;
-} running;
-
-static void *
-run_it(void *arg)
-{
-    running *r = arg;
-
-    r->st = pawl_test_backfill(&r->spec, &r->env, r->job, &r->result, &r->err);
-    return NULL;
-}
-
-static void
-start(running *r, const char *db, const char *job)
-{
-    *r = (running){.spec = pawl_test_spec("t"),
-                   .env = pawl_test_env(db, pawl_test_transform("increment", INCREMENT)),
-                   .job = job};
-    r->spec.lua_file = "transforms/increment.lua";
-    r->spec.read = COLUMN_N;
-    r->spec.nread = 1;
-    r->spec.write = COLUMN_N;
-    r->spec.nwrite = 1;
-    r->spec.workers = 1;
-}
-
-static void
-go(running *r)
-{
-    assert_int_equal(pthread_create(&r->thread, NULL, run_it, r), 0);
-}
 
 /* The first batch has been read and is held. */
 static void
 wait_until_read(const char *db)
 {
     pawl_test_wait_until(db, "SELECT count(*) = 1 FROM pawl.progress", 10000);
-    pause_ms(HELD_MS / 2);
-}
-
-static void
-finish(running *r)
-{
-    assert_int_equal(pthread_join(r->thread, NULL), 0);
-    if (r->st != PAWL_OK)
-        fail_msg("%s; %s [%s]", r->err.message, r->err.detail, r->err.sqlstate);
+    pawl_test_pause_ms(HELD_MS / 2);
 }
 
 static void
 a_row_changed_between_read_and_write_is_done_from_its_new_value(void **state)
 {
-    const char *db = table_of("changed", "bigint", 100);
-    running r;
+    const char *db = pawl_test_counted("changed", "bigint", 100);
+    pawl_test_job r;
 
     (void) state;
-    start(&r, db, "changed");
-    go(&r);
+    pawl_test_job_prepare(&r, db, "changed");
+    pawl_test_job_go(&r);
     wait_until_read(db);
     pawl_test_exec(db, "UPDATE t SET n = n + 1000 WHERE id % 3 = 0");
     pawl_test_exec(db, "UPDATE t SET s = 'y' WHERE id % 3 = 1");
-    finish(&r);
+    pawl_test_job_finish(&r);
     assert_int_equal(
         pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = CASE WHEN id % 3 = 0 THEN 1001 ELSE 1 END"),
         100);
@@ -128,17 +52,17 @@ a_row_changed_between_read_and_write_is_done_from_its_new_value(void **state)
 static void
 a_row_deleted_and_inserted_again_is_not_taken_for_gone(void **state)
 {
-    const char *db = table_of("reborn", "bigint", 100);
-    running r;
+    const char *db = pawl_test_counted("reborn", "bigint", 100);
+    pawl_test_job r;
 
     (void) state;
-    start(&r, db, "reborn");
-    go(&r);
+    pawl_test_job_prepare(&r, db, "reborn");
+    pawl_test_job_go(&r);
     wait_until_read(db);
     pawl_test_exec(db,
                    "BEGIN; DELETE FROM t WHERE id IN (5, 6, 7); INSERT INTO t VALUES (5, 50, 'z'); COMMIT");
     pawl_test_exec(db, "DELETE FROM t WHERE id = 8");
-    finish(&r);
+    pawl_test_job_finish(&r);
     assert_int_equal(pawl_test_query_i64(db, "SELECT n FROM t WHERE id = 5"), 51);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 96);
     assert_int_equal(r.result.progress.rows_gone, 3);
@@ -150,20 +74,20 @@ a_row_deleted_and_inserted_again_is_not_taken_for_gone(void **state)
 static void
 a_row_reborn_while_its_lock_is_waited_for_is_found(void **state)
 {
-    const char *db = table_of("reborn2", "bigint", 50);
+    const char *db = pawl_test_counted("reborn2", "bigint", 50);
     PGconn *other = pawl_test_connect(db);
-    running r;
+    pawl_test_job r;
 
     (void) state;
-    start(&r, db, "reborn2");
+    pawl_test_job_prepare(&r, db, "reborn2");
     r.env.lock_timeout_ms = 400;
-    go(&r);
+    pawl_test_job_go(&r);
     wait_until_read(db);
     pawl_test_exec(db, "UPDATE t SET n = 10 WHERE id = 9");
     pawl_test_run_on(other, "BEGIN; UPDATE t SET n = 20 WHERE id = 9");
-    pause_ms(HELD_MS);
+    pawl_test_pause_ms(HELD_MS);
     pawl_test_run_on(other, "DELETE FROM t WHERE id = 9; INSERT INTO t VALUES (9, 30, 'w'); COMMIT");
-    finish(&r);
+    pawl_test_job_finish(&r);
     PQfinish(other);
     assert_int_equal(pawl_test_query_i64(db, "SELECT n FROM t WHERE id = 9"), 31);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 49);
@@ -172,16 +96,16 @@ a_row_reborn_while_its_lock_is_waited_for_is_found(void **state)
 static void
 a_row_that_no_longer_matches_where_is_left_alone(void **state)
 {
-    const char *db = table_of("where", "bigint", 100);
-    running r;
+    const char *db = pawl_test_counted("where", "bigint", 100);
+    pawl_test_job r;
 
     (void) state;
-    start(&r, db, "where");
+    pawl_test_job_prepare(&r, db, "where");
     r.spec.where = "s = 'x'";
-    go(&r);
+    pawl_test_job_go(&r);
     wait_until_read(db);
     pawl_test_exec(db, "UPDATE t SET s = 'taken' WHERE id <= 10");
-    finish(&r);
+    pawl_test_job_finish(&r);
     assert_int_equal(
         pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = CASE WHEN id <= 10 THEN 0 ELSE 1 END"),
         100);
@@ -192,8 +116,8 @@ a_row_that_no_longer_matches_where_is_left_alone(void **state)
 static void
 a_trigger_with_a_subtransaction_does_not_make_rows_look_moved(void **state)
 {
-    const char *db = table_of("subxact", "bigint", 100);
-    running r;
+    const char *db = pawl_test_counted("subxact", "bigint", 100);
+    pawl_test_job r;
 
     (void) state;
     pawl_test_exec(db,
@@ -202,9 +126,9 @@ a_trigger_with_a_subtransaction_does_not_make_rows_look_moved(void **state)
                    " RETURN NEW; END $$;"
                    "CREATE TRIGGER b BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f();"
                    "CREATE TRIGGER a AFTER UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f()");
-    start(&r, db, "subxact");
-    go(&r);
-    finish(&r);
+    pawl_test_job_prepare(&r, db, "subxact");
+    pawl_test_job_go(&r);
+    pawl_test_job_finish(&r);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 100);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM log"), 200);
     assert_int_equal(r.result.progress.rows_moved, 0);
@@ -213,16 +137,16 @@ a_trigger_with_a_subtransaction_does_not_make_rows_look_moved(void **state)
 static void
 a_row_that_a_trigger_suppresses_is_named_and_not_tried_for_ever(void **state)
 {
-    const char *db = table_of("suppress", "bigint", 60);
-    running r;
+    const char *db = pawl_test_counted("suppress", "bigint", 60);
+    pawl_test_job r;
 
     (void) state;
     pawl_test_exec(db, "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
                        " IF NEW.id = 33 THEN RETURN NULL; END IF; RETURN NEW; END $$;"
                        "CREATE TRIGGER b BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f()");
-    start(&r, db, "suppress");
-    go(&r);
-    assert_int_equal(pthread_join(r.thread, NULL), 0);
+    pawl_test_job_prepare(&r, db, "suppress");
+    pawl_test_job_go(&r);
+    pawl_test_job_join(&r);
     assert_int_equal(r.st, PAWL_E_TRANSFORM);
     pawl_test_assert_contains(r.err.message, "(id) = (33)");
     pawl_test_assert_contains(r.err.message, "trigger");
@@ -234,7 +158,7 @@ static void
 keys_that_are_equal_but_not_identical_find_their_rows(void **state)
 {
     const char *db = pawl_test_database_new("equal");
-    running r;
+    pawl_test_job r;
 
     (void) state;
     pawl_test_exec(
@@ -244,11 +168,11 @@ keys_that_are_equal_but_not_identical_find_their_rows(void **state)
             "INSERT INTO t SELECT 'Key' || i, CASE WHEN i % 2 = 0 THEN '-0'::float8 ELSE i / 3.0 END,"
             "  'a' || i % 10, (i || '.00')::numeric, 0, 'x' FROM generate_series(1, 90) i");
     pawl_test_ledger(db);
-    start(&r, db, "equal");
-    go(&r);
+    pawl_test_job_prepare(&r, db, "equal");
+    pawl_test_job_go(&r);
     wait_until_read(db);
     pawl_test_exec(db, "UPDATE t SET id = upper(id), f = f + 0, m = m::text::numeric(10, 1) WHERE m <= 45");
-    finish(&r);
+    pawl_test_job_finish(&r);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 90);
     assert_int_equal(r.result.progress.rows_moved, 45);
     assert_int_equal(r.result.progress.rows_gone, 0);
@@ -257,18 +181,18 @@ keys_that_are_equal_but_not_identical_find_their_rows(void **state)
 static void
 a_stolen_lease_writes_nothing(void **state)
 {
-    const char *db = table_of("stolen", "bigint", 100);
-    running r;
+    const char *db = pawl_test_counted("stolen", "bigint", 100);
+    pawl_test_job r;
 
     (void) state;
-    start(&r, db, "stolen");
-    go(&r);
+    pawl_test_job_prepare(&r, db, "stolen");
+    pawl_test_job_go(&r);
     wait_until_read(db);
     pawl_test_exec(db, "UPDATE pawl.progress SET fence = fence + 1, owner = 'thief', backend_pid = NULL,"
                        " lease_until = clock_timestamp() + interval '1 second'");
-    pause_ms(HELD_MS + 200);
+    pawl_test_pause_ms(HELD_MS + 200);
     assert_int_equal(pawl_test_query_i64(db, "SELECT sum(n) FROM t"), 0);
-    finish(&r);
+    pawl_test_job_finish(&r);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 100);
     assert_true(pawl_test_query_i64(db, "SELECT max(fence) FROM pawl.progress") >= 3);
 }
@@ -277,15 +201,15 @@ a_stolen_lease_writes_nothing(void **state)
 static void
 a_cursor_that_moved_meanwhile_makes_the_batch_start_anew(void **state)
 {
-    const char *db = table_of("cursor", "bigint", 100);
-    running r;
+    const char *db = pawl_test_counted("cursor", "bigint", 100);
+    pawl_test_job r;
 
     (void) state;
-    start(&r, db, "cursor");
-    go(&r);
+    pawl_test_job_prepare(&r, db, "cursor");
+    pawl_test_job_go(&r);
     wait_until_read(db);
     pawl_test_exec(db, "UPDATE t SET n = n + 1 WHERE id <= 60; UPDATE pawl.progress SET cursor = '{60}'");
-    finish(&r);
+    pawl_test_job_finish(&r);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 100);
     assert_int_equal(pawl_test_query_i64(db, "SELECT sum(rows_written) FROM pawl.progress"), 40);
 }
@@ -294,14 +218,14 @@ a_cursor_that_moved_meanwhile_makes_the_batch_start_anew(void **state)
 static void
 a_chunk_is_locked_while_its_batch_is_written(void **state)
 {
-    const char *db = table_of("held_chunk", "bigint", 100);
-    running r;
+    const char *db = pawl_test_counted("held_chunk", "bigint", 100);
+    pawl_test_job r;
 
     (void) state;
-    start(&r, db, "held_chunk");
-    go(&r);
+    pawl_test_job_prepare(&r, db, "held_chunk");
+    pawl_test_job_go(&r);
     wait_until_read(db);
-    pause_ms(HELD_MS);
+    pawl_test_pause_ms(HELD_MS);
     assert_int_equal(pawl_test_query_i64(db,
                                          "SELECT count(*) FROM pg_stat_activity"
                                          " WHERE state = 'idle in transaction' AND datname = 'held_chunk'"),
@@ -309,7 +233,7 @@ a_chunk_is_locked_while_its_batch_is_written(void **state)
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM (SELECT FROM pawl.progress"
                                              " FOR UPDATE SKIP LOCKED) c"),
                      0);
-    finish(&r);
+    pawl_test_job_finish(&r);
     assert_int_equal(pawl_test_query_i64(db, "SELECT max(fence) FROM pawl.progress"), 1);
 }
 
@@ -317,16 +241,16 @@ a_chunk_is_locked_while_its_batch_is_written(void **state)
 static void
 a_batch_whose_every_row_changed_is_done_from_the_new_values(void **state)
 {
-    const char *db = table_of("many", "bigint", 1500);
-    running r;
+    const char *db = pawl_test_counted("many", "bigint", 1500);
+    pawl_test_job r;
 
     (void) state;
-    start(&r, db, "many");
+    pawl_test_job_prepare(&r, db, "many");
     r.spec.batch_rows = 1500;
-    go(&r);
+    pawl_test_job_go(&r);
     wait_until_read(db);
     pawl_test_exec(db, "UPDATE t SET n = 1000");
-    finish(&r);
+    pawl_test_job_finish(&r);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1001"), 1500);
     assert_int_equal(r.result.progress.rows_written, 1500);
 }
@@ -339,22 +263,22 @@ callers_of_one_name_at_the_same_moment_share_one_job(void **state)
     {
         CALLERS = 6
     };
-    running r[CALLERS];
+    pawl_test_job r[CALLERS];
 
     (void) state;
     for (int round = 0; round < 3; round++)
     {
-        const char *db = table_of("shared", "bigint", 1000);
+        const char *db = pawl_test_counted("shared", "bigint", 1000);
 
         for (int i = 0; i < CALLERS; i++)
         {
-            start(&r[i], db, "shared");
+            pawl_test_job_prepare(&r[i], db, "shared");
             r[i].spec.chunk_rows = 100;
         }
         for (int i = 0; i < CALLERS; i++)
-            go(&r[i]);
+            pawl_test_job_go(&r[i]);
         for (int i = 0; i < CALLERS; i++)
-            finish(&r[i]);
+            pawl_test_job_finish(&r[i]);
         assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM pawl.job"), 1);
         assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 1000);
         assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM pawl.event WHERE kind = 'job_done'"),
@@ -366,17 +290,17 @@ callers_of_one_name_at_the_same_moment_share_one_job(void **state)
 static void
 a_default_of_repeatable_read_hands_no_chunk_out_twice(void **state)
 {
-    const char *db = table_of("isolation", "bigint", 3000);
-    running r;
+    const char *db = pawl_test_counted("isolation", "bigint", 3000);
+    pawl_test_job r;
 
     (void) state;
     pawl_test_exec(db, "ALTER DATABASE isolation SET default_transaction_isolation = 'repeatable read'");
-    start(&r, db, "isolation");
+    pawl_test_job_prepare(&r, db, "isolation");
     r.spec.workers = 6;
     r.spec.chunk_rows = 250;
     r.spec.batch_rows = 250;
-    go(&r);
-    finish(&r);
+    pawl_test_job_go(&r);
+    pawl_test_job_finish(&r);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 3000);
     assert_int_equal(
         pawl_test_query_i64(db, "SELECT count(*) FROM (SELECT hi, lead(lo) OVER (ORDER BY chunk_id) AS next"
@@ -390,7 +314,7 @@ hostile_defaults_change_neither_keys_nor_values(void **state)
 {
     static const char *const columns[] = {"d", "z", "b", "a", "i"};
     const char *db = pawl_test_database_new("hostile");
-    running r;
+    pawl_test_job r;
 
     (void) state;
     pawl_test_exec(
@@ -409,7 +333,7 @@ hostile_defaults_change_neither_keys_nor_values(void **state)
             "ALTER DATABASE hostile SET enable_indexscan = off;"
             "ALTER DATABASE hostile SET search_path = nowhere");
     pawl_test_ledger(db);
-    start(&r, db, "hostile");
+    pawl_test_job_prepare(&r, db, "hostile");
     (void) pawl_test_transform("hostile",
                                "return function(row) return { d = row.d, z = row.z, b = row.b, a = row.a,"
                                " i = row.i, n = 1 } end");
@@ -421,8 +345,8 @@ hostile_defaults_change_neither_keys_nor_values(void **state)
     r.spec.write = written;
     r.spec.nwrite = 6;
     r.spec.batch_rows = 300;
-    go(&r);
-    finish(&r);
+    pawl_test_job_go(&r);
+    pawl_test_job_finish(&r);
     assert_int_equal(
         pawl_test_query_i64(db, "SET DateStyle = ISO; SET IntervalStyle = postgres; SET TimeZone = 'UTC';"
                                 "SET bytea_output = hex; SELECT count(*) FROM public.t WHERE n = 1"),
@@ -436,9 +360,9 @@ hostile_defaults_change_neither_keys_nor_values(void **state)
 static void
 row_security_that_hides_rows_is_refused(void **state)
 {
-    const char *db = table_of("secured", "bigint", 100);
+    const char *db = pawl_test_counted("secured", "bigint", 100);
     char as_role[300];
-    running r;
+    pawl_test_job r;
 
     (void) state;
     pawl_test_exec(
@@ -447,9 +371,9 @@ row_security_that_hides_rows_is_refused(void **state)
         "GRANT ALL ON ALL TABLES IN SCHEMA pawl TO plain_user;"
         "ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON t USING (id <= 50)");
     (void) snprintf(as_role, sizeof as_role, "%s user=plain_user", db);
-    start(&r, as_role, "secured");
-    go(&r);
-    assert_int_equal(pthread_join(r.thread, NULL), 0);
+    pawl_test_job_prepare(&r, as_role, "secured");
+    pawl_test_job_go(&r);
+    pawl_test_job_join(&r);
     assert_int_equal(r.st, PAWL_E_REFUSED);
     pawl_test_assert_contains(r.err.message, "row-level security");
     assert_int_equal(pawl_test_query_i64(db, "SELECT sum(n) FROM t"), 0);
@@ -459,18 +383,18 @@ row_security_that_hides_rows_is_refused(void **state)
 static void
 a_row_inserted_by_a_transaction_in_flight_at_the_start_is_done(void **state)
 {
-    const char *db = table_of("inflight", "bigint", 100);
+    const char *db = pawl_test_counted("inflight", "bigint", 100);
     PGconn *other = pawl_test_connect(db);
-    running r;
+    pawl_test_job r;
 
     (void) state;
     pawl_test_run_on(other, "BEGIN; INSERT INTO t VALUES (0, 0, 'late'), (101, 0, 'late')");
-    start(&r, db, "inflight");
-    go(&r);
-    pause_ms(HELD_MS);
+    pawl_test_job_prepare(&r, db, "inflight");
+    pawl_test_job_go(&r);
+    pawl_test_pause_ms(HELD_MS);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM pawl.job"), 0);
     pawl_test_run_on(other, "COMMIT");
-    finish(&r);
+    pawl_test_job_finish(&r);
     PQfinish(other);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 102);
 }
@@ -480,27 +404,27 @@ a_row_inserted_by_a_transaction_in_flight_at_the_start_is_done(void **state)
 static void
 a_start_waits_for_writers_alone_and_holds_up_nobody(void **state)
 {
-    const char *db = table_of("vacuumed", "bigint", 100);
+    const char *db = pawl_test_counted("vacuumed", "bigint", 100);
     PGconn *vacuum = pawl_test_connect(db);
     PGconn *writer = pawl_test_connect(db);
     PGconn *app = pawl_test_connect(db);
-    running r;
+    pawl_test_job r;
 
     (void) state;
     pawl_test_run_on(vacuum, "BEGIN; LOCK TABLE t IN SHARE UPDATE EXCLUSIVE MODE");
     pawl_test_run_on(writer, "BEGIN; UPDATE t SET s = 'late' WHERE id = 7");
-    start(&r, db, "vacuumed");
+    pawl_test_job_prepare(&r, db, "vacuumed");
     r.env.lock_attempts = 8;
-    go(&r);
+    pawl_test_job_go(&r);
     pawl_test_run_on(app, "SET lock_timeout = '100ms'");
     for (int i = 0; i < 40; i++)
     {
         pawl_test_run_on(app, "UPDATE t SET s = 'app' WHERE id = 8");
-        pause_ms(20);
+        pawl_test_pause_ms(20);
     }
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM pawl.job"), 0);
     pawl_test_run_on(writer, "COMMIT");
-    finish(&r);
+    pawl_test_job_finish(&r);
     pawl_test_run_on(vacuum, "COMMIT");
     PQfinish(app);
     PQfinish(writer);
@@ -512,20 +436,20 @@ a_start_waits_for_writers_alone_and_holds_up_nobody(void **state)
 static void
 a_row_inserted_by_a_prepared_transaction_is_done(void **state)
 {
-    const char *db = table_of("prepared", "bigint", 100);
+    const char *db = pawl_test_counted("prepared", "bigint", 100);
     PGconn *other = pawl_test_connect(db);
-    running r;
+    pawl_test_job r;
 
     (void) state;
     pawl_test_run_on(other, "BEGIN; INSERT INTO t VALUES (0, 0, 'late')");
-    start(&r, db, "prepared");
-    go(&r);
-    pause_ms(HELD_MS);
+    pawl_test_job_prepare(&r, db, "prepared");
+    pawl_test_job_go(&r);
+    pawl_test_pause_ms(HELD_MS);
     pawl_test_run_on(other, "PREPARE TRANSACTION 'late'");
-    pause_ms(HELD_MS);
+    pawl_test_pause_ms(HELD_MS);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM pawl.job"), 0);
     pawl_test_run_on(other, "COMMIT PREPARED 'late'");
-    finish(&r);
+    pawl_test_job_finish(&r);
     PQfinish(other);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 101);
 }
@@ -534,18 +458,18 @@ a_row_inserted_by_a_prepared_transaction_is_done(void **state)
 static void
 a_row_held_by_the_application_is_waited_for(void **state)
 {
-    const char *db = table_of("held", "bigint", 100);
+    const char *db = pawl_test_counted("held", "bigint", 100);
     PGconn *other = pawl_test_connect(db);
-    running r;
+    pawl_test_job r;
 
     (void) state;
-    start(&r, db, "held");
-    go(&r);
+    pawl_test_job_prepare(&r, db, "held");
+    pawl_test_job_go(&r);
     wait_until_read(db);
     pawl_test_run_on(other, "BEGIN; SET deadlock_timeout = '100ms'; UPDATE t SET s = 'mine' WHERE id = 50");
-    pause_ms(1500);
+    pawl_test_pause_ms(1500);
     pawl_test_run_on(other, "UPDATE t SET s = 'mine' WHERE id IN (1, 99, 100); COMMIT");
-    finish(&r);
+    pawl_test_job_finish(&r);
     PQfinish(other);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 100);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE s = 'mine'"), 4);

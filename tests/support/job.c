@@ -5,11 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "ledger/ledger.h"
+#include "support/server.h"
 #include "support/session.h"
 #include "support/tree.h"
 #include "util/file.h"
@@ -101,4 +103,71 @@ pawl_test_backfill_ok(const pawl_backfill_spec *spec, const pawl_backfill_env *e
     if (pawl_test_backfill(spec, env, job, &result, &err) != PAWL_OK)
         fail_msg("%s; %s; %s [%s]", err.message, err.detail, err.hint, err.sqlstate);
     return result;
+}
+
+const char *
+pawl_test_counted(const char *name, const char *key_type, int rows)
+{
+    const char *db = pawl_test_database_new(name);
+    char sql[300];
+
+    (void) snprintf(sql, sizeof sql,
+                    "CREATE TABLE t (id %s PRIMARY KEY, n int NOT NULL, s text);"
+                    "INSERT INTO t SELECT i, 0, 'x' FROM generate_series(1, %d) i; ANALYZE t",
+                    key_type, rows);
+    pawl_test_exec(db, sql);
+    pawl_test_ledger(db);
+    return db;
+}
+
+void
+pawl_test_job_prepare(pawl_test_job *j, const char *conninfo, const char *name)
+{
+    static const char *const column[] = {"n"};
+    const char *dir = pawl_test_transform("increment", "return function(row) return { n = row.n + 1 } end");
+
+    *j = (pawl_test_job){.spec = pawl_test_spec("t"), .env = pawl_test_env(conninfo, dir), .job = name};
+    j->spec.lua_file = "transforms/increment.lua";
+    j->spec.read = column;
+    j->spec.nread = 1;
+    j->spec.write = column;
+    j->spec.nwrite = 1;
+    j->spec.workers = 1;
+}
+
+static void *
+job_main(void *arg)
+{
+    pawl_test_job *j = arg;
+
+    j->st = pawl_test_backfill(&j->spec, &j->env, j->job, &j->result, &j->err);
+    return NULL;
+}
+
+void
+pawl_test_job_go(pawl_test_job *j)
+{
+    assert_int_equal(pthread_create(&j->thread, NULL, job_main, j), 0);
+}
+
+void
+pawl_test_job_join(pawl_test_job *j)
+{
+    assert_int_equal(pthread_join(j->thread, NULL), 0);
+}
+
+void
+pawl_test_job_finish(pawl_test_job *j)
+{
+    pawl_test_job_join(j);
+    if (j->st != PAWL_OK)
+        fail_msg("%s; %s; %s [%s]", j->err.message, j->err.detail, j->err.hint, j->err.sqlstate);
+}
+
+void
+pawl_test_pause_ms(int64_t ms)
+{
+    const struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+
+    (void) nanosleep(&t, NULL);
 }

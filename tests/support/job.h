@@ -7,10 +7,37 @@
 #ifndef PAWL_TEST_JOB_H
 #define PAWL_TEST_JOB_H
 
+#include <pthread.h>
+
 #include "backfill/run.h"
 
 /* A directory with transforms/<name>.lua in it, made once and removed at exit. Returns the directory. */
 const char *pawl_test_transform(const char *name, const char *lua);
+
+/* A fresh database with a ledger and a table t (id KEY_TYPE PRIMARY KEY, n int, s text) of `rows` rows (i, 0, 'x'). */
+const char *pawl_test_counted(const char *name, const char *key_type, int rows);
+
+/* A backfill of t that counts n up by one: not idempotent, so that a row done twice or never shows. */
+typedef struct pawl_test_job
+{
+    pawl_backfill_spec spec;
+    pawl_backfill_env env;
+    const char *job;
+    pawl_backfill_result result;
+    pawl_error err;
+    pawl_status st;
+    pthread_t thread;
+} pawl_test_job;
+
+/* One worker, batches of 100 rows; change what you like before go. */
+void pawl_test_job_prepare(pawl_test_job *j, const char *conninfo, const char *name);
+
+/* In a thread of its own; finish fails the test unless it succeeded, join leaves that to the caller. */
+void pawl_test_job_go(pawl_test_job *j);
+void pawl_test_job_join(pawl_test_job *j);
+void pawl_test_job_finish(pawl_test_job *j);
+
+void pawl_test_pause_ms(int64_t ms);
 
 /* Create the ledger of a database. */
 void pawl_test_ledger(const char *conninfo);
