@@ -476,7 +476,7 @@ is_same_word(const char *sql, const char *name, size_t length)
 }
 
 bool
-pawl_sample_names(const char *sql, const char *column)
+pawl_sample_has_name(const char *sql, const char *column)
 {
     size_t length = strlen(column);
 

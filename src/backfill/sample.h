@@ -58,6 +58,6 @@ PAWL_NODISCARD pawl_status pawl_sample_settle(pawl_pg *pg, const pawl_job *job, 
                                               int count, pawl_arena *arena, pawl_error *err);
 
 /* True when the text, which is SQL, names the column. A name inside a string counts as well. */
-bool pawl_sample_names(const char *sql, const char *column);
+bool pawl_sample_has_name(const char *sql, const char *column);
 
 #endif

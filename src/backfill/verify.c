@@ -63,11 +63,12 @@ take_job(pawl_verify_job *out, const pawl_pg_result *res, pawl_arena *arena, paw
 }
 
 pawl_status
-pawl_verify_job_load(pawl_verify_job *out, int64_t id, const char *revision, int32_t ordinal,
-                     pawl_ledger *ledger, pawl_pg *pg, pawl_arena *arena, pawl_error *err)
+pawl_verify_job_load(pawl_verify_job *out, const pawl_verify_which *which, pawl_ledger *ledger, pawl_pg *pg,
+                     pawl_arena *arena, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
-    const pawl_pg_arg args[] = {PAWL_ARG_I64(id), PAWL_ARG_TEXT(revision), PAWL_ARG_I64(ordinal)};
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(which->job), PAWL_ARG_TEXT(which->revision),
+                                PAWL_ARG_I64(which->ordinal)};
     pawl_status st = pawl_pg_begin(pg, NULL, err);
 
     if (st != PAWL_OK)
@@ -76,11 +77,11 @@ pawl_verify_job_load(pawl_verify_job *out, int64_t id, const char *revision, int
     pawl_pg_rollback(pg);
     if (st != PAWL_OK)
         return st;
-    if (pawl_pg_rows(res) == 0 && id != 0)
-        return pawl_error_set(err, PAWL_E_STATE, "there is no job %lld", (long long) id);
+    if (pawl_pg_rows(res) == 0 && which->job != 0)
+        return pawl_error_set(err, PAWL_E_STATE, "there is no job %lld", (long long) which->job);
     if (pawl_pg_rows(res) == 0)
         return pawl_error_set(err, PAWL_E_STATE, "step %d of revision %s has no job: it has not been applied",
-                              (int) ordinal, revision);
+                              (int) which->ordinal, which->revision);
     return take_job(out, res, arena, err);
 }
 
@@ -315,7 +316,7 @@ check_in_place(const pawl_backfill_spec *spec, pawl_error *err)
                 column = spec->write[i];
     for (size_t i = 0; i < spec->nset; i++)
         for (size_t k = 0; k < spec->nset; k++)
-            if (pawl_sample_names(spec->set[i].expression, spec->set[k].column))
+            if (pawl_sample_has_name(spec->set[i].expression, spec->set[k].column))
                 column = spec->set[k].column;
     if (column == NULL)
         return PAWL_OK;
@@ -350,7 +351,7 @@ drop_where(const pawl_job *job, pawl_backfill_spec *spec, pawl_verify_report *re
     {
         const char *name = job->write[i]->name;
 
-        if (!pawl_sample_names(spec->where, name))
+        if (!pawl_sample_has_name(spec->where, name))
             continue;
         spec->where = NULL;
         return note(

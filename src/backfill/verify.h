@@ -34,10 +34,18 @@ typedef struct pawl_verify_job
     uint32_t last_xid;
 } pawl_verify_job;
 
-/* By number, or with `job` 0 by revision and step. PAWL_E_STATE when there is none. */
-PAWL_NODISCARD pawl_status pawl_verify_job_load(pawl_verify_job *out, int64_t job, const char *revision,
-                                                int32_t ordinal, pawl_ledger *ledger, pawl_pg *pg,
-                                                pawl_arena *arena, pawl_error *err);
+/* Which job: by number, or with `job` 0 by revision and step. */
+typedef struct pawl_verify_which
+{
+    int64_t job;
+    const char *revision;
+    int32_t ordinal;
+} pawl_verify_which;
+
+/* PAWL_E_STATE when there is none. */
+PAWL_NODISCARD pawl_status pawl_verify_job_load(pawl_verify_job *out, const pawl_verify_which *which,
+                                                pawl_ledger *ledger, pawl_pg *pg, pawl_arena *arena,
+                                                pawl_error *err);
 void pawl_verify_job_fini(pawl_verify_job *job);
 
 /* Compare. Fills rows, differences, list and notes of the report. */

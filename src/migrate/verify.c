@@ -73,8 +73,11 @@ load(verifying *v, pawl_error *err)
     if (version > PAWL_LEDGER_VERSION)
         return pawl_error_set(err, PAWL_E_REFUSED, "the ledger has version %d, and this pawl knows %d",
                               version, PAWL_LEDGER_VERSION);
-    st = pawl_verify_job_load(&v->job, number, is_number ? "" : v->step.revision, v->step.ordinal, ledger, pg,
-                              v->arena, err);
+
+    const pawl_verify_which which = {
+        .job = number, .revision = is_number ? "" : v->step.revision, .ordinal = v->step.ordinal};
+
+    st = pawl_verify_job_load(&v->job, &which, ledger, pg, v->arena, err);
     if (st != PAWL_OK || (st = check_job(v, err)) != PAWL_OK || !is_number)
         return st;
     return pawl_datastep_find(v->project, v->job.revision, v->job.ordinal, v->options, v->arena, &v->step,
