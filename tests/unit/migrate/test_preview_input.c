@@ -255,7 +255,7 @@ inputs_that_cannot_be_read_are_refused_with_the_place(void **state)
          0},
         {"{\"types\": {\"a\": 1}, \"rows\": [{\"b\": 1}]}", "the name of a type was expected", 1, 17},
         {"{\"types\": {\"a\": \"text\"}, \"rows\": [{\"a\": {}}]}", "column \"a\" (text) cannot be an object",
-         1, 42},
+         1, 41},
         {"{\"now\": \"today\", \"rows\": []}", "a time like", 1, 9},
         {"{\"x\": {\"a\": 1}, \"rows\": []}", "a text was expected", 1, 13},
         {"[{\"row\": {\"a\": 1}, \"expect\": 7}]", "an object of columns, or null", 1, 30},
