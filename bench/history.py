@@ -67,7 +67,7 @@ def commands(graph):
     first, last = graph[-11].id, graph[-1].id
     return [
         Command("history", ["history"], lambda text: sorted(set(ids_in(text, known)))),
-        Command("heads", ["heads"], lambda text: sorted(set(ids_in(text, known)))),
+        Command("heads", ["heads"], lambda text: sorted(line.split()[0] for line in text.splitlines())),
         Command(
             "upgrade --sql of the last ten",
             ["upgrade", f"{first}:{last}", "--sql"],
@@ -97,12 +97,12 @@ def median(runs, key):
 
 
 def report(results):
-    print(f"{'':32}{'wall ms':>10}{'cpu ms':>10}{'peak MiB':>10}{'x cpu':>8}")
+    print(f"{'':38}{'wall ms':>10}{'cpu ms':>10}{'peak MiB':>10}{'x cpu':>8}")
     for name, runs in results.items():
         for program, of in runs.items():
             ratio = median(of, "cpu_s") / median(runs["pawl"], "cpu_s")
             print(
-                f"{name if program == 'pawl' else '':22}{program:>10}{median(of, 'wall_s') * 1000:10.0f}"
+                f"{name if program == 'pawl' else '':30}{program:>8}{median(of, 'wall_s') * 1000:10.0f}"
                 f"{median(of, 'cpu_s') * 1000:10.0f}{median(of, 'peak_mib'):10.1f}{ratio:8.1f}"
             )
 

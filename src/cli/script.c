@@ -19,7 +19,7 @@ pawl_cli_script(pawl_cli *cli, bool is_downgrade, pawl_error *err)
 
     if (cli->out->is_json)
         return pawl_cli_fail(err, PAWL_E_USAGE, "--sql prints SQL, and --json asks for JSON: choose one");
-    st = pawl_cli_open(cli, err);
+    st = pawl_cli_open_heads(cli, err);
     if (st == PAWL_OK)
         st = pawl_script(cli->project, &options, &script, err);
     if (st != PAWL_OK)

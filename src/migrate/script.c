@@ -614,7 +614,10 @@ check_steps(const printer *p, const size_t *path, size_t count, pawl_error *err)
     for (size_t i = 0; i < count; i++)
     {
         const pawl_loaded *l = pawl_project_find(p->project, pawl_graph_node(p->graph, path[i])->id);
+        pawl_status st = pawl_project_read(p->project, l, err);
 
+        if (st != PAWL_OK)
+            return st;
         if (p->options->is_downgrade)
             collect_down(p, l, &needy);
         for (size_t k = 0; !p->options->is_downgrade && k < l->nup; k++)
@@ -687,7 +690,8 @@ static pawl_status
 prepare(printer *p, pawl_error *err)
 {
     PAWL_STRBUF_AUTO(quoted);
-    pawl_status st = pawl_project_check(p->project, err);
+    /* Where heads alone were read, of the steps only those that are printed will be. */
+    pawl_status st = p->project->is_whole ? pawl_project_check(p->project, err) : PAWL_OK;
 
     p->arena = pawl_arena_new();
     if (p->arena == NULL)
