@@ -173,7 +173,9 @@ forgive(pawl_worker *w)
     w->has_replanned = false;
     pawl_backoff_reset(&w->backoff);
     pawl_meter_hold(w->run->meter, w->number, "");
-    if (w->limit > 0)
+    if (w->limit == 0)
+        w->is_narrowing = false;
+    else
     {
         w->limit *= 2;
         if (w->limit >= pawl_pace_rows(w->run->pace))

@@ -54,6 +54,7 @@ typedef struct pawl_worker
     pawl_pg_result *next; /* the answer to the read that was sent with the last commit */
     int64_t next_asked;
     int64_t limit;      /* rows while a fault is narrowed down; 0: none */
+    bool is_narrowing;  /* since a lock was met, and until a batch of full size gets in */
     int64_t renewed_us; /* when the lease was last renewed, as far as we know */
     pawl_backoff backoff;
     pawl_fault last_fault;

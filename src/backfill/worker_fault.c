@@ -96,9 +96,12 @@ wait_for_lock(pawl_worker *w, int64_t rows, pawl_error *err)
     char who[200] = "";
     char text[280];
 
-    /* Once: the other workers need not pay for every try at one row. */
-    if (rows > 1 && w->limit == 0)
+    /* Once: the other workers need not pay for every try on the way to one row. */
+    if (rows > 1 && !w->is_narrowing)
+    {
         pawl_pace_back_off(w->run->pace);
+        w->is_narrowing = true;
+    }
     if (can_shrink(w, rows))
         return pause_then(w, PAWL_ANSWER_AGAIN, err);
     pawl_pg_lockers(w->pg, w->run->job->table->oid, who, sizeof who);

@@ -180,15 +180,28 @@ a_row_held_for_long_does_not_make_all_batches_small(void **state)
     PGconn *other = pawl_test_connect(db);
     int32_t least = INT32_MAX;
     const pawl_sink sink = {.emit = keep_the_least_batch, .ctx = &least};
+    pawl_stop *stop = NULL;
     pawl_test_job r;
 
     (void) state;
-    pawl_test_run_on(other, "BEGIN; UPDATE t SET s = 'mine' WHERE id = 10000");
+    /* Begun and stopped, so that the row is held after the start, which waits for writers. */
+    pawl_test_job_prepare(&r, db, "held");
+    assert_int_equal(pawl_stop_new(&stop, &r.err), PAWL_OK);
+    r.env.stop = stop;
+    pawl_test_job_go(&r);
+    wait_for_batches(db, 1);
+    pawl_stop_request(stop);
+    pawl_test_job_join(&r);
+    pawl_stop_free(stop);
+
+    pawl_test_run_on(other, "BEGIN; UPDATE t SET s = 'mine' WHERE id = 40000");
     pawl_test_job_prepare(&r, db, "held");
     r.spec.batch_rows = 0;
     r.env.sink = &sink;
+    r.env.lock_timeout_ms = 20;
     pawl_test_job_go(&r);
-    pawl_test_pause_ms(6000);
+    pawl_test_wait_until(db, "SELECT count(*) = 39999 FROM t WHERE n = 1", 60000);
+    pawl_test_pause_ms(1000);
     pawl_test_run_on(other, "COMMIT");
     pawl_test_job_join(&r);
     PQfinish(other);
