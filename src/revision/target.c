@@ -407,7 +407,30 @@ refuse_start(const pawl_graph *g, const pawl_target *target, const unsigned char
     return pawl_error_hint(err, "name the branch: %s", commands.data);
 }
 
-/* The branch is not at its end anywhere: it goes on from the last of it that other branches needed. */
+/* Keep those members that no other member has as a parent or dependency of its own. */
+static void
+keep_unneeded(const pawl_graph *g, unsigned char *set)
+{
+    unsigned char *needed = g->scratch;
+
+    memset(needed, 0, g->nodes.length);
+    for (size_t i = 0; i < g->nodes.length; i++)
+    {
+        const pawl_node *node = &g->nodes.items[i];
+
+        for (size_t k = 0; set[i] != 0 && k < node->nparents; k++)
+            needed[node->parents[k]] = 1;
+        for (size_t k = 0; set[i] != 0 && k < node->ndepends_on; k++)
+            needed[node->depends_on[k]] = 1;
+    }
+    for (size_t i = 0; i < g->nodes.length; i++)
+        set[i] = (unsigned char) (set[i] != 0 && needed[i] == 0);
+}
+
+/*
+ * The branch is not at its end anywhere: it goes on from the last of it that other branches needed. Of two that lead to
+ * its merge neither is the last, also where one needs the other by a way outside of the branch.
+ */
 static void
 start_within(const pawl_graph *g, const pawl_target *target, unsigned char *tips)
 {
@@ -415,7 +438,7 @@ start_within(const pawl_graph *g, const pawl_target *target, unsigned char *tips
     if (target->relative > 0)
     {
         pawl_target_keep(g, target, tips);
-        pawl_graph_keep_tips(g, tips, true);
+        keep_unneeded(g, tips);
         return;
     }
     pawl_graph_keep_tips(g, tips, false);
