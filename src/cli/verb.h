@@ -77,6 +77,7 @@ extern const pawl_cli_verb pawl_cli_verb_history;
 extern const pawl_cli_verb pawl_cli_verb_show;
 extern const pawl_cli_verb pawl_cli_verb_merge;
 extern const pawl_cli_verb pawl_cli_verb_stamp;
+extern const pawl_cli_verb pawl_cli_verb_squash;
 extern const pawl_cli_verb pawl_cli_verb_status;
 extern const pawl_cli_verb pawl_cli_verb_preview;
 extern const pawl_cli_verb pawl_cli_verb_verify;

@@ -14,6 +14,7 @@ static const pawl_cli_verb *const verbs[] = {
     &pawl_cli_verb_show,
     &pawl_cli_verb_merge,
     &pawl_cli_verb_stamp,
+    &pawl_cli_verb_squash,
     &pawl_cli_verb_status,
     &pawl_cli_verb_preview,
     &pawl_cli_verb_verify,

@@ -208,3 +208,26 @@ pawl_pg_redact(const char *conninfo)
     PQconninfoFree(options);
     return pawl_strbuf_is_ok(&b) ? pawl_strbuf_take(&b) : NULL;
 }
+
+char *
+pawl_pg_conninfo_of(const char *conninfo, const char *database)
+{
+    PAWL_STRBUF_AUTO(b);
+    PQconninfoOption *options = NULL;
+
+    /* A text that is neither is the name of a database alone. */
+    if (strchr(conninfo, '=') != NULL || strstr(conninfo, "://") != NULL)
+    {
+        options = PQconninfoParse(conninfo, NULL);
+        if (options == NULL)
+            return NULL;
+    }
+    for (const PQconninfoOption *o = options; o != NULL && o->keyword != NULL; o++)
+    {
+        if (o->val != NULL && strcmp(o->keyword, "dbname") != 0)
+            add_setting(&b, o->keyword, o->val);
+    }
+    add_setting(&b, "dbname", database);
+    PQconninfoFree(options);
+    return pawl_strbuf_is_ok(&b) ? pawl_strbuf_take(&b) : NULL;
+}

@@ -63,6 +63,12 @@ void pawl_pg_cancel(pawl_pg *pg);
 /* `conninfo` without password and other secrets, for messages; pawl_free. NULL when memory ran out. */
 PAWL_NODISCARD char *pawl_pg_redact(const char *conninfo);
 
+/*
+ * `conninfo` for another database of the same server, secrets and all: to connect with, not to show. pawl_free. NULL when
+ * memory ran out or it cannot be read.
+ */
+PAWL_NODISCARD char *pawl_pg_conninfo_of(const char *conninfo, const char *database);
+
 PAWL_DEFINE_AUTO(pawl_pg, pawl_pg_close);
 
 #endif

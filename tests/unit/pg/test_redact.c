@@ -85,6 +85,28 @@ unreadable_string_without_a_password_is_explained(void **state)
     assert_non_null(strstr(err.detail, "hots"));
 }
 
+static void
+assert_elsewhere(const char *conninfo, const char *expected)
+{
+    PAWL_AUTO(pawl_str) text = pawl_pg_conninfo_of(conninfo, "my other");
+
+    assert_non_null(text);
+    assert_string_equal(text, expected);
+}
+
+static void
+connection_string_for_another_database_keeps_all_else(void **state)
+{
+    (void) state;
+    assert_elsewhere("shop", "dbname='my other'");
+    assert_elsewhere("", "dbname='my other'");
+    assert_elsewhere("host=db1 dbname=shop password='hun ter2'",
+                     "password='hun ter2' host=db1 dbname='my other'");
+    assert_elsewhere("postgresql://bob:s%20cret@db1:5433/shop?sslmode=require",
+                     "user=bob password='s cret' host=db1 port=5433 sslmode=require dbname='my other'");
+    assert_null(pawl_pg_conninfo_of("postgresql://bob:hunter2@[::1/shop", "other"));
+}
+
 int
 main(void)
 {
@@ -94,6 +116,7 @@ main(void)
         cmocka_unit_test(values_that_need_quotes_get_them),
         cmocka_unit_test(bare_database_name_stays),
         cmocka_unit_test(nothing_of_an_unreadable_string_is_shown),
+        cmocka_unit_test(connection_string_for_another_database_keeps_all_else),
         cmocka_unit_test(unreadable_string_is_refused_without_quoting_a_password),
         cmocka_unit_test(unreadable_string_without_a_password_is_explained),
     };
