@@ -4,6 +4,7 @@
 #include "pawl_sql.h"
 #include "pg/lockers.h"
 #include "step/step.h"
+#include "util/clock.h"
 #include "util/failpoint.h"
 #include "util/strbuf.h"
 
@@ -46,20 +47,52 @@ try_once(pawl_step_run *run, pawl_step_work work, void *ctx, pawl_error *err)
     return st;
 }
 
-static void
-report_wait(const pawl_step_run *run, uint32_t table, const pawl_error *err, int64_t tries)
+/* What a transaction had to wait for, to be kept in the ledger. */
+typedef struct waiting
 {
-    char holders[480] = "";
+    int64_t since_us; /* 0: it never waited */
+    int64_t tries;
+    char holders[480]; /* last seen; "" when nobody was found */
+    bool was_internal; /* an internal error of the server is worth one more attempt */
+} waiting;
+
+static void
+report_wait(const pawl_step_run *run, uint32_t table, const pawl_error *err, int64_t tries, waiting *w)
+{
+    char holders[sizeof w->holders] = "";
     PAWL_STRBUF_AUTO(text);
 
     if (table != 0)
         pawl_pg_lockers(run->pg, table, holders, sizeof holders);
+    if (holders[0] != '\0')
+        pawl_fmt(w->holders, sizeof w->holders, "%s", holders);
     pawl_strbuf_addf(&text, "attempt %lld of %lld: %s%s%s", (long long) tries,
                      (long long) run->settings->lock_attempts, err->message,
                      holders[0] != '\0' ? "; held by " : "", holders);
     pawl_event event = {
         .kind = PAWL_EVENT_WAITING, .revision = run->revision, .step = run->ordinal, .text = text.data};
     pawl_log_emit(run->sink, &event);
+}
+
+/* Who was in the way and for how long is worth knowing later. It is no part of the work: where it fails, it is dropped. */
+static void
+record_wait(const pawl_step_run *run, const waiting *w, bool has_got_it)
+{
+    pawl_error ignored = PAWL_ERROR_INIT;
+    PAWL_STRBUF_AUTO(detail);
+
+    if (w->since_us == 0 || !pawl_pg_is_usable(run->pg))
+        return;
+    if (run->ordinal > 0)
+        pawl_strbuf_addf(&detail, "%s step %d: ", run->direction, run->ordinal);
+    pawl_strbuf_addf(&detail, "%s after %lld ms and %lld failed attempts%s%s",
+                     has_got_it ? "went on" : "given up",
+                     (long long) ((pawl_clock_us() - w->since_us) / 1000), (long long) w->tries,
+                     w->holders[0] != '\0' ? "; held by " : "", w->holders);
+    if (!pawl_strbuf_is_ok(&detail) ||
+        pawl_ledger_event(run->ledger, run->pg, "lock_wait", run->revision == NULL ? "" : run->revision, 0,
+                          detail.data, &ignored) != PAWL_OK)
+        pawl_log_text(run->sink, PAWL_EVENT_DEBUG, "the wait could not be recorded: %s", ignored.message);
 }
 
 /* The last attempt failed: say who is in the way. */
@@ -80,9 +113,10 @@ give_up(const pawl_step_run *run, uint32_t table, pawl_error *err)
 
 /* One attempt. *wants_more is set when its failure is one that passes. */
 static pawl_status
-attempt(pawl_step_run *run, pawl_step_work work, void *ctx, int64_t tries, bool *was_internal,
-        bool *wants_more, pawl_error *err)
+attempt(pawl_step_run *run, pawl_step_work work, void *ctx, int64_t tries, waiting *w, bool *wants_more,
+        pawl_error *err)
 {
+    int64_t start_us = pawl_clock_us();
     pawl_status st = try_once(run, work, ctx, err);
 
     *wants_more = false;
@@ -91,13 +125,17 @@ attempt(pawl_step_run *run, pawl_step_work work, void *ctx, int64_t tries, bool 
 
     pawl_fault fault = pawl_fault_of(err);
     bool is_contended = fault == PAWL_FAULT_LOCK || fault == PAWL_FAULT_REPEAT;
-    bool is_first_internal = fault == PAWL_FAULT_INTERNAL && !*was_internal;
+    bool is_first_internal = fault == PAWL_FAULT_INTERNAL && !w->was_internal;
+    w->tries = tries;
     if (is_contended && tries >= run->settings->lock_attempts)
         return give_up(run, run->waits_for, err);
-    *was_internal = *was_internal || is_first_internal;
+    w->was_internal = w->was_internal || is_first_internal;
     *wants_more = is_contended || is_first_internal;
     if (*wants_more)
-        report_wait(run, run->waits_for, err, tries);
+    {
+        w->since_us = w->since_us == 0 ? start_us : w->since_us;
+        report_wait(run, run->waits_for, err, tries, w);
+    }
     return st;
 }
 
@@ -106,7 +144,7 @@ pawl_step_txn(pawl_step_run *run, uint32_t lock_table, pawl_step_work work, void
 {
     pawl_error failure = PAWL_ERROR_INIT; /* of an attempt: a later one may still succeed */
     pawl_backoff backoff;
-    bool was_internal = false;
+    waiting w = {0};
     bool wants_more = true;
     pawl_status st = PAWL_OK;
 
@@ -119,8 +157,9 @@ pawl_step_txn(pawl_step_run *run, uint32_t lock_table, pawl_step_work work, void
             return st;
         run->waits_for = lock_table;
         run->info_out = NULL;
-        st = attempt(run, work, ctx, tries, &was_internal, &wants_more, &failure);
+        st = attempt(run, work, ctx, tries, &w, &wants_more, &failure);
     }
+    record_wait(run, &w, st == PAWL_OK);
     if (st != PAWL_OK)
         *err = failure;
     return st;

@@ -236,6 +236,33 @@ a_revision_without_a_file_is_purged(void **state)
     pawl_test_end(&f);
 }
 
+/* The lock on t is held by another session until the upgrade has failed to get it at least once. */
+static void
+a_wait_for_a_lock_is_kept_with_who_held_it(void **state)
+{
+    pawl_test_fixture f = pawl_test_begin("lockwait");
+    PGconn *holder = pawl_test_connect(f.db);
+
+    (void) state;
+    pawl_test_revision(&f, "aaaa0001", "", "up:\n  - add_column: { table: t, column: b, type: int }\n");
+    pawl_test_run_on(holder, "BEGIN");
+    pawl_test_run_on(holder, "LOCK TABLE t IN SHARE MODE");
+    f.overrides[0] = (pawl_key_value){"lock_attempts", "2"};
+    f.noverrides = 1;
+    pawl_test_must_fail(&f, true, NULL, PAWL_E_SERVER, "given up after 2 attempts");
+    pawl_test_run_on(holder, "COMMIT");
+    PQfinish(holder);
+    f.noverrides = 0;
+    pawl_test_up(&f);
+    pawl_test_assert_text(
+        &f,
+        "SELECT string_agg(revision_id || ' ' || regexp_replace(detail, '[0-9]+', 'N', 'g'), E'\\n') "
+        "LIKE 'aaaa0001 up step N: given up after N ms and N failed attempts; held by%' FROM "
+        "pawl.event WHERE kind = 'lock_wait'",
+        "t");
+    pawl_test_end(&f);
+}
+
 /* ---- looking ---------------------------------------------------------------------------------------------------- */
 
 static pawl_history *
@@ -324,6 +351,7 @@ main(void)
         cmocka_unit_test(a_step_that_when_leaves_out_is_stamped_as_skipped),
         cmocka_unit_test(what_cannot_be_stamped_is_refused_and_changes_nothing),
         cmocka_unit_test(a_revision_without_a_file_is_purged),
+        cmocka_unit_test(a_wait_for_a_lock_is_kept_with_who_held_it),
         cmocka_unit_test(parts_of_the_history_follow_the_database),
         cmocka_unit_test(an_entry_tells_all_of_its_revision),
     };
