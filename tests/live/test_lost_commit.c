@@ -110,6 +110,8 @@ sockets_cut_at_random_lose_and_double_nothing(void **state)
     r.spec.workers = 3;
     r.spec.chunk_rows = 500;
     pawl_test_job_go(&r);
+    /* The start is the coordinator's, and a connection lost there is told at once. */
+    pawl_test_wait_until(db, "SELECT coalesce(sum(batches), 0) > 0 FROM pawl.progress", 10000);
     for (int i = 0; i < 12; i++)
     {
         pawl_test_pause_ms(70 + 13 * i);
