@@ -8,13 +8,25 @@
 
 #include "util/banned.h"
 
-static const pawl_applied *
-find_row(const pawl_applied *rows, size_t count, const char *id)
+/* The rows of the ledger, found by id. */
+typedef struct row_list
 {
-    for (size_t i = 0; i < count; i++)
+    const pawl_applied *rows;
+    size_t count;
+    const pawl_names *index; /* NULL: there are few questions */
+} row_list;
+
+static const pawl_applied *
+find_row(const row_list *list, const char *id)
+{
+    size_t at = list->index == NULL ? PAWL_NAMES_NONE : pawl_names_find(list->index, id);
+
+    if (list->index != NULL)
+        return at == PAWL_NAMES_NONE ? NULL : &list->rows[at];
+    for (size_t i = 0; i < list->count; i++)
     {
-        if (pawl_names_compare(rows[i].id, id) == 0)
-            return &rows[i];
+        if (pawl_names_compare(list->rows[i].id, id) == 0)
+            return &list->rows[i];
     }
     return NULL;
 }
@@ -25,13 +37,12 @@ is_applied(const pawl_applied *row)
     return strcmp(row->state, "applied") == 0;
 }
 
-pawl_squashed
-pawl_squashed_state(const pawl_revision *baseline, const pawl_applied *rows, size_t count,
-                    const pawl_applied **at)
+static pawl_squashed
+state_of(const pawl_revision *baseline, const row_list *list, const pawl_applied **at)
 {
     for (size_t i = baseline->nreplaces; i > 0; i--)
     {
-        const pawl_applied *row = find_row(rows, count, baseline->replaces[i - 1]);
+        const pawl_applied *row = find_row(list, baseline->replaces[i - 1]);
 
         if (row == NULL)
             continue;
@@ -42,18 +53,14 @@ pawl_squashed_state(const pawl_revision *baseline, const pawl_applied *rows, siz
     return PAWL_SQUASHED_NONE;
 }
 
-/* ---- folding ------------------------------------------------------------------------------------------------------- */
-
-static bool
-is_replaced(const pawl_revision *baseline, const char *id)
+pawl_squashed
+pawl_squashed_state(const pawl_revision *baseline, const pawl_applied *rows, size_t count,
+                    const pawl_applied **at)
 {
-    for (size_t i = 0; i < baseline->nreplaces; i++)
-    {
-        if (pawl_names_compare(baseline->replaces[i], id) == 0)
-            return true;
-    }
-    return false;
+    return state_of(baseline, &(row_list){.rows = rows, .count = count}, at);
 }
+
+/* ---- folding ------------------------------------------------------------------------------------------------------- */
 
 /* What the ledger would say if the baseline had been applied where the last of what it replaces was. */
 static pawl_applied
@@ -73,57 +80,90 @@ made_up(const pawl_revision *baseline, const pawl_applied *last)
     return row;
 }
 
-static size_t
-fold_one(const pawl_revision *baseline, pawl_applied *rows, size_t count)
+/* A copy of the rows that is being folded. A row without an id is gone. */
+typedef struct folding
 {
+    pawl_applied *rows;
+    size_t count;
+    pawl_names index;
+} folding;
+
+static void
+fold_one(folding *f, const pawl_revision *baseline)
+{
+    const row_list list = {.rows = f->rows, .count = f->count, .index = &f->index};
     const pawl_applied *at = NULL;
-    pawl_squashed state = pawl_squashed_state(baseline, rows, count, &at);
-    const pawl_applied *own = find_row(rows, count, baseline->id);
-    bool has_own = own != NULL;
-    bool drops_own = state == PAWL_SQUASHED_MIDDLE && has_own && is_applied(own);
-    size_t kept = 0;
+    pawl_squashed state = state_of(baseline, &list, &at);
+    const pawl_applied *own = find_row(&list, baseline->id);
 
     if (state == PAWL_SQUASHED_NONE)
-        return count;
-    for (size_t i = 0; i < count; i++)
+        return;
+    if (state == PAWL_SQUASHED_MIDDLE)
     {
-        bool is_covered = state == PAWL_SQUASHED_PAST && is_replaced(baseline, rows[i].id);
-
-        if (is_covered && &rows[i] == at && !has_own)
-            rows[kept++] = made_up(baseline, at);
-        else if (!is_covered && !(drops_own && &rows[i] == own))
-            rows[kept++] = rows[i];
+        if (own != NULL && is_applied(own))
+            f->rows[own - f->rows].id = NULL;
+        return;
     }
-    return kept;
+    pawl_applied row = made_up(baseline, at);
+    for (size_t i = 0; i < baseline->nreplaces; i++)
+    {
+        const pawl_applied *covered = find_row(&list, baseline->replaces[i]);
+
+        if (covered != NULL)
+            f->rows[covered - f->rows].id = NULL;
+    }
+    if (own == NULL)
+        f->rows[at - f->rows] = row;
+}
+
+static pawl_status
+fold(folding *f, const pawl_project *project, pawl_error *err)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < f->count; i++)
+    {
+        const char *id = f->rows[i].id;
+
+        if (pawl_names_find(&f->index, id) == PAWL_NAMES_NONE && !pawl_names_can_put(&f->index, id, i))
+            return pawl_error_nomem(err, "the applied revisions");
+    }
+    for (size_t i = 0; i < project->nloaded; i++)
+    {
+        if (project->loaded[i].revision->nreplaces > 0)
+            fold_one(f, project->loaded[i].revision);
+    }
+    for (size_t i = 0; i < f->count; i++)
+    {
+        if (f->rows[i].id != NULL)
+            f->rows[kept++] = f->rows[i];
+    }
+    f->count = kept;
+    return PAWL_OK;
 }
 
 pawl_status
 pawl_squashed_fold(const pawl_project *project, pawl_arena *arena, pawl_applied **rows, size_t *count,
                    pawl_error *err)
 {
-    pawl_applied *copy = NULL;
-    size_t n = *count;
+    folding f = {.count = *count};
+    bool has_baseline = false;
+    pawl_status st;
 
-    for (size_t i = 0; i < project->nloaded; i++)
-    {
-        const pawl_revision *r = project->loaded[i].revision;
-
-        if (r->nreplaces == 0)
-            continue;
-        if (copy == NULL)
-        {
-            copy = pawl_arena_array(arena, n, sizeof *copy);
-            if (copy == NULL)
-                return pawl_error_nomem(err, "the applied revisions");
-            if (n > 0)
-                memcpy(copy, *rows, n * sizeof *copy);
-        }
-        n = fold_one(r, copy, n);
-    }
-    if (copy == NULL)
+    for (size_t i = 0; i < project->nloaded && !has_baseline; i++)
+        has_baseline = project->loaded[i].revision->nreplaces > 0;
+    if (!has_baseline || *count == 0)
         return PAWL_OK;
-    *rows = copy;
-    *count = n;
+    f.rows = pawl_arena_array(arena, f.count, sizeof *f.rows);
+    if (f.rows == NULL)
+        return pawl_error_nomem(err, "the applied revisions");
+    memcpy(f.rows, *rows, f.count * sizeof *f.rows);
+    st = fold(&f, project, err);
+    pawl_names_fini(&f.index);
+    if (st != PAWL_OK)
+        return st;
+    *rows = f.rows;
+    *count = f.count;
     return PAWL_OK;
 }
 
@@ -191,12 +231,12 @@ record_one(pawl_migration *m, const pawl_loaded *loaded, pawl_error *err)
 {
     record rec = {.loaded = loaded};
     const pawl_revision *r = loaded->revision;
+    const row_list list = {.rows = m->applied, .count = m->napplied};
     const pawl_applied *at = NULL;
     pawl_applied *rows;
     pawl_status st;
 
-    if (pawl_squashed_state(r, m->applied, m->napplied, &at) != PAWL_SQUASHED_PAST ||
-        find_row(m->applied, m->napplied, r->id) != NULL)
+    if (state_of(r, &list, &at) != PAWL_SQUASHED_PAST || find_row(&list, r->id) != NULL)
         return PAWL_OK;
     rows = pawl_arena_array(m->arena, m->napplied + 1, sizeof *rows);
     if (rows == NULL)
