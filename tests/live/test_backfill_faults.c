@@ -14,6 +14,8 @@
 #include "support/session.h"
 #include "util/failpoint.h"
 
+#include "util/banned.h"
+
 static void
 assert_done(const pawl_test_job *r)
 {

@@ -10,6 +10,8 @@
 #include "support/job.h"
 #include "support/server.h"
 
+#include "util/banned.h"
+
 static const char *const COLUMN_N[] = {"n"};
 static const char INCREMENT[] = "return function(row) return { n = row.n + 1 } end";
 

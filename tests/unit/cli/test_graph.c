@@ -11,6 +11,8 @@
 
 #include "pawl/graph.h"
 
+#include "util/banned.h"
+
 #define MOST 12
 
 static void
