@@ -15,7 +15,7 @@ bool pawl_step_is_backfill(const pawl_step *step);
 
 /*
  * What the step says, with the settings for what it does not say. Its own pace counts only where the setting yields to
- * a revision (pawl_settings_yields).
+ * a revision (pawl_settings_is_yielding).
  */
 void pawl_step_backfill_spec(const pawl_step *step, const pawl_settings *settings, pawl_backfill_spec *out);
 
