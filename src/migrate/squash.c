@@ -60,6 +60,8 @@ prove(pawl_squash_run *s, pawl_error *err)
         pawl_error_prefix(err, "applying the baseline to the scratch database %s", s->scratch.name[1]);
         return pawl_error_hint(err, "what pg_dump wrote cannot be run; nothing was changed");
     }
+    /* Its texts are what will be written. */
+    pawl_squash_unstage(s);
     return st == PAWL_OK ? pawl_squash_compare(s, err) : st;
 }
 
