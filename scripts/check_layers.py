@@ -19,6 +19,7 @@ ORDER = [
     ["catalog", "config", "lua"],
     ["ledger", "progress"],
     ["revision", "backfill"],
+    ["online"],
     ["step"],
     ["migrate"],
     ["bench", "health"],
