@@ -117,6 +117,7 @@ start_and_join(pawl_run *run, pawl_worker *workers, int count, const pawl_sink *
         pawl_worker *w = &workers[started];
 
         w->run = run;
+        w->job = run->job;
         w->number = started;
         name_worker(w);
         if (pthread_create(&w->thread, NULL, pawl_worker_main, w) != 0)

@@ -66,7 +66,7 @@ pawl_run_note_batch(pawl_run *run, int64_t rows, int64_t elapsed_us)
 static int64_t
 chunk_rows(const pawl_worker *w)
 {
-    const pawl_job *job = w->run->job;
+    const pawl_job *job = w->job;
     const pawl_backfill_spec *spec = job->spec;
     int64_t rows = pawl_pace_rows(w->run->pace) * CHUNK_BATCHES;
     int64_t workers = spec->workers < 1 ? 1 : spec->workers;
@@ -86,7 +86,7 @@ static pawl_status
 renew_when_due(void *ctx, pawl_error *err)
 {
     pawl_worker *w = ctx;
-    const pawl_job *job = w->run->job;
+    const pawl_job *job = w->job;
     int64_t now_us = pawl_clock_us();
     pawl_status st;
 
@@ -121,9 +121,9 @@ static pawl_status
 prepare(pawl_worker *w, pawl_error *err)
 {
     const pawl_writer_hooks hooks = {.tick = renew_when_due, .log = note_log, .ctx = w};
-    pawl_status st = pawl_ledger_new(w->run->job->env->schema, &w->ledger, err);
+    pawl_status st = pawl_ledger_new(w->job->env->schema, &w->ledger, err);
 
-    return st != PAWL_OK ? st : pawl_writer_open(&w->writer, w->run->job, &hooks, err);
+    return st != PAWL_OK ? st : pawl_writer_open(&w->writer, w->job, &hooks, err);
 }
 
 /* Taken up again and again, and nothing gets in: a row that takes its backend down, or batches that outlast the lease.
@@ -135,10 +135,10 @@ give_up(const pawl_worker *w, pawl_error *err)
 
     (void) pawl_error_set(err, PAWL_E_STATE,
                           "chunk %lld of job %lld was taken up %d times in a row and no batch of it got in",
-                          (long long) w->chunk.id, (long long) w->run->job->id, MOST_ATTEMPTS);
+                          (long long) w->chunk.id, (long long) w->job->id, MOST_ATTEMPTS);
     (void) pawl_error_detail(err, "the rows after key (%s) of \"%s.%s\"; the last time: %s",
-                             from->is_set ? from->part[0] : "the beginning", w->run->job->table->schema,
-                             w->run->job->table->name, w->lost[0] != '\0' ? w->lost : "its worker died");
+                             from->is_set ? from->part[0] : "the beginning", w->job->table->schema,
+                             w->job->table->name, w->lost[0] != '\0' ? w->lost : "its worker died");
     return pawl_error_hint(err, "see in the server's log what ends the connection; where batches outlast the "
                                 "lease, make them smaller or the lease longer; then run the same again");
 }
@@ -147,7 +147,7 @@ give_up(const pawl_worker *w, pawl_error *err)
 static pawl_status
 claim(pawl_worker *w, bool *done, pawl_error *err)
 {
-    const pawl_job *job = w->run->job;
+    const pawl_job *job = w->job;
     pawl_claim got = PAWL_CLAIM_WAIT;
     pawl_status st = pawl_chunk_claim(job, w->ledger, w->pg, w->owner, chunk_rows(w), &w->chunk, &got, err);
 
@@ -187,7 +187,7 @@ forgive(pawl_worker *w)
 static pawl_status
 advance(pawl_worker *w, int64_t *rows, bool *done, pawl_error *err)
 {
-    pawl_status st = pawl_stop_check(w->run->job->env->stop, PAWL_STOP_FINISH, err);
+    pawl_status st = pawl_stop_check(w->job->env->stop, PAWL_STOP_FINISH, err);
 
     if (st != PAWL_OK)
         return st;
@@ -246,7 +246,7 @@ pawl_worker_main(void *worker)
     if (w->has_chunk && w->pg != NULL)
     {
         pawl_pg_ignore_stop(w->pg);
-        pawl_chunk_release(w->run->job, w->ledger, w->pg, &w->chunk);
+        pawl_chunk_release(w->job, w->ledger, w->pg, &w->chunk);
     }
     pawl_writer_close(&w->writer);
     pawl_chunk_fini(&w->chunk);

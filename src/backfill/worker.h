@@ -43,7 +43,8 @@ typedef struct pawl_run
 typedef struct pawl_worker
 {
     pawl_run *run;
-    int number; /* from 0 */
+    const pawl_job *job; /* as it is for the part at hand: for an ordinary table that of the run */
+    int number;          /* from 0 */
     pthread_t thread;
     char owner[160];
     pawl_pg *pg;

@@ -29,7 +29,7 @@ static int
 queue_read(pawl_worker *w, pawl_pg_pipe *pipe, const pawl_keyval *from, int64_t rows)
 {
     PAWL_STRBUF_AUTO(path);
-    pawl_pg_pins pins = batch_pins(w->run->job, &path);
+    pawl_pg_pins pins = batch_pins(w->job, &path);
 
     (void) pawl_pg_pipe_begin(pipe, &pins);
     (void) pawl_pg_pipe_add(pipe, pawl_sql_backfill_plan_read, 0, NULL);
@@ -72,7 +72,7 @@ static pawl_status
 write_batch(pawl_worker *w, pawl_attempt *attempt, pawl_pg_pipe *pipe, int *slot, pawl_error *err)
 {
     PAWL_STRBUF_AUTO(path);
-    const pawl_job *job = w->run->job;
+    const pawl_job *job = w->job;
     pawl_pg_pins pins = batch_pins(job, &path);
     pawl_pg_array cursor;
     pawl_pg_array_init(&cursor, PAWL_OID_TEXT);
@@ -123,7 +123,7 @@ write_and_settle(pawl_worker *w, pawl_attempt *attempt, pawl_error *err)
 static pawl_status
 commit_batch(pawl_worker *w, const pawl_attempt *attempt, pawl_error *err)
 {
-    const pawl_job *job = w->run->job;
+    const pawl_job *job = w->job;
     int64_t rows = rows_to_ask(w);
     PAWL_STRBUF_AUTO(table);
     pawl_pg_array cursor;
@@ -233,7 +233,7 @@ pawl_worker_batch(pawl_worker *w, int64_t *rows, pawl_error *err)
         w->has_chunk = !attempt.is_last;
     }
     else if (attempt.rows == 1 && w->writer.kind == &pawl_writer_update)
-        pawl_rowset_describe(w->run->job, answer, 0, 1, w->at_fault, sizeof w->at_fault);
+        pawl_rowset_describe(w->job, answer, 0, 1, w->at_fault, sizeof w->at_fault);
     pawl_pg_result_free(answer);
     pawl_keyval_fini(&attempt.to);
     return st;

@@ -15,10 +15,10 @@ enum
 pawl_status
 pawl_worker_connect(pawl_worker *w, pawl_error *err)
 {
-    const pawl_backfill_env *env = w->run->job->env;
+    const pawl_backfill_env *env = w->job->env;
     char application[64];
 
-    pawl_fmt(application, sizeof application, "pawl job %lld worker %d", (long long) w->run->job->id,
+    pawl_fmt(application, sizeof application, "pawl job %lld worker %d", (long long) w->job->id,
              w->number + 1);
 
     const pawl_pg_options options = {.conninfo = env->conninfo,
@@ -53,7 +53,7 @@ pause_then(pawl_worker *w, pawl_answer answer, pawl_error *err)
 {
     pawl_error stopped = PAWL_ERROR_INIT;
 
-    if (pawl_backoff_sleep(&w->backoff, w->run->job->env->stop, &stopped) == PAWL_OK)
+    if (pawl_backoff_sleep(&w->backoff, w->job->env->stop, &stopped) == PAWL_OK)
         return answer;
     *err = stopped;
     return PAWL_ANSWER_FAIL;
@@ -104,7 +104,7 @@ wait_for_lock(pawl_worker *w, int64_t rows, pawl_error *err)
     }
     if (can_shrink(w, rows))
         return pause_then(w, PAWL_ANSWER_AGAIN, err);
-    pawl_pg_lockers(w->pg, w->run->job->table->oid, who, sizeof who);
+    pawl_pg_lockers(w->pg, w->job->table->oid, who, sizeof who);
     pawl_fmt(text, sizeof text, "waiting for a lock%s%s", who[0] != '\0' ? " held by " : "", who);
     pawl_meter_hold(w->run->meter, w->number, text);
     return pause_then(w, PAWL_ANSWER_AGAIN, err);
@@ -114,7 +114,7 @@ static pawl_answer
 blame_row(pawl_worker *w, int64_t rows, pawl_error *err)
 {
     const pawl_keyval *from = pawl_chunk_from(&w->chunk);
-    const pawl_table *table = w->run->job->table;
+    const pawl_table *table = w->job->table;
     char was[sizeof err->detail];
 
     if (can_shrink(w, rows))
@@ -145,7 +145,7 @@ pawl_worker_answer(pawl_worker *w, int64_t rows, pawl_error *err)
 
     pawl_fault fault = pawl_fault_of(err);
 
-    pawl_job_redact(w->run->job, err);
+    pawl_job_redact(w->job, err);
 
     w->repeats = fault == w->last_fault ? w->repeats + 1 : 1;
     w->last_fault = fault;
