@@ -131,3 +131,19 @@ pawl_wait_result(pawl_pg *pg, PGresult **out, pawl_error *err)
     *out = PQgetResult(pg->conn);
     return PAWL_OK;
 }
+
+pawl_status
+pawl_wait_flush(pawl_pg *pg, pawl_error *err)
+{
+    int64_t next_cancel_us = pawl_clock_us() + CANCEL_REPEAT_US;
+    bool is_over = false;
+
+    while (!is_over && PQflush(pg->conn) == 1)
+    {
+        pawl_status st = wait_once(pg, true, &next_cancel_us, &is_over, err);
+
+        if (st != PAWL_OK)
+            return st;
+    }
+    return PAWL_OK;
+}

@@ -28,4 +28,10 @@ PAWL_NODISCARD pawl_wake pawl_wait_socket(int fd, bool wants_write, int stop_fd,
  */
 PAWL_NODISCARD pawl_status pawl_wait_result(pawl_pg *pg, PGresult **out, pawl_error *err);
 
+/*
+ * Wait until what is queued has been sent, for a stream of data. A connection that breaks meanwhile is no failure here:
+ * the next result says so. A stop and the deadline as above.
+ */
+PAWL_NODISCARD pawl_status pawl_wait_flush(pawl_pg *pg, pawl_error *err);
+
 #endif
