@@ -107,7 +107,15 @@ pawl_pg_copy_put(pawl_pg *pg, const char *data, size_t length, pawl_error *err)
         data += piece;
         length -= piece;
     }
-    return PAWL_OK;
+    /* A stop was passed on as a cancel: the rest of a long stream need not be sent to hear of it. */
+    if (pg->cancelled_us == 0)
+        return PAWL_OK;
+    if (PQputCopyEnd(pg->conn, "stopped") != 1)
+        return fail(pg, err);
+
+    pawl_status st = finish(pg, NULL, NULL, err);
+
+    return st != PAWL_OK && st != PAWL_E_SERVER ? st : pawl_stop_check(pg->stop, PAWL_STOP_CANCEL, err);
 }
 
 pawl_status

@@ -147,3 +147,29 @@ pawl_wait_flush(pawl_pg *pg, pawl_error *err)
     }
     return PAWL_OK;
 }
+
+pawl_status
+pawl_wait_copy_row(pawl_pg *pg, char **row, int *length, pawl_error *err)
+{
+    int64_t next_cancel_us = pawl_clock_us() + CANCEL_REPEAT_US;
+    bool is_over = false;
+
+    for (;;)
+    {
+        int n = PQgetCopyData(pg->conn, row, 1);
+        pawl_status st;
+
+        if (n > 0)
+        {
+            *length = n;
+            return PAWL_OK;
+        }
+        *row = NULL;
+        /* -1: it has ended, -2: it has failed; either way the result tells. */
+        if (n < 0 || is_over)
+            return PAWL_OK;
+        st = wait_once(pg, PQflush(pg->conn) == 1, &next_cancel_us, &is_over, err);
+        if (st != PAWL_OK)
+            return st;
+    }
+}

@@ -34,4 +34,10 @@ PAWL_NODISCARD pawl_status pawl_wait_result(pawl_pg *pg, PGresult **out, pawl_er
  */
 PAWL_NODISCARD pawl_status pawl_wait_flush(pawl_pg *pg, pawl_error *err);
 
+/*
+ * The next row of a COPY OUT; *row is NULL when there is none left (PQfreemem). Stop and deadline as above: a cancelled
+ * COPY is read to its end.
+ */
+PAWL_NODISCARD pawl_status pawl_wait_copy_row(pawl_pg *pg, char **row, int *length, pawl_error *err);
+
 #endif
