@@ -130,6 +130,16 @@ CREATE TABLE @ledger@.reject (
 );
 CREATE INDEX ON @ledger@.reject (job_id, state);
 
+-- What the capture of a job's changes depends on: the triggers as they were made, the partitions, the columns. The log
+-- itself, change_<job>, is made and dropped with the capture.
+CREATE TABLE @ledger@.capture (
+    job_id bigint PRIMARY KEY REFERENCES @ledger@.job ON DELETE CASCADE,
+    table_oid oid NOT NULL,
+    columns smallint[] NOT NULL,
+    lines text[] NOT NULL,
+    at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+
 -- Requests to a running job, kept as an audit trail.
 CREATE TABLE @ledger@.control (
     control_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -1,0 +1,2 @@
+-- $1 job
+DELETE FROM @ledger@.capture c WHERE c.job_id = $1::bigint
