@@ -335,38 +335,40 @@ assignments(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *shape)
     }
 }
 
-/* unnest($..) [WITH ORDINALITY] AS u(k1, x, v1, m1, i). Returns the next parameter; *xmin is that of a scalar xmin. */
+/* One array as a column of the source. */
+static void
+source_column(pawl_strbuf *b, int param, const char *type, char letter, int n)
+{
+    bool first = b->data[b->length - 1] == ' ';
+
+    pawl_strbuf_addf(b, "%spg_catalog.unnest($%d::%s) AS pawl_%c%d", first ? "" : ", ", param, type, letter,
+                     n);
+}
+
+/*
+ * (SELECT unnest($..) AS k1, ... [, generate_series(1, $n) AS i]) AS u. The functions of a select list advance together,
+ * and their rows go straight into the join; ROWS FROM would put those of each function aside first (a fifth of what
+ * the join costs). Returns the next parameter; *xmin is that of a scalar xmin.
+ */
 static int
 write_source(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *shape, int param, int *xmin)
 {
-    PAWL_STRBUF_AUTO(names);
-
-    pawl_sql_add(b, " FROM ROWS FROM (");
+    pawl_sql_add(b, " FROM (SELECT ");
     for (int i = 0; i < job->key->ncolumns; i++)
-    {
-        array_param(b, param++, wire_array_name(pawl_wire_of(job->key->columns[i].column)));
-        pawl_strbuf_addf(&names, "%spawl_k%d", i > 0 ? ", " : "", i + 1);
-    }
+        source_column(b, param++, wire_array_name(pawl_wire_of(job->key->columns[i].column)), 'k', i + 1);
     *xmin = param;
     if (!shape->one_xmin)
-    {
-        array_param(b, param, "xid[]");
-        pawl_strbuf_add(&names, ", pawl_x");
-    }
+        source_column(b, param, "xid[]", 'x', 0);
     param++;
     for (int i = 0; i < job->nwrite; i++)
     {
-        array_param(b, param++, wire_array_name(pawl_wire_of(job->write[i])));
-        pawl_strbuf_addf(&names, ", pawl_v%d", i + 1);
+        source_column(b, param++, wire_array_name(pawl_wire_of(job->write[i])), 'v', i + 1);
         if (shape->is_masked[i])
-        {
-            array_param(b, param++, "bool[]");
-            pawl_strbuf_addf(&names, ", pawl_m%d", i + 1);
-        }
+            source_column(b, param++, "bool[]", 'm', i + 1);
     }
-    pawl_sql_add(b, shape->with_ordinals ? ") WITH ORDINALITY AS u(" : ") AS u(");
-    pawl_sql_add(b, names.data);
-    pawl_sql_add(b, shape->with_ordinals ? ", pawl_i)" : ")");
+    if (shape->with_ordinals)
+        pawl_strbuf_addf(b, ", pg_catalog.generate_series(1, $%d::bigint) AS pawl_i", param);
+    pawl_sql_add(b, ") AS u");
     return param;
 }
 
@@ -392,7 +394,7 @@ pawl_stmt_write(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *sha
     if (shape->one_xmin)
         pawl_strbuf_addf(b, "$%d::xid", xmin);
     else
-        pawl_sql_add(b, "u.pawl_x");
+        pawl_sql_add(b, "u.pawl_x0");
     if (shape->with_range)
     {
         pawl_sql_add(b, " AND ");
