@@ -196,6 +196,8 @@ describe_rows(pawl_job *job, pawl_error *err)
     for (int i = 0; i < job->nwrite; i++)
     {
         job->lua_write[i] = lua_column(job->write[i], false);
+        if (job->spec->returns != NULL)
+            job->lua_write[i].name = job->spec->returns[i];
         places[i] = -1;
         for (int k = 0; k < job->nread; k++)
             if (job->read[k] == job->write[i])

@@ -191,8 +191,10 @@ add_values(pawl_rowset *set, const pawl_lua_answer *answer, pawl_error *err)
     {
         const pawl_lua_value *v = &answer->values[i];
 
-        pawl_pg_array_add_bool(&set->masks[i], answer->is_set[i]);
-        if (!answer->is_set[i])
+        bool is_written = answer->is_set[i] || set->job->spec->nil_writes_null;
+
+        pawl_pg_array_add_bool(&set->masks[i], is_written);
+        if (!is_written)
             set->is_masked[i] = true;
         if (!answer->is_set[i] || v->data == NULL)
             pawl_pg_array_add_null(&set->values[i]);
@@ -264,7 +266,7 @@ pass_put(void *ctx, int row, const pawl_lua_answer *answer, pawl_error *err)
     }
     for (int i = 0; answer->verdict == PAWL_LUA_WRITE && i < p->set->job->nwrite; i++)
         any = any || answer->is_set[i];
-    if (!any || is_unchanged(p, row, answer))
+    if (!p->set->job->spec->nil_writes_null && (!any || is_unchanged(p, row, answer)))
     {
         p->set->left++;
         return PAWL_OK;

@@ -34,6 +34,8 @@ typedef struct pawl_backfill_spec
     size_t nread;
     const char *const *write;
     size_t nwrite;
+    const char *const *returns; /* what the transform calls the columns of `write`; NULL: the same */
+    bool nil_writes_null;       /* nil, and a column that the answer leaves out, write NULL: a swap */
     const pawl_set_expression *set;
     size_t nset;
     const char *where; /* NULL: every row */

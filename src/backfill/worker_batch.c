@@ -14,7 +14,8 @@ batch_pins(const pawl_job *job, pawl_strbuf *path)
     pawl_strbuf_addf(path, "pg_catalog, %s", job->env->search_path);
     return (pawl_pg_pins){.search_path = path->data,
                           .lock_timeout_ms = job->env->lock_timeout_ms,
-                          .idle_timeout_ms = job->env->lease_ms};
+                          .idle_timeout_ms = job->env->lease_ms,
+                          .worker = job->id};
 }
 
 void

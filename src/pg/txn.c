@@ -52,6 +52,7 @@ pawl_pg_pin_fill(const pawl_pg *pg, const pawl_pg_pins *pins, pawl_pg_pin_args *
     out->args[4] = PAWL_ARG_TEXT(pins->replica_triggers_off ? "replica" : "origin");
     out->args[5] = PAWL_ARG_BOOL(pins->no_nestloop);
     out->args[6] = PAWL_ARG_BOOL(pins->async_commit);
+    out->args[7] = pins->worker == 0 ? PAWL_ARG_NULL : pawl_arg_i64(pins->worker, out->text[3]);
 }
 
 pawl_status

@@ -23,6 +23,7 @@ typedef struct pawl_pg_pins
     bool replica_triggers_off;    /* session_replication_role = replica: user triggers do not fire */
     bool no_nestloop;             /* enable_nestloop = off: the writers' joins */
     bool async_commit;            /* synchronous_commit = off: only where data and cursor stay atomic */
+    int64_t worker;               /* pawl.worker: the job whose guards let this transaction write; 0: none */
 } pawl_pg_pins;
 
 /* BEGIN and the pins, one round trip. NULL takes the defaults. */
@@ -38,12 +39,12 @@ PAWL_NODISCARD pawl_status pawl_pg_commit(pawl_pg *pg, pawl_error *err);
 void pawl_pg_rollback(pawl_pg *pg);
 
 /* The statement that sets the pins, for those that queue it themselves, and its parameters. */
-#define PAWL_PG_PIN_ARGS 7
+#define PAWL_PG_PIN_ARGS 8
 const char *pawl_pg_pin_sql(void);
 typedef struct pawl_pg_pin_args
 {
     pawl_pg_arg args[PAWL_PG_PIN_ARGS];
-    char text[3][24];
+    char text[4][24];
 } pawl_pg_pin_args;
 void pawl_pg_pin_fill(const pawl_pg *pg, const pawl_pg_pins *pins, pawl_pg_pin_args *out);
 

@@ -2,7 +2,8 @@
 -- means, what can be seen or how long something lasts. Everything is qualified: at parse time the search_path is
 -- still the role's. One column instead of thirty, because this answer travels with every transaction.
 -- Parameters: $1 search_path, $2 lock_timeout, $3 statement_timeout, $4 idle_in_transaction_session_timeout (ms as
--- text), $5 session_replication_role, $6 boolean: no nested loops, $7 boolean: commit without waiting for the disk.
+-- text), $5 session_replication_role, $6 boolean: no nested loops, $7 boolean: commit without waiting for the disk,
+-- $8 the job whose own transaction this is, or NULL.
 -- Result: one row, one column `pinned`, true.
 -- session_replication_role may only be set by the privileged, so it is touched only where it differs. A default of
 -- synchronous_commit = off is raised to local: changes of state must survive a crash. transaction_timeout is of
@@ -22,6 +23,8 @@ SELECT pg_catalog.concat(
          THEN pg_catalog.set_config('synchronous_commit', 'off', true)
          WHEN pg_catalog.current_setting('synchronous_commit') OPERATOR(pg_catalog.=) 'off'
          THEN pg_catalog.set_config('synchronous_commit', 'local', true) END,
+    CASE WHEN $8::pg_catalog.text IS NOT NULL
+         THEN pg_catalog.set_config('pawl.worker', $8::pg_catalog.text, true) END,
     pg_catalog.set_config('row_security', 'off', true),
     pg_catalog.set_config('DateStyle', 'ISO, YMD', true),
     pg_catalog.set_config('IntervalStyle', 'postgres', true),
