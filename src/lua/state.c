@@ -149,7 +149,7 @@ allocate(void *ud, void *ptr, size_t osize, size_t nsize)
         if (old >= BIG_BLOCK)
             count_big(lua, old, 0);
         lua->used -= old;
-        pawl_free(ptr);
+        pawl_blocks_give(&lua->blocks, ptr, old);
         return NULL;
     }
     if (nsize > old && (nsize - old > lua->limit || lua->used > lua->limit - (nsize - old)))
@@ -159,7 +159,8 @@ allocate(void *ud, void *ptr, size_t osize, size_t nsize)
         return NULL;
     }
 
-    fresh = pawl_realloc(ptr, 1, nsize);
+    fresh =
+        ptr == NULL ? pawl_blocks_take(&lua->blocks, nsize) : pawl_blocks_grow(&lua->blocks, ptr, old, nsize);
     if (fresh == NULL)
     {
         lua->is_out = true;
@@ -500,4 +501,5 @@ pawl_state_fini(pawl_lua *lua)
     if (lua->L != NULL)
         lua_close(lua->L);
     lua->L = NULL;
+    pawl_blocks_drop(&lua->blocks);
 }

@@ -18,6 +18,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "lua/blocks.h"
 #include "lua/transform.h"
 #include "lua/value.h"
 #include "util/arena.h"
@@ -68,6 +69,7 @@ struct pawl_lua
     lua_State *L;
     pawl_arena *arena; /* names, messages' parts: for life */
 
+    pawl_blocks blocks;
     size_t used; /* bytes that Lua holds */
     size_t peak;
     size_t limit;
