@@ -15,6 +15,7 @@ pawl_chunk_fini(pawl_chunk *chunk)
     pawl_keyval_fini(&chunk->lo);
     pawl_keyval_fini(&chunk->hi);
     pawl_keyval_fini(&chunk->cursor);
+    pawl_keyval_fini(&chunk->batch_hi);
     *chunk = (pawl_chunk){0};
 }
 
@@ -22,6 +23,12 @@ const pawl_keyval *
 pawl_chunk_from(const pawl_chunk *chunk)
 {
     return chunk->cursor.is_set ? &chunk->cursor : &chunk->lo;
+}
+
+const pawl_keyval *
+pawl_chunk_to(const pawl_chunk *chunk)
+{
+    return chunk->batch_hi.is_set ? &chunk->batch_hi : &chunk->hi;
 }
 
 /* Who holds the lease: the backend, so that a killed process costs nobody a wait. */
@@ -39,21 +46,49 @@ backend_start(const pawl_pg *pg)
     return start[0] != '\0' ? PAWL_ARG_TEXT(start) : PAWL_ARG_NULL;
 }
 
+/* A row of claim_open.sql. */
 static pawl_status
-take_over(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const char *owner, pawl_chunk *chunk,
+chunk_from_row(pawl_chunk *chunk, const pawl_pg_result *res, pawl_error *err)
+{
+    pawl_status st;
+
+    chunk->id = pawl_pg_i64(res, 0, 0);
+    chunk->fence = pawl_pg_i64(res, 0, 5);
+    chunk->attempts = pawl_pg_i64(res, 0, 6);
+    chunk->stripe = (int) pawl_pg_i64(res, 0, 8);
+    if ((st = pawl_keyval_from_array(&chunk->lo, res, 0, 2, err)) != PAWL_OK ||
+        (st = pawl_keyval_from_array(&chunk->hi, res, 0, 3, err)) != PAWL_OK ||
+        (st = pawl_keyval_from_array(&chunk->cursor, res, 0, 4, err)) != PAWL_OK)
+        return st;
+    return pawl_keyval_from_array(&chunk->batch_hi, res, 0, 7, err);
+}
+
+static pawl_status
+take_over(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const pawl_claimant *who, pawl_chunk *chunk,
           bool *got, pawl_error *err)
 {
     const pawl_pg_pins pins = {.lock_timeout_ms = job->env->lock_timeout_ms};
-    const pawl_pg_arg args[] = {PAWL_ARG_I64(job->id), PAWL_ARG_TEXT(owner), PAWL_ARG_I64(job->env->lease_ms),
-                                backend_pid(pg, (char[24]){0}), backend_start(pg)};
+    pawl_pg_array held;
     pawl_pg_pipe pipe;
     pawl_status st;
 
+    pawl_pg_array_init(&held, PAWL_OID_INT8);
+    for (int i = 0; i < who->nheld; i++)
+        pawl_pg_array_add_i64(&held, who->held[i]);
+
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(job->id),
+                                PAWL_ARG_TEXT(who->owner),
+                                PAWL_ARG_I64(job->env->lease_ms),
+                                backend_pid(pg, (char[24]){0}),
+                                backend_start(pg),
+                                pawl_pg_array_arg(&held, PAWL_OID_INT8_ARRAY)};
+
     pawl_pg_pipe_init(&pipe, pg);
     (void) pawl_pg_pipe_begin(&pipe, &pins);
-    int slot = pawl_pg_pipe_add(&pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_claim_open), 5, args);
+    int slot = pawl_pg_pipe_add(&pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_claim_open), 6, args);
     (void) pawl_pg_pipe_commit(&pipe);
     (void) pawl_pg_pipe_sync(&pipe);
+    pawl_pg_array_fini(&held);
     st = pawl_pg_pipe_run(&pipe, NULL, err);
     if (st == PAWL_OK)
     {
@@ -61,14 +96,7 @@ take_over(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const char *own
 
         *got = pawl_pg_rows(res) == 1;
         if (*got)
-        {
-            chunk->id = pawl_pg_i64(res, 0, 0);
-            chunk->fence = pawl_pg_i64(res, 0, 5);
-            chunk->attempts = pawl_pg_i64(res, 0, 6);
-            if ((st = pawl_keyval_from_array(&chunk->lo, res, 0, 2, err)) == PAWL_OK &&
-                (st = pawl_keyval_from_array(&chunk->hi, res, 0, 3, err)) == PAWL_OK)
-                st = pawl_keyval_from_array(&chunk->cursor, res, 0, 4, err);
-        }
+            st = chunk_from_row(chunk, res, err);
     }
     else
         pawl_pg_rollback(pg);
@@ -162,6 +190,8 @@ advance(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const char *owner
     chunk->attempts = 1;
     pawl_keyval_clear(&chunk->lo);
     pawl_keyval_clear(&chunk->cursor);
+    pawl_keyval_clear(&chunk->batch_hi);
+    chunk->stripe = 0;
     if (pawl_pg_rows(last) > 0)
     {
         chunk->id = pawl_pg_i64(last, 0, 0) + 1;
@@ -178,12 +208,12 @@ advance(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const char *owner
 }
 
 pawl_status
-pawl_chunk_claim(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const char *owner, int64_t rows,
-                 pawl_chunk *chunk, pawl_claim *out, pawl_error *err)
+pawl_chunk_claim(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const pawl_claimant *who,
+                 int64_t rows, pawl_chunk *chunk, pawl_claim *out, pawl_error *err)
 {
     const pawl_pg_pins pins = {.lock_timeout_ms = job->env->lock_timeout_ms};
     bool got = false;
-    pawl_status st = take_over(job, ledger, pg, owner, chunk, &got, err);
+    pawl_status st = take_over(job, ledger, pg, who, chunk, &got, err);
 
     if (st != PAWL_OK)
         return st;
@@ -194,7 +224,7 @@ pawl_chunk_claim(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const ch
     }
     if ((st = pawl_pg_begin(pg, &pins, err)) != PAWL_OK)
         return st;
-    st = advance(job, ledger, pg, owner, rows, chunk, out, err);
+    st = advance(job, ledger, pg, who->owner, rows, chunk, out, err);
     if (st == PAWL_OK && *out == PAWL_CLAIM_CHUNK)
     {
         st = pawl_pg_commit(pg, err);

@@ -22,6 +22,9 @@ typedef struct pawl_chunk
     pawl_keyval lo;   /* not set: from the first key on */
     pawl_keyval hi;
     pawl_keyval cursor; /* not set: no batch is committed yet */
+    pawl_keyval
+        batch_hi; /* set: a batch is half done: of the keys in (cursor, batch_hi] the stripes below `stripe` */
+    int stripe;
 } pawl_chunk;
 
 typedef enum pawl_claim
@@ -36,12 +39,20 @@ void pawl_chunk_fini(pawl_chunk *chunk);
 /* The lower end of what is left: the cursor, else lo. */
 const pawl_keyval *pawl_chunk_from(const pawl_chunk *chunk);
 
-/*
- * Claim. `owner` names this worker ("host:pid/n:random"), unique among all that are alive. `rows` is the size for a
- * new chunk.
- */
+/* The upper end of what may be read at once: batch_hi, else hi. */
+const pawl_keyval *pawl_chunk_to(const pawl_chunk *chunk);
+
+/* Who claims. */
+typedef struct pawl_claimant
+{
+    const char *owner;   /* names the worker ("host:pid/n:random"), unique among all that are alive */
+    const int64_t *held; /* chunks that it has in hand already: these are passed over */
+    int nheld;
+} pawl_claimant;
+
+/* Claim. `rows` is the size for a new chunk. */
 PAWL_NODISCARD pawl_status pawl_chunk_claim(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg,
-                                            const char *owner, int64_t rows, pawl_chunk *chunk,
+                                            const pawl_claimant *who, int64_t rows, pawl_chunk *chunk,
                                             pawl_claim *out, pawl_error *err);
 
 /* Renew the lease outside a batch. PAWL_E_LEASE when it is lost. */

@@ -257,10 +257,10 @@ check_statements(pawl_job *job, pawl_pg *pg, pawl_error *err)
         args[i] = PAWL_ARG_NULL;
     if (job->spec->lua_file == NULL)
     {
-        pawl_stmt_set(&sql, job, false, 0);
+        pawl_stmt_set(&sql, job, &(pawl_set_shape){.same = 0});
         return explain(job, pg, &sql, n, args, err);
     }
-    pawl_stmt_read(&sql, job, false);
+    pawl_stmt_read(&sql, job, false, false);
     return explain(job, pg, &sql, n + 1, args, err);
 }
 

@@ -77,6 +77,17 @@ pawl_keyval_same(const pawl_keyval *a, const pawl_keyval *b)
     return same;
 }
 
+bool
+pawl_keyval_is_same(const pawl_keyval *a, const pawl_keyval *b)
+{
+    if (!a->is_set || !b->is_set || a->count != b->count)
+        return false;
+    for (int i = 0; i < a->count; i++)
+        if (strcmp(a->part[i], b->part[i]) != 0)
+            return false;
+    return true;
+}
+
 pawl_status
 pawl_keyval_from_row(pawl_keyval *k, const pawl_pg_result *res, int row, int column, int count,
                      pawl_error *err)

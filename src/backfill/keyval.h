@@ -35,6 +35,9 @@ PAWL_NODISCARD pawl_status pawl_keyval_copy(pawl_keyval *k, const pawl_keyval *f
  * set. */
 int pawl_keyval_same(const pawl_keyval *a, const pawl_keyval *b);
 
+/* The same texts, and so the same key. */
+bool pawl_keyval_is_same(const pawl_keyval *a, const pawl_keyval *b);
+
 /* From `count` columns of a row, beginning at `column`. */
 PAWL_NODISCARD pawl_status pawl_keyval_from_row(pawl_keyval *k, const pawl_pg_result *res, int row,
                                                 int column, int count, pawl_error *err);

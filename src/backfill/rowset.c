@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backfill/stripe.h"
 #include "util/alloc.h"
 
 #include "util/banned.h"
@@ -20,12 +21,15 @@ pawl_rowset_init(pawl_rowset *set, const pawl_job *job, pawl_error *err)
 
     *set = (pawl_rowset){.job = job};
     set->keys = pawl_calloc(nkeys, sizeof *set->keys);
+    set->probes = pawl_calloc(nkeys, sizeof *set->probes);
     set->values = pawl_calloc(nwrite, sizeof *set->values);
     set->masks = pawl_calloc(nwrite, sizeof *set->masks);
     set->is_masked = pawl_calloc(nwrite, sizeof *set->is_masked);
-    if (set->keys == NULL || set->values == NULL || set->masks == NULL || set->is_masked == NULL)
+    if (set->keys == NULL || set->probes == NULL || set->values == NULL || set->masks == NULL ||
+        set->is_masked == NULL)
     {
         pawl_free(set->keys);
+        pawl_free(set->probes);
         pawl_free(set->values);
         pawl_free(set->masks);
         pawl_free(set->is_masked);
@@ -33,8 +37,12 @@ pawl_rowset_init(pawl_rowset *set, const pawl_job *job, pawl_error *err)
         return pawl_error_nomem(err, "the rows of a batch");
     }
     for (size_t i = 0; i < nkeys; i++)
+    {
         pawl_pg_array_init(&set->keys[i], pawl_wire_element(pawl_wire_of(job->key->columns[i].column)));
+        pawl_pg_array_init(&set->probes[i], pawl_wire_element(pawl_wire_of(job->key->columns[i].column)));
+    }
     pawl_pg_array_init(&set->xmins, PAWL_OID_XID);
+    pawl_pg_array_init(&set->ctids, PAWL_OID_TID);
     for (size_t i = 0; i < nwrite; i++)
     {
         pawl_pg_array_init(&set->values[i], pawl_wire_element(pawl_wire_of(job->write[i])));
@@ -49,14 +57,19 @@ pawl_rowset_fini(pawl_rowset *set)
     if (set->job == NULL)
         return;
     for (int i = 0; i < set->job->key->ncolumns; i++)
+    {
         pawl_pg_array_fini(&set->keys[i]);
+        pawl_pg_array_fini(&set->probes[i]);
+    }
     pawl_pg_array_fini(&set->xmins);
+    pawl_pg_array_fini(&set->ctids);
     for (int i = 0; i < set->job->nwrite; i++)
     {
         pawl_pg_array_fini(&set->values[i]);
         pawl_pg_array_fini(&set->masks[i]);
     }
     pawl_free(set->keys);
+    pawl_free(set->probes);
     pawl_free(set->values);
     pawl_free(set->masks);
     pawl_free(set->is_masked);
@@ -68,8 +81,12 @@ void
 pawl_rowset_reset(pawl_rowset *set)
 {
     for (int i = 0; i < set->job->key->ncolumns; i++)
+    {
         pawl_pg_array_reset(&set->keys[i]);
+        pawl_pg_array_reset(&set->probes[i]);
+    }
     pawl_pg_array_reset(&set->xmins);
+    pawl_pg_array_reset(&set->ctids);
     for (int i = 0; i < set->job->nwrite; i++)
     {
         pawl_pg_array_reset(&set->values[i]);
@@ -99,10 +116,30 @@ pawl_rowset_describe(const pawl_job *job, const pawl_pg_result *res, int row, in
 
 typedef struct pass
 {
-    pawl_rowset *set;
+    pawl_rowset *sets;
     const pawl_rowset_source *source;
+    int *only; /* NULL: all rows; else those that the transform is given, by their place in the result */
+    int nonly;
     bool has_named; /* the failure that put returned names its row */
 } pass;
+
+static int
+row_of(const pass *p, int row)
+{
+    return p->only != NULL ? p->only[row] : row;
+}
+
+/* The set that a row belongs to. */
+static pawl_rowset *
+set_of(const pass *p, int row)
+{
+    const pawl_rowset_source *source = p->source;
+
+    if (source->per_set == 0)
+        return p->sets;
+    return &p->sets[pawl_stripe_of_row(p->sets->job->key, source->rows, row, source->first + 1) /
+                    source->per_set];
+}
 
 static pawl_lua_value
 value_of(const pawl_rowset_source *source, int row, int column)
@@ -120,14 +157,14 @@ pass_get(void *ctx, int row, int column)
 {
     const pass *p = ctx;
 
-    return value_of(p->source, row, column);
+    return value_of(p->source, row_of(p, row), column);
 }
 
 /* The key of a row into the detail. */
 static pawl_status
 name_row(pass *p, int row, pawl_error *err)
 {
-    const pawl_job *job = p->set->job;
+    const pawl_job *job = p->sets->job;
     char key[200];
 
     p->has_named = true;
@@ -140,7 +177,7 @@ name_row(pass *p, int row, pawl_error *err)
 static bool
 is_unchanged(const pass *p, int row, const pawl_lua_answer *answer)
 {
-    const pawl_job *job = p->set->job;
+    const pawl_job *job = p->sets->job;
 
     for (int i = 0; i < job->nwrite; i++)
     {
@@ -161,18 +198,51 @@ is_unchanged(const pass *p, int row, const pawl_lua_answer *answer)
 }
 
 static pawl_status
-add_key(pawl_rowset *set, const pawl_rowset_source *source, int row, pawl_error *err)
+add_key_to(pawl_pg_array *arrays, const pawl_rowset *set, const pawl_rowset_source *source, int row,
+           pawl_error *err)
 {
     for (int i = 0; i < set->job->key->ncolumns; i++)
     {
         int at = source->first + 1 + i;
 
-        if (!pawl_wire_can_add(pawl_wire_of(set->job->key->columns[i].column), &set->keys[i],
+        if (!pawl_wire_can_add(pawl_wire_of(set->job->key->columns[i].column), &arrays[i],
                                pawl_pg_text(source->rows, row, at),
                                (size_t) pawl_pg_length(source->rows, row, at)))
             return pawl_error_set(err, PAWL_E_BUG, "the server sent \"%s\" as an integer key",
                                   pawl_pg_text(source->rows, row, at));
     }
+    return PAWL_OK;
+}
+
+/* Where the row is, and if it is the first of its page, its key to the probes. Rows come in key order: a page that comes
+ * up again is probed again, which does no harm. */
+static pawl_status
+add_place(pawl_rowset *set, const pawl_rowset_source *source, int row, pawl_error *err)
+{
+    const char *text = pawl_pg_text(source->rows, row, source->ctid);
+    char *end = NULL;
+    uint32_t page = (uint32_t) strtoul(text + 1, &end, 10);
+    uint32_t item = (uint32_t) strtoul(end + 1, NULL, 10);
+    const unsigned char tid[6] = {(unsigned char) (page >> 24),       (unsigned char) (page >> 16 & 0xff),
+                                  (unsigned char) (page >> 8 & 0xff), (unsigned char) (page & 0xff),
+                                  (unsigned char) (item >> 8 & 0xff), (unsigned char) (item & 0xff)};
+
+    pawl_pg_array_add_bytes(&set->ctids, tid, sizeof tid);
+    if (set->count > 0 && page == set->last_page)
+        return PAWL_OK;
+    set->last_page = page;
+    return add_key_to(set->probes, set, source, row, err);
+}
+
+static pawl_status
+add_key(pawl_rowset *set, const pawl_rowset_source *source, int row, pawl_error *err)
+{
+    pawl_status st = add_key_to(set->keys, set, source, row, err);
+
+    if (st == PAWL_OK && source->ctid > 0)
+        st = add_place(set, source, row, err);
+    if (st != PAWL_OK)
+        return st;
 
     uint32_t xmin = (uint32_t) strtoul(pawl_pg_text(source->rows, row, source->first), NULL, 10);
 
@@ -250,13 +320,15 @@ remember_source(pawl_rowset *set, int row, pawl_error *err)
 }
 
 static pawl_status
-pass_put(void *ctx, int row, const pawl_lua_answer *answer, pawl_error *err)
+pass_put(void *ctx, int index, const pawl_lua_answer *answer, pawl_error *err)
 {
     pass *p = ctx;
+    int row = row_of(p, index);
+    pawl_rowset *set = set_of(p, row);
     bool any = false;
     pawl_status st;
 
-    if (p->source->tick != NULL && row % TICK_ROWS == TICK_ROWS - 1 &&
+    if (p->source->tick != NULL && index % TICK_ROWS == TICK_ROWS - 1 &&
         (st = p->source->tick(p->source->tick_ctx, err)) != PAWL_OK)
         return st;
     if (answer->verdict == PAWL_LUA_REJECT)
@@ -264,56 +336,111 @@ pass_put(void *ctx, int row, const pawl_lua_answer *answer, pawl_error *err)
         (void) pawl_error_set(err, PAWL_E_TRANSFORM, "the transform rejects the row: %s", answer->reason);
         return name_row(p, row, err);
     }
-    for (int i = 0; answer->verdict == PAWL_LUA_WRITE && i < p->set->job->nwrite; i++)
+    for (int i = 0; answer->verdict == PAWL_LUA_WRITE && i < set->job->nwrite; i++)
         any = any || answer->is_set[i];
-    if (!p->set->job->spec->nil_writes_null && (!any || is_unchanged(p, row, answer)))
+    if (!set->job->spec->nil_writes_null && (!any || is_unchanged(p, row, answer)))
     {
-        p->set->left++;
+        set->left++;
         return PAWL_OK;
     }
-    if ((st = add_key(p->set, p->source, row, err)) != PAWL_OK ||
-        (st = add_values(p->set, answer, err)) != PAWL_OK)
+    if ((st = add_key(set, p->source, row, err)) != PAWL_OK || (st = add_values(set, answer, err)) != PAWL_OK)
         return name_row(p, row, err);
     if (pawl_pg_rows(p->source->rows) == 1)
-        note_tried(p->set, answer);
-    return remember_source(p->set, row, err);
+        note_tried(set, answer);
+    return remember_source(set, row, err);
 }
 
-pawl_status
-pawl_rowset_transform(pawl_rowset *set, const pawl_rowset_source *source, pawl_error *err)
+/* The rows of stripes that are not done yet. */
+static pawl_status
+choose_rows(pass *p, const pawl_job *job, pawl_error *err)
 {
-    pass p = {.set = set, .source = source};
-    const pawl_lua_rows rows = {
-        .count = pawl_pg_rows(source->rows), .ctx = &p, .get = pass_get, .put = pass_put};
+    const pawl_rowset_source *source = p->source;
+    int count = pawl_pg_rows(source->rows);
+
+    if (source->first_stripe == 0)
+        return PAWL_OK;
+    p->only = pawl_calloc((size_t) count + 1, sizeof *p->only);
+    if (p->only == NULL)
+        return pawl_error_nomem(err, "the rows of a batch");
+    for (int row = 0; row < count; row++)
+        if (pawl_stripe_of_row(job->key, source->rows, row, source->first + 1) >= source->first_stripe)
+            p->only[p->nonly++] = row;
+    return PAWL_OK;
+}
+
+static pawl_status
+check_memory(const pawl_rowset *set, pawl_error *err)
+{
+    bool ok = pawl_pg_array_is_ok(&set->xmins) && pawl_pg_array_is_ok(&set->ctids);
+
+    for (int i = 0; i < set->job->key->ncolumns; i++)
+        ok = ok && pawl_pg_array_is_ok(&set->keys[i]) && pawl_pg_array_is_ok(&set->probes[i]);
+    for (int i = 0; i < set->job->nwrite; i++)
+        ok = ok && pawl_pg_array_is_ok(&set->values[i]) && pawl_pg_array_is_ok(&set->masks[i]);
+    return ok ? PAWL_OK : pawl_error_nomem(err, "the rows of a batch");
+}
+
+static pawl_status
+transform(pass *p, const pawl_job *job, pawl_error *err)
+{
+    const pawl_rowset_source *source = p->source;
+    const pawl_lua_rows rows = {.count = p->only != NULL ? p->nonly : pawl_pg_rows(source->rows),
+                                .ctx = p,
+                                .get = pass_get,
+                                .put = pass_put};
     int failed = -1;
     pawl_status st = pawl_lua_run(source->lua, &rows, &failed, err);
 
-    if (st == PAWL_E_TRANSFORM && !p.has_named)
-        pawl_job_redact(set->job, err);
+    if (st == PAWL_E_TRANSFORM && !p->has_named)
+        pawl_job_redact(job, err);
     if (st == PAWL_E_TRANSFORM && failed >= 0)
     {
         char key[200];
         char lua_detail[sizeof err->detail];
 
         pawl_fmt(lua_detail, sizeof lua_detail, "%s", err->detail);
-        pawl_rowset_describe(set->job, source->rows, failed, source->first + 1, key, sizeof key);
-        return pawl_error_detail(err, "row %s of \"%s.%s\"%s%s", key, set->job->table->schema,
-                                 set->job->table->name, lua_detail[0] != '\0' ? "; " : "", lua_detail);
+        pawl_rowset_describe(job, source->rows, row_of(p, failed), source->first + 1, key, sizeof key);
+        return pawl_error_detail(err, "row %s of \"%s.%s\"%s%s", key, job->table->schema, job->table->name,
+                                 lua_detail[0] != '\0' ? "; " : "", lua_detail);
     }
-    if (st == PAWL_OK && !pawl_strbuf_is_ok(&set->xmins.bytes))
-        return pawl_error_nomem(err, "the rows of a batch");
-    for (int i = 0; st == PAWL_OK && i < set->job->key->ncolumns; i++)
-        if (!pawl_pg_array_is_ok(&set->keys[i]))
-            st = pawl_error_nomem(err, "the keys of a batch");
-    for (int i = 0; st == PAWL_OK && i < set->job->nwrite; i++)
-        if (!pawl_pg_array_is_ok(&set->values[i]) || !pawl_pg_array_is_ok(&set->masks[i]))
-            st = pawl_error_nomem(err, "the values of a batch");
     return st;
+}
+
+pawl_status
+pawl_rowset_transform(pawl_rowset *set, const pawl_rowset_source *source, pawl_error *err)
+{
+    pass p = {.sets = set, .source = source};
+    int nsets = source->per_set == 0 ? 1 : PAWL_STRIPES / source->per_set;
+    pawl_status st = choose_rows(&p, set->job, err);
+
+    if (st == PAWL_OK)
+        st = transform(&p, set->job, err);
+    pawl_free(p.only);
+    for (int i = 0; st == PAWL_OK && i < nsets; i++)
+        st = check_memory(&set[i], err);
+    return st;
+}
+
+int64_t
+pawl_rowset_read(const pawl_rowset *set)
+{
+    return set->count + set->left;
+}
+
+int
+pawl_rowset_probe_args(pawl_rowset *set, pawl_pg_arg *args)
+{
+    for (int i = 0; i < set->job->key->ncolumns; i++)
+        args[i] = pawl_pg_array_arg(&set->probes[i],
+                                    pawl_wire_array(pawl_wire_of(set->job->key->columns[i].column)));
+    return set->job->key->ncolumns;
 }
 
 int
 pawl_rowset_args(pawl_rowset *set, pawl_pg_arg *args, int nargs)
 {
+    if (set->ctids.count > 0)
+        args[nargs++] = pawl_pg_array_arg(&set->ctids, PAWL_OID_TID_ARRAY);
     for (int i = 0; i < set->job->key->ncolumns; i++)
         args[nargs++] =
             pawl_pg_array_arg(&set->keys[i], pawl_wire_array(pawl_wire_of(set->job->key->columns[i].column)));

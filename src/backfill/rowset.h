@@ -19,6 +19,9 @@ typedef struct pawl_rowset
     size_t source_capacity;
     pawl_pg_array *keys;
     pawl_pg_array xmins;
+    pawl_pg_array ctids;   /* where the read brought them */
+    pawl_pg_array *probes; /* with ctids: the key of the first row of each page */
+    uint32_t last_page;    /* with ctids: of the last row */
     pawl_pg_array *values;
     pawl_pg_array *masks;
     bool *is_masked; /* some row leaves this column alone */
@@ -33,7 +36,10 @@ typedef struct pawl_rowset
 typedef struct pawl_rowset_source
 {
     const pawl_pg_result *rows;
-    int first; /* column of xmin; key and read columns follow */
+    int first;        /* column of xmin; key and read columns follow */
+    int ctid;         /* column of ctid; 0: there is none */
+    int first_stripe; /* rows of stripes below it are passed over: they are done */
+    int per_set; /* 0: all rows go into the one set; else so many stripes share each of an array of sets */
     pawl_lua *lua;
     pawl_status (*tick)(void *ctx,
                         pawl_error *err); /* now and then between rows: to renew a lease; may be NULL */
@@ -45,13 +51,19 @@ void pawl_rowset_fini(pawl_rowset *set);
 void pawl_rowset_reset(pawl_rowset *set);
 
 /*
- * Run the transform over all rows and take up those that change. PAWL_E_TRANSFORM (with the row's key in the detail)
+ * Run the transform over the rows and take up those that change. PAWL_E_TRANSFORM (with the row's key in the detail)
  * when it fails or rejects a row.
  */
 PAWL_NODISCARD pawl_status pawl_rowset_transform(pawl_rowset *set, const pawl_rowset_source *source,
                                                  pawl_error *err);
 
-/* The arguments of pawl_stmt_write after those of the range. Returns the new number of arguments. */
+/* How many rows the transform has seen for this set. */
+int64_t pawl_rowset_read(const pawl_rowset *set);
+
+/* The arguments of pawl_stmt_probe. */
+int pawl_rowset_probe_args(pawl_rowset *set, pawl_pg_arg *args);
+
+/* The arguments of pawl_stmt_write after those of the range, ctids first. Returns the new number of arguments. */
 int pawl_rowset_args(pawl_rowset *set, pawl_pg_arg *args, int nargs);
 
 /* "(id) = (42)": the key of a row, for messages. */

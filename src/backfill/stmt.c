@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "backfill/stripe.h"
 #include "util/units.h"
 
 #include "util/banned.h"
@@ -124,11 +125,12 @@ read_columns(pawl_strbuf *b, const pawl_job *job)
 }
 
 void
-pawl_stmt_read(pawl_strbuf *b, const pawl_job *job, bool has_lower)
+pawl_stmt_read(pawl_strbuf *b, const pawl_job *job, bool has_lower, bool with_ctid)
 {
     pawl_strbuf_reset(b);
     pawl_sql_add(b, "SELECT ");
     read_columns(b, job);
+    pawl_sql_add(b, with_ctid ? ", t.ctid" : "");
     pawl_sql_add(b, " FROM ");
     from_table(b, job);
     pawl_sql_add(b, " WHERE ");
@@ -354,6 +356,8 @@ static int
 write_source(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *shape, int param, int *xmin)
 {
     pawl_sql_add(b, " FROM (SELECT ");
+    if (shape->with_ctids)
+        source_column(b, param++, "tid[]", 'c', 0);
     for (int i = 0; i < job->key->ncolumns; i++)
         source_column(b, param++, wire_array_name(pawl_wire_of(job->key->columns[i].column)), 'k', i + 1);
     *xmin = param;
@@ -389,6 +393,11 @@ pawl_stmt_write(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *sha
         first += job->key->ncolumns * (shape->has_lower ? 2 : 1);
     int param = write_source(b, job, shape, first, &xmin);
     pawl_sql_add(b, " WHERE ");
+    if (shape->with_ctids)
+        pawl_strbuf_addf(b,
+                         "t.ctid OPERATOR(pg_catalog.=) ANY ($%d::tid[])"
+                         " AND t.ctid OPERATOR(pg_catalog.=) u.pawl_c0 AND ",
+                         first);
     key_join(b, job);
     pawl_sql_add(b, " AND t.xmin OPERATOR(pg_catalog.=) ");
     if (shape->one_xmin)
@@ -407,8 +416,40 @@ pawl_stmt_write(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *sha
                          param, PAWL_MISSING_MAX + 1);
 }
 
+/* Looked up one by one: a subquery, which no planner setting turns into a join. */
 void
-pawl_stmt_set(pawl_strbuf *b, const pawl_job *job, bool has_lower, int same)
+pawl_stmt_probe(pawl_strbuf *b, const pawl_job *job)
+{
+    pawl_strbuf_reset(b);
+    pawl_sql_add(b, "SELECT pg_catalog.count((SELECT t.xmin FROM ");
+    from_table(b, job);
+    pawl_sql_add(b, " WHERE ");
+    key_join(b, job);
+    pawl_sql_add(b, ")) FROM (SELECT ");
+    for (int i = 0; i < job->key->ncolumns; i++)
+        source_column(b, i + 1, wire_array_name(pawl_wire_of(job->key->columns[i].column)), 'k', i + 1);
+    pawl_sql_add(b, ") AS u");
+}
+
+/* So that the stripe, which costs something for each row, is computed once. */
+static void
+and_stripes(pawl_strbuf *b, const pawl_job *job, const pawl_set_shape *shape)
+{
+    if (shape->first_stripe == 0 && shape->per_set == 0)
+        return;
+    pawl_sql_add(b, " AND ");
+    pawl_stripe_sql(b, job->key);
+    if (shape->per_set == 0)
+        pawl_strbuf_addf(b, " OPERATOR(pg_catalog.>=) %d", shape->first_stripe);
+    else if (shape->per_set == 1)
+        pawl_strbuf_addf(b, " OPERATOR(pg_catalog.=) %d", shape->first_stripe);
+    else
+        pawl_strbuf_addf(b, " OPERATOR(pg_catalog./) %d OPERATOR(pg_catalog.=) %d", shape->per_set,
+                         shape->first_stripe / shape->per_set);
+}
+
+void
+pawl_stmt_set(pawl_strbuf *b, const pawl_job *job, const pawl_set_shape *shape)
 {
     pawl_strbuf_reset(b);
     pawl_sql_add(b, "UPDATE ");
@@ -423,7 +464,8 @@ pawl_stmt_set(pawl_strbuf *b, const pawl_job *job, bool has_lower, int same)
         pawl_sql_fragment(b, job->spec->set[i].expression);
     }
     pawl_sql_add(b, " WHERE ");
-    (void) range(b, job, has_lower, same, 1);
+    (void) range(b, job, shape->has_lower, shape->same, 1);
+    and_stripes(b, job, shape);
     and_where(b, job);
 }
 

@@ -20,16 +20,17 @@ typedef struct pawl_write_shape
     bool with_ordinals; /* report the ordinals that were not written, at most PAWL_MISSING_MAX + 1 of them */
     bool with_range;    /* restrict to (lo, hi] as well: the batch form */
     bool has_lower;     /* with_range: there is a lower end */
-    int same;      /* with_range: so many leading key columns are equal at both ends; 0 without a lower end */
-    bool one_xmin; /* every row has the same xmin: a scalar instead of an array */
+    int same; /* with_range: so many leading key columns are equal at both ends; 0 without a lower end */
+    bool with_ctids;       /* not with_range: by place and key, the striped form */
+    bool one_xmin;         /* every row has the same xmin: a scalar instead of an array */
     const bool *is_masked; /* for each written column: some rows leave it alone, a bool[] says which do not */
 } pawl_write_shape;
 
 /* More rows than this are not looked up again in one transaction: the batch is repeated smaller instead. */
 #define PAWL_MISSING_MAX 500
 
-/* READ: [lower parts] upper parts, limit. Columns: xmin, key, read. */
-void pawl_stmt_read(pawl_strbuf *b, const pawl_job *job, bool has_lower);
+/* READ: [lower parts] upper parts, limit. Columns: xmin, key, read, ctid if asked for. */
+void pawl_stmt_read(pawl_strbuf *b, const pawl_job *job, bool has_lower, bool with_ctid);
 
 /* The key `offset` rows further: [lower parts] upper parts, offset. Columns: key. For claims and the set writer. */
 void pawl_stmt_ahead(pawl_strbuf *b, const pawl_job *job, bool has_lower);
@@ -38,13 +39,24 @@ void pawl_stmt_ahead(pawl_strbuf *b, const pawl_job *job, bool has_lower);
 void pawl_stmt_bound(pawl_strbuf *b, const pawl_job *job);
 
 /*
- * UPDATE from arrays. Parameters: [lower parts, upper parts,] keys, xmin(s), then for each written column its values
- * and, where masked, its mask; with ordinals the number of rows last.
+ * UPDATE from arrays. Parameters: [lower parts, upper parts,] [ctids,] keys, xmin(s), then for each written column its
+ * values and, where masked, its mask; with ordinals the number of rows last.
  */
 void pawl_stmt_write(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *shape);
 
-/* UPDATE by expressions over a range: [lower parts] upper parts. `same` as in pawl_write_shape. */
-void pawl_stmt_set(pawl_strbuf *b, const pawl_job *job, bool has_lower, int same);
+/* Fetch rows by their keys through the index, so that the server prunes their pages: key arrays. */
+void pawl_stmt_probe(pawl_strbuf *b, const pawl_job *job);
+
+typedef struct pawl_set_shape
+{
+    bool has_lower;
+    int same;         /* as in pawl_write_shape */
+    int first_stripe; /* only the stripes from this one on ... */
+    int per_set;      /* ... and if this is not 0, only so many of them; first_stripe is a multiple of it */
+} pawl_set_shape;
+
+/* UPDATE by expressions over a range: [lower parts] upper parts. */
+void pawl_stmt_set(pawl_strbuf *b, const pawl_job *job, const pawl_set_shape *shape);
 
 /*
  * Rows by their keys: key arrays. `lock`: FOR NO KEY UPDATE, columns ordinal, xmin, key, read; else only the ordinals

@@ -149,7 +149,8 @@ claim(pawl_worker *w, bool *done, pawl_error *err)
 {
     const pawl_job *job = w->job;
     pawl_claim got = PAWL_CLAIM_WAIT;
-    pawl_status st = pawl_chunk_claim(job, w->ledger, w->pg, w->owner, chunk_rows(w), &w->chunk, &got, err);
+    const pawl_claimant who = {.owner = w->owner};
+    pawl_status st = pawl_chunk_claim(job, w->ledger, w->pg, &who, chunk_rows(w), &w->chunk, &got, err);
 
     if (st != PAWL_OK)
         return st;

@@ -71,6 +71,21 @@ void *pawl_worker_main(void *worker);
 /* Tell whoever asked (env->on_batch) about a committed batch, one worker at a time. */
 void pawl_run_note_batch(pawl_run *run, int64_t rows, int64_t elapsed_us);
 
+/* The parts of a batch; on success each has done what it is called for, and `answer` is the caller's. */
+PAWL_NODISCARD pawl_status pawl_worker_read(pawl_worker *w, const pawl_reading *reading,
+                                            pawl_pg_result **answer, pawl_error *err);
+
+/* Write until every row is accounted for. The transaction stays open. */
+PAWL_NODISCARD pawl_status pawl_worker_write(pawl_worker *w, pawl_attempt *attempt, pawl_error *err);
+
+/* Checkpoint and commit, move the chunk, count; and read on (`next` may be NULL; no answer when only that failed). */
+PAWL_NODISCARD pawl_status pawl_worker_commit(pawl_worker *w, pawl_chunk *chunk, const pawl_attempt *attempt,
+                                              const pawl_reading *next, pawl_pg_result **answer,
+                                              pawl_error *err);
+
+/* Tell the pace, and whoever asked, how long a batch took. */
+void pawl_worker_timed(pawl_worker *w, int64_t rows, int64_t elapsed_us);
+
 /* One batch of the worker's chunk: read, transform, write, checkpoint, commit. *rows is what was at stake. */
 PAWL_NODISCARD pawl_status pawl_worker_batch(pawl_worker *w, int64_t *rows, pawl_error *err);
 

@@ -1,4 +1,5 @@
 /* One batch in two round trips; see worker.h. */
+#include "backfill/stripe.h"
 #include "backfill/worker.h"
 #include "pawl_sql.h"
 #include "util/clock.h"
@@ -27,14 +28,14 @@ pawl_worker_drop_next(pawl_worker *w)
 
 /* BEGIN, the read, COMMIT: its own transaction, without row locks. Returns the slot of the answer. */
 static int
-queue_read(pawl_worker *w, pawl_pg_pipe *pipe, const pawl_keyval *from, int64_t rows)
+queue_read(pawl_worker *w, pawl_pg_pipe *pipe, const pawl_reading *reading)
 {
     PAWL_STRBUF_AUTO(path);
     pawl_pg_pins pins = batch_pins(w->job, &path);
 
     (void) pawl_pg_pipe_begin(pipe, &pins);
     (void) pawl_pg_pipe_add(pipe, pawl_sql_backfill_plan_read, 0, NULL);
-    int slot = w->writer.kind->queue_read(&w->writer, pipe, from, &w->chunk.hi, rows);
+    int slot = w->writer.kind->queue_read(&w->writer, pipe, reading);
     (void) pawl_pg_pipe_commit(pipe);
     (void) pawl_pg_pipe_sync(pipe);
     return slot;
@@ -48,24 +49,49 @@ rows_to_ask(const pawl_worker *w)
     return w->limit > 0 && w->limit < rows ? w->limit : rows;
 }
 
-static pawl_status
-read_first(pawl_worker *w, pawl_error *err)
+pawl_status
+pawl_worker_read(pawl_worker *w, const pawl_reading *reading, pawl_pg_result **answer, pawl_error *err)
 {
     pawl_pg_pipe pipe;
-    int64_t rows = rows_to_ask(w);
     pawl_status st;
 
     pawl_pg_pipe_init(&pipe, w->pg);
-    int slot = queue_read(w, &pipe, pawl_chunk_from(&w->chunk), rows);
+    int slot = queue_read(w, &pipe, reading);
 
     st = pawl_pg_pipe_run(&pipe, NULL, err);
     if (st == PAWL_OK)
-    {
-        w->next = pawl_pg_pipe_take(&pipe, slot);
-        w->next_asked = rows;
-    }
+        *answer = pawl_pg_pipe_take(&pipe, slot);
     pawl_pg_pipe_fini(&pipe);
     return st;
+}
+
+/* A key as a text[], NULL when it is not set. The array is reset first. */
+static pawl_pg_arg
+key_arg(const pawl_keyval *key, pawl_pg_array *array)
+{
+    pawl_keyval_to_array(key, array);
+    return key->is_set ? pawl_pg_array_arg(array, PAWL_OID_TEXT_ARRAY) : PAWL_ARG_NULL;
+}
+
+static void
+queue_hold(pawl_worker *w, const pawl_chunk *chunk, pawl_pg_pipe *pipe)
+{
+    pawl_pg_array cursor;
+    pawl_pg_array batch_hi;
+
+    pawl_pg_array_init(&cursor, PAWL_OID_TEXT);
+    pawl_pg_array_init(&batch_hi, PAWL_OID_TEXT);
+
+    const pawl_pg_arg hold[] = {PAWL_ARG_I64(w->job->id),
+                                PAWL_ARG_I64(chunk->id),
+                                PAWL_ARG_I64(chunk->fence),
+                                key_arg(&chunk->cursor, &cursor),
+                                key_arg(&chunk->batch_hi, &batch_hi),
+                                PAWL_ARG_I64(chunk->stripe)};
+
+    (void) pawl_pg_pipe_add(pipe, pawl_ledger_sql(w->ledger, pawl_sql_backfill_hold), 6, hold);
+    pawl_pg_array_fini(&cursor);
+    pawl_pg_array_fini(&batch_hi);
 }
 
 /* Pipeline 1. The transaction stays open: what it answered decides how it goes on. */
@@ -73,32 +99,23 @@ static pawl_status
 write_batch(pawl_worker *w, pawl_attempt *attempt, pawl_pg_pipe *pipe, int *slot, pawl_error *err)
 {
     PAWL_STRBUF_AUTO(path);
-    const pawl_job *job = w->job;
-    pawl_pg_pins pins = batch_pins(job, &path);
-    pawl_pg_array cursor;
-    pawl_pg_array_init(&cursor, PAWL_OID_TEXT);
-    pawl_keyval_to_array(&w->chunk.cursor, &cursor);
-
-    const pawl_pg_arg hold[] = {
-        PAWL_ARG_I64(job->id), PAWL_ARG_I64(w->chunk.id), PAWL_ARG_I64(w->chunk.fence),
-        w->chunk.cursor.is_set ? pawl_pg_array_arg(&cursor, PAWL_OID_TEXT_ARRAY) : PAWL_ARG_NULL};
+    pawl_pg_pins pins = batch_pins(w->job, &path);
+    bool by_place = attempt->is_striped && attempt->set != NULL;
 
     (void) pawl_pg_pipe_begin(pipe, &pins);
-    (void) pawl_pg_pipe_add(pipe, pawl_sql_backfill_plan_range, 0, NULL);
-    (void) pawl_pg_pipe_add(pipe, pawl_ledger_sql(w->ledger, pawl_sql_backfill_hold), 4, hold);
+    (void) pawl_pg_pipe_add(pipe, by_place ? pawl_sql_backfill_plan_ctid : pawl_sql_backfill_plan_range, 0,
+                            NULL);
+    queue_hold(w, attempt->chunk, pipe);
     *slot = w->writer.kind->queue_write(&w->writer, pipe, attempt);
     (void) pawl_pg_pipe_add(pipe, "SET CONSTRAINTS ALL IMMEDIATE", 0, NULL);
     (void) pawl_pg_pipe_sync(pipe);
-    pawl_pg_array_fini(&cursor);
     return pawl_pg_pipe_run(pipe, NULL, err);
 }
 
-/*
- * Write until every row is accounted for. The first try counts; when rows are missing it is rolled back and the second
- * names them and settles them in its own transaction.
- */
-static pawl_status
-write_and_settle(pawl_worker *w, pawl_attempt *attempt, pawl_error *err)
+/* The first try counts; when rows are missing it is rolled back and the second names them and settles them in its own
+ * transaction. */
+pawl_status
+pawl_worker_write(pawl_worker *w, pawl_attempt *attempt, pawl_error *err)
 {
     pawl_pg_pipe pipe;
     int slot = -1;
@@ -120,54 +137,107 @@ write_and_settle(pawl_worker *w, pawl_attempt *attempt, pawl_error *err)
     return st;
 }
 
+/* Where the chunk stands once the attempt is in. A batch that was left half done stays so until its end is reached:
+ * for the keys that are left of it the stripes below `stripe` are still those that are done. */
+typedef struct standing
+{
+    const pawl_keyval *cursor; /* NULL: it stays */
+    const pawl_keyval *batch_hi;
+    int stripe;
+} standing;
+
+static standing
+standing_after(const pawl_attempt *attempt)
+{
+    if (attempt->is_striped && attempt->next < PAWL_STRIPES)
+        return (standing){.batch_hi = &attempt->to, .stripe = attempt->next};
+    if (!attempt->is_striped && !attempt->is_end && attempt->chunk->batch_hi.is_set)
+        return (standing){
+            .cursor = &attempt->to, .batch_hi = &attempt->chunk->batch_hi, .stripe = attempt->chunk->stripe};
+    return (standing){.cursor = &attempt->to};
+}
+
+static pawl_status
+move_chunk(pawl_chunk *chunk, const pawl_attempt *attempt, pawl_error *err)
+{
+    standing after = standing_after(attempt);
+    pawl_status st = PAWL_OK;
+
+    chunk->stripe = after.stripe;
+    if (after.batch_hi == NULL)
+        pawl_keyval_clear(&chunk->batch_hi);
+    else if (after.batch_hi != &chunk->batch_hi)
+        st = pawl_keyval_copy(&chunk->batch_hi, after.batch_hi, err);
+    if (st == PAWL_OK && after.cursor != NULL)
+        st = pawl_keyval_copy(&chunk->cursor, after.cursor, err);
+    return st;
+}
+
+static void
+queue_checkpoint(pawl_worker *w, const pawl_attempt *attempt, pawl_pg_pipe *pipe)
+{
+    static const pawl_keyval none = {0};
+    const pawl_job *job = w->job;
+    standing after = standing_after(attempt);
+    pawl_pg_array cursor;
+    pawl_pg_array batch_hi;
+
+    pawl_pg_array_init(&cursor, PAWL_OID_TEXT);
+    pawl_pg_array_init(&batch_hi, PAWL_OID_TEXT);
+
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(job->id),
+                                PAWL_ARG_I64(attempt->chunk->id),
+                                PAWL_ARG_I64(attempt->chunk->fence),
+                                key_arg(after.cursor != NULL ? after.cursor : &none, &cursor),
+                                PAWL_ARG_BOOL(attempt->is_last && after.batch_hi == NULL),
+                                PAWL_ARG_I64(job->env->lease_ms),
+                                PAWL_ARG_I64(attempt->read),
+                                PAWL_ARG_I64(attempt->written),
+                                PAWL_ARG_I64(attempt->moved),
+                                PAWL_ARG_I64(attempt->gone),
+                                PAWL_ARG_TEXT("0"),
+                                key_arg(after.batch_hi != NULL ? after.batch_hi : &none, &batch_hi),
+                                PAWL_ARG_I64(after.stripe)};
+
+    (void) pawl_pg_pipe_add(pipe, pawl_ledger_sql(w->ledger, pawl_sql_backfill_checkpoint), 13, args);
+    pawl_pg_array_fini(&cursor);
+    pawl_pg_array_fini(&batch_hi);
+}
+
+static void
+queue_table_check(pawl_worker *w, pawl_pg_pipe *pipe)
+{
+    PAWL_STRBUF_AUTO(table);
+
+    pawl_sql_ident2(&table, w->job->table->schema, w->job->table->name);
+
+    const pawl_pg_arg same[] = {PAWL_ARG_TEXT(table.data), PAWL_ARG_I64(w->job->table->oid)};
+
+    (void) pawl_pg_pipe_add(pipe, pawl_ledger_sql(w->ledger, pawl_sql_backfill_check_table), 2, same);
+}
+
 /* Pipeline 2: checkpoint and commit, and behind their sync the next read. */
 static pawl_status
-commit_batch(pawl_worker *w, const pawl_attempt *attempt, pawl_error *err)
+run_commit(pawl_worker *w, const pawl_attempt *attempt, const pawl_reading *next, pawl_pg_result **answer,
+           pawl_error *err)
 {
-    const pawl_job *job = w->job;
-    int64_t rows = rows_to_ask(w);
-    PAWL_STRBUF_AUTO(table);
-    pawl_pg_array cursor;
     pawl_pg_pipe pipe;
     int slot = -1;
     int failed = -1;
     pawl_error failure = PAWL_ERROR_INIT;
     pawl_status st;
 
-    pawl_pg_array_init(&cursor, PAWL_OID_TEXT);
-    pawl_keyval_to_array(&attempt->to, &cursor);
-
-    const pawl_pg_arg args[] = {PAWL_ARG_I64(job->id),
-                                PAWL_ARG_I64(w->chunk.id),
-                                PAWL_ARG_I64(w->chunk.fence),
-                                pawl_pg_array_arg(&cursor, PAWL_OID_TEXT_ARRAY),
-                                PAWL_ARG_BOOL(attempt->is_last),
-                                PAWL_ARG_I64(job->env->lease_ms),
-                                PAWL_ARG_I64(attempt->read),
-                                PAWL_ARG_I64(attempt->written),
-                                PAWL_ARG_I64(attempt->moved),
-                                PAWL_ARG_I64(attempt->gone),
-                                PAWL_ARG_TEXT("0")};
-
-    pawl_sql_ident2(&table, job->table->schema, job->table->name);
-
-    const pawl_pg_arg same[] = {PAWL_ARG_TEXT(table.data), PAWL_ARG_I64(job->table->oid)};
-
     pawl_pg_pipe_init(&pipe, w->pg);
-    (void) pawl_pg_pipe_add(&pipe, pawl_ledger_sql(w->ledger, pawl_sql_backfill_check_table), 2, same);
-    (void) pawl_pg_pipe_add(&pipe, pawl_ledger_sql(w->ledger, pawl_sql_backfill_checkpoint), 11, args);
+    queue_table_check(w, &pipe);
+    queue_checkpoint(w, attempt, &pipe);
     int commit = pawl_pg_pipe_commit(&pipe);
     (void) pawl_pg_pipe_sync(&pipe);
-    if (!attempt->is_last)
-        slot = queue_read(w, &pipe, &attempt->to, rows);
-    pawl_pg_array_fini(&cursor);
+    if (next != NULL)
+        slot = queue_read(w, &pipe, next);
     PAWL_FAILPOINT("backfill.before_commit");
     st = pawl_pg_pipe_run(&pipe, &failed, &failure);
     if (st == PAWL_OK && slot >= 0)
-    {
-        w->next = pawl_pg_pipe_take(&pipe, slot);
-        w->next_asked = rows;
-    }
+        *answer = pawl_pg_pipe_take(&pipe, slot);
     /* What fails behind the commit is the next read: this batch is in, and that read will meet its error again. */
     else if (st != PAWL_OK && failed > commit)
     {
@@ -180,27 +250,69 @@ commit_batch(pawl_worker *w, const pawl_attempt *attempt, pawl_error *err)
     return st;
 }
 
+pawl_status
+pawl_worker_commit(pawl_worker *w, pawl_chunk *chunk, const pawl_attempt *attempt, const pawl_reading *next,
+                   pawl_pg_result **answer, pawl_error *err)
+{
+    const pawl_meter_counts counts = {.read = attempt->read,
+                                      .written = attempt->written,
+                                      .moved = attempt->moved,
+                                      .gone = attempt->gone,
+                                      .batches = 1};
+    pawl_status st = run_commit(w, attempt, next, answer, err);
+
+    if (st != PAWL_OK)
+        return st;
+    PAWL_FAILPOINT("backfill.after_commit");
+    pawl_meter_add(w->run->meter, &counts);
+    w->renewed_us = pawl_clock_us();
+    return move_chunk(chunk, attempt, err);
+}
+
 static pawl_status
 run_attempt(pawl_worker *w, pawl_attempt *attempt, pawl_error *err)
 {
+    bool is_in_half = w->chunk.batch_hi.is_set;
     pawl_status st;
 
-    if ((st = w->writer.kind->take(&w->writer, &w->chunk, attempt, err)) != PAWL_OK)
+    if ((st = w->writer.kind->take(&w->writer, attempt, err)) != PAWL_OK)
         return st;
+    attempt->is_last = attempt->is_end && (!is_in_half || pawl_keyval_is_same(&attempt->to, &w->chunk.hi));
     PAWL_FAILPOINT("backfill.after_read");
-    if ((st = write_and_settle(w, attempt, err)) != PAWL_OK)
+    if ((st = pawl_worker_write(w, attempt, err)) != PAWL_OK)
         return st;
     PAWL_FAILPOINT("backfill.after_write");
-    if ((st = commit_batch(w, attempt, err)) != PAWL_OK)
-        return st;
-    PAWL_FAILPOINT("backfill.after_commit");
-    return pawl_keyval_copy(&w->chunk.cursor, &attempt->to, err);
+
+    const pawl_reading next = {.from = &attempt->to,
+                               .hi = attempt->is_end ? &w->chunk.hi : pawl_chunk_to(&w->chunk),
+                               .rows = rows_to_ask(w)};
+
+    w->next_asked = next.rows;
+    return pawl_worker_commit(w, &w->chunk, attempt, attempt->is_last ? NULL : &next, &w->next, err);
+}
+
+static pawl_status
+read_first(pawl_worker *w, pawl_error *err)
+{
+    const pawl_reading reading = {
+        .from = pawl_chunk_from(&w->chunk), .hi = pawl_chunk_to(&w->chunk), .rows = rows_to_ask(w)};
+
+    w->next_asked = reading.rows;
+    return pawl_worker_read(w, &reading, &w->next, err);
+}
+
+void
+pawl_worker_timed(pawl_worker *w, int64_t rows, int64_t elapsed_us)
+{
+    pawl_pace_done(w->run->pace, rows, elapsed_us);
+    pawl_meter_set_batch(w->run->meter, (int32_t) pawl_pace_rows(w->run->pace));
+    pawl_run_note_batch(w->run, rows, elapsed_us);
 }
 
 pawl_status
 pawl_worker_batch(pawl_worker *w, int64_t *rows, pawl_error *err)
 {
-    pawl_attempt attempt = {.from = pawl_chunk_from(&w->chunk)};
+    pawl_attempt attempt = {.chunk = &w->chunk, .sets = &w->writer.rows, .set = &w->writer.rows};
     int64_t began_us = pawl_clock_us();
     pawl_pg_result *answer = NULL;
     pawl_status st;
@@ -212,6 +324,7 @@ pawl_worker_batch(pawl_worker *w, int64_t *rows, pawl_error *err)
     /* The rows are needed until the batch is settled; the next read is put in their place by the commit. */
     answer = w->next;
     w->next = NULL;
+    attempt.from = pawl_chunk_from(&w->chunk);
     attempt.answer = answer;
     attempt.asked = w->next_asked;
     attempt.rows = w->next_asked;
@@ -219,18 +332,7 @@ pawl_worker_batch(pawl_worker *w, int64_t *rows, pawl_error *err)
     *rows = attempt.rows;
     if (st == PAWL_OK)
     {
-        const pawl_meter_counts counts = {.read = attempt.read,
-                                          .written = attempt.written,
-                                          .moved = attempt.moved,
-                                          .gone = attempt.gone,
-                                          .batches = 1};
-        int64_t now_us = pawl_clock_us();
-
-        pawl_meter_add(w->run->meter, &counts);
-        pawl_pace_done(w->run->pace, attempt.rows, now_us - began_us);
-        pawl_meter_set_batch(w->run->meter, (int32_t) pawl_pace_rows(w->run->pace));
-        pawl_run_note_batch(w->run, attempt.rows, now_us - began_us);
-        w->renewed_us = now_us;
+        pawl_worker_timed(w, attempt.rows, pawl_clock_us() - began_us);
         w->has_chunk = !attempt.is_last;
     }
     else if (attempt.rows == 1 && w->writer.kind == &pawl_writer_update)

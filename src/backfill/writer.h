@@ -16,16 +16,39 @@
 #include "backfill/rowset.h"
 #include "pg/pipe.h"
 
-/* One batch in flight: the keys in (from, to] of a chunk. */
+/* What a read is asked for. */
+typedef struct pawl_reading
+{
+    const pawl_keyval *from; /* the chunk's cursor or lo */
+    const pawl_keyval *hi;
+    int64_t rows;
+    bool with_ctids;
+} pawl_reading;
+
+/*
+ * One transaction's share of a chunk: the keys in (from, to].
+ *
+ * In the plain form it is all of them, save those of stripes that a half-done batch of the chunk has behind it. In the
+ * striped form it is their stripes from `stripe` to before `next`; several attempts make up the batch, and read,
+ * transform and `to` are those of the first.
+ */
 typedef struct pawl_attempt
 {
+    const pawl_chunk *chunk;
     const pawl_keyval *from;      /* the chunk's cursor or lo */
     const pawl_pg_result *answer; /* of the read */
     int64_t asked;                /* rows that the read was asked for */
     pawl_keyval to;
-    bool is_last;  /* `to` is the chunk's hi */
-    bool is_exact; /* the second try: find out which rows were not written */
-    int64_t rows;  /* rows at stake: what a halving halves */
+    bool is_end;  /* `to` is the upper end of what the read was asked for */
+    bool is_last; /* `to` is the chunk's hi */
+    bool is_striped;
+    int stripe;        /* striped: the first that is written */
+    int next;          /* striped: the first that is not */
+    pawl_rowset *sets; /* of the update writer: one; striped, one for each `per_set` stripes */
+    int per_set;
+    pawl_rowset *set; /* of the update writer: what is written now */
+    bool is_exact;    /* the second try: find out which rows were not written */
+    int64_t rows;     /* rows at stake: what a halving halves */
     int64_t read;
     int64_t written;
     int64_t moved;
@@ -60,10 +83,9 @@ struct pawl_writer_kind
     pawl_status (*open)(pawl_writer *w, pawl_error *err);
     void (*close)(pawl_writer *w);
     /* Queue what says where the next batch of at most `rows` ends. Returns the slot of its answer. */
-    int (*queue_read)(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_keyval *from, const pawl_keyval *hi,
-                      int64_t rows);
-    /* Look at the answer: fill to, is_last, rows, read; run the transform. */
-    pawl_status (*take)(pawl_writer *w, const pawl_chunk *chunk, pawl_attempt *attempt, pawl_error *err);
+    int (*queue_read)(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_reading *reading);
+    /* Look at the answer: fill to, is_end, is_last, rows, read; run the transform into `sets`. */
+    pawl_status (*take)(pawl_writer *w, pawl_attempt *attempt, pawl_error *err);
     /* Queue the write between hold and SET CONSTRAINTS. Returns its slot, -1 when there is nothing to write. */
     int (*queue_write)(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attempt);
     /* Whether the count of the write says that every row is in. Fills written. */

@@ -24,25 +24,24 @@ set_close(pawl_writer *w)
 }
 
 static int
-set_queue_read(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_keyval *from, const pawl_keyval *hi,
-               int64_t rows)
+set_queue_read(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_reading *reading)
 {
     pawl_pg_arg args[2 * PAWL_KEY_MAX + 1];
     char offset[24];
-    int n = pawl_keyval_args(hi, args, pawl_keyval_args(from, args, 0));
+    int n = pawl_keyval_args(reading->hi, args, pawl_keyval_args(reading->from, args, 0));
 
-    args[n++] = pawl_arg_i64(rows - 1, offset);
-    pawl_stmt_ahead(&w->sql, w->job, from->is_set);
+    args[n++] = pawl_arg_i64(reading->rows - 1, offset);
+    pawl_stmt_ahead(&w->sql, w->job, reading->from->is_set);
     return pawl_pg_pipe_add(pipe, w->sql.data, n, args);
 }
 
 static pawl_status
-set_take(pawl_writer *w, const pawl_chunk *chunk, pawl_attempt *attempt, pawl_error *err)
+set_take(pawl_writer *w, pawl_attempt *attempt, pawl_error *err)
 {
     attempt->rows = attempt->asked;
-    attempt->is_last = pawl_pg_rows(attempt->answer) == 0;
-    if (attempt->is_last)
-        return pawl_keyval_copy(&attempt->to, &chunk->hi, err);
+    attempt->is_end = pawl_pg_rows(attempt->answer) == 0;
+    if (attempt->is_end)
+        return pawl_keyval_copy(&attempt->to, pawl_chunk_to(attempt->chunk), err);
     return pawl_keyval_from_row(&attempt->to, attempt->answer, 0, 0, w->job->key->ncolumns, err);
 }
 
@@ -52,7 +51,13 @@ set_queue_write(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attempt)
     pawl_pg_arg args[2 * PAWL_KEY_MAX];
     int n = pawl_keyval_args(&attempt->to, args, pawl_keyval_args(attempt->from, args, 0));
 
-    pawl_stmt_set(&w->sql, w->job, attempt->from->is_set, pawl_keyval_same(attempt->from, &attempt->to));
+    const pawl_set_shape shape = {.has_lower = attempt->from->is_set,
+                                  .same = pawl_keyval_same(attempt->from, &attempt->to),
+                                  .first_stripe =
+                                      attempt->is_striped ? attempt->stripe : attempt->chunk->stripe,
+                                  .per_set = attempt->is_striped ? attempt->next - attempt->stripe : 0};
+
+    pawl_stmt_set(&w->sql, w->job, &shape);
     return pawl_pg_pipe_add(pipe, w->sql.data, n, args);
 }
 
@@ -61,7 +66,8 @@ set_is_complete(pawl_writer *w, const pawl_pg_result *answer, pawl_attempt *atte
 {
     (void) w;
     attempt->written = pawl_pg_affected(answer);
-    attempt->read = attempt->is_last ? attempt->written : attempt->asked;
+    attempt->read = attempt->is_end || attempt->is_striped || attempt->chunk->stripe > 0 ? attempt->written
+                                                                                         : attempt->asked;
     return true;
 }
 

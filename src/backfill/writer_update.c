@@ -48,60 +48,81 @@ update_close(pawl_writer *w)
 }
 
 static int
-update_queue_read(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_keyval *from, const pawl_keyval *hi,
-                  int64_t rows)
+update_queue_read(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_reading *reading)
 {
     pawl_pg_arg args[2 * PAWL_KEY_MAX + 1];
     char limit[24];
-    int n = pawl_keyval_args(hi, args, pawl_keyval_args(from, args, 0));
+    int n = pawl_keyval_args(reading->hi, args, pawl_keyval_args(reading->from, args, 0));
 
-    args[n++] = pawl_arg_i64(rows, limit);
-    pawl_stmt_read(&w->sql, w->job, from->is_set);
+    args[n++] = pawl_arg_i64(reading->rows, limit);
+    pawl_stmt_read(&w->sql, w->job, reading->from->is_set, reading->with_ctids);
     return pawl_pg_pipe_add(pipe, w->sql.data, n, args);
 }
 
 static pawl_status
-update_take(pawl_writer *w, const pawl_chunk *chunk, pawl_attempt *attempt, pawl_error *err)
+update_take(pawl_writer *w, pawl_attempt *attempt, pawl_error *err)
 {
     int rows = pawl_pg_rows(attempt->answer);
     pawl_status st;
 
-    attempt->is_last = rows < attempt->asked;
-    if (attempt->is_last)
-        st = pawl_keyval_copy(&attempt->to, &chunk->hi, err);
+    attempt->is_end = rows < attempt->asked;
+    if (attempt->is_end)
+        st = pawl_keyval_copy(&attempt->to, pawl_chunk_to(attempt->chunk), err);
     else
         st = pawl_keyval_from_row(&attempt->to, attempt->answer, rows - 1, 1, w->job->key->ncolumns, err);
     if (st != PAWL_OK)
         return st;
     attempt->rows = rows;
-    attempt->read = rows;
 
-    const pawl_rowset_source source = {
-        .rows = attempt->answer, .first = 0, .lua = w->lua, .tick = w->hooks.tick, .tick_ctx = w->hooks.ctx};
+    const pawl_rowset_source source = {.rows = attempt->answer,
+                                       .first = 0,
+                                       .ctid = attempt->is_striped ? pawl_pg_columns(attempt->answer) - 1 : 0,
+                                       .first_stripe = attempt->chunk->stripe,
+                                       .per_set = attempt->is_striped ? attempt->per_set : 0,
+                                       .lua = w->lua,
+                                       .tick = w->hooks.tick,
+                                       .tick_ctx = w->hooks.ctx};
 
-    pawl_rowset_reset(&w->rows);
-    return pawl_rowset_transform(&w->rows, &source, err);
+    if (!attempt->is_striped)
+        pawl_rowset_reset(attempt->sets);
+    st = pawl_rowset_transform(attempt->sets, &source, err);
+    if (!attempt->is_striped)
+        attempt->read = pawl_rowset_read(attempt->sets);
+    return st;
 }
 
+/*
+ * Plain: the range by its index, joined by hash. Striped: the rows by their places, after their pages have been fetched
+ * once through the index. Only so does the server prune them: what the last stripe left behind becomes room for new
+ * versions. A scan by place does not prune.
+ */
 static int
 update_queue_write(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attempt)
 {
     const pawl_write_shape shape = {.with_ordinals = attempt->is_exact,
-                                    .with_range = true,
+                                    .with_range = !attempt->is_striped,
+                                    .with_ctids = attempt->is_striped,
                                     .has_lower = attempt->from->is_set,
                                     .same = pawl_keyval_same(attempt->from, &attempt->to),
-                                    .one_xmin = w->rows.one_xmin,
-                                    .is_masked = w->rows.is_masked};
+                                    .one_xmin = attempt->set->one_xmin,
+                                    .is_masked = attempt->set->is_masked};
     char count[24];
+    int n = 0;
 
-    if (w->rows.count == 0)
+    if (attempt->set->count == 0)
         return -1;
-
-    int n = pawl_keyval_args(&attempt->to, w->args, pawl_keyval_args(attempt->from, w->args, 0));
-
-    n = pawl_rowset_args(&w->rows, w->args, n);
+    if (attempt->is_striped)
+    {
+        n = pawl_rowset_probe_args(attempt->set, w->args);
+        pawl_stmt_probe(&w->sql, w->job);
+        (void) pawl_pg_pipe_add(pipe, w->sql.data, n, w->args);
+        n = 0;
+    }
+    else
+        n = pawl_keyval_args(&attempt->to, w->args, pawl_keyval_args(attempt->from, w->args, 0));
+    n = pawl_rowset_args(attempt->set, w->args, n);
     if (attempt->is_exact)
-        w->args[n++] = pawl_arg_i64(w->rows.count, count);
+        w->args[n++] = pawl_arg_i64(attempt->set->count, count);
     pawl_stmt_write(&w->sql, w->job, &shape);
     return pawl_pg_pipe_add(pipe, w->sql.data, n, w->args);
 }
@@ -109,8 +130,9 @@ update_queue_write(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attem
 static bool
 update_is_complete(pawl_writer *w, const pawl_pg_result *answer, pawl_attempt *attempt)
 {
-    attempt->written = w->rows.count > 0 ? pawl_pg_affected(answer) : 0;
-    return attempt->written == w->rows.count;
+    (void) w;
+    attempt->written = pawl_pg_affected(answer);
+    return attempt->written == attempt->set->count;
 }
 
 /* Rows that could not be written although nobody else changed them. */
@@ -253,7 +275,7 @@ update_settle(pawl_writer *w, pawl_pg *pg, const pawl_pg_result *answer, pawl_at
     int count = pawl_pg_rows(answer);
     pawl_status st;
 
-    attempt->written = w->rows.count - count;
+    attempt->written = attempt->set->count - count;
     if (count == 0)
         return PAWL_OK;
     if (count > PAWL_MISSING_MAX)
@@ -264,7 +286,7 @@ update_settle(pawl_writer *w, pawl_pg *pg, const pawl_pg_result *answer, pawl_at
         return pawl_error_sqlstate(err, "40001");
     }
     for (int i = 0; i < count; i++)
-        rows[i] = w->rows.source[pawl_pg_i64(answer, i, 0) - 1];
+        rows[i] = attempt->set->source[pawl_pg_i64(answer, i, 0) - 1];
     if ((st = pawl_pg_exec(pg, pawl_sql_backfill_plan_lookup, err)) != PAWL_OK)
         return st;
     for (int round = 0; count > 0 && round < SETTLE_ROUNDS; round++)

@@ -178,12 +178,14 @@ CREATE TABLE @ledger@.event (
 
 -- hold, checkpoint and hold_runner raise because statements that wait behind them in a pipeline look at no row count:
 -- only an error stops a pipeline.
-CREATE FUNCTION @ledger@.hold(job bigint, chunk bigint, expected_fence bigint, expected_cursor text[])
+CREATE FUNCTION @ledger@.hold(job bigint, chunk bigint, expected_fence bigint, expected_cursor text[],
+                              expected_batch_hi text[] DEFAULT NULL, expected_stripe integer DEFAULT 0)
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $hold$
 BEGIN
     PERFORM FROM @ledger@.progress p
       WHERE p.job_id = job AND p.chunk_id = chunk AND p.state = 'open' AND p.fence = expected_fence
         AND p.cursor IS NOT DISTINCT FROM expected_cursor
+        AND p.batch_hi IS NOT DISTINCT FROM expected_batch_hi AND p.stripe = expected_stripe
         AND EXISTS (SELECT FROM @ledger@.job j WHERE j.job_id = job AND j.state = 'open')
         FOR UPDATE;
     IF NOT FOUND THEN
@@ -195,11 +197,13 @@ $hold$;
 
 CREATE FUNCTION @ledger@.checkpoint(job bigint, chunk bigint, expected_fence bigint, new_cursor text[], is_done boolean,
                                     lease_ms bigint, n_read bigint, n_written bigint, n_moved bigint, n_gone bigint,
-                                    n_rejected bigint, n_batches bigint)
+                                    n_rejected bigint, n_batches bigint, new_batch_hi text[] DEFAULT NULL,
+                                    new_stripe integer DEFAULT 0)
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $checkpoint$
 BEGIN
     UPDATE @ledger@.progress p
        SET cursor = coalesce(new_cursor, p.cursor), state = CASE WHEN is_done THEN 'done' ELSE 'open' END,
+           batch_hi = new_batch_hi, stripe = new_stripe,
            lease_until = clock_timestamp() + lease_ms * interval '1 millisecond', updated_at = clock_timestamp(),
            rows_read = p.rows_read + n_read, rows_written = p.rows_written + n_written,
            rows_moved = p.rows_moved + n_moved, rows_gone = p.rows_gone + n_gone,

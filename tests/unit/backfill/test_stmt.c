@@ -57,7 +57,7 @@ a_composite_key_is_compared_as_a_row(void **state)
 
     (void) state;
     fixture_init(&f);
-    pawl_stmt_read(&f.sql, &f.job, true);
+    pawl_stmt_read(&f.sql, &f.job, true, false);
     assert_string_equal(
         f.sql.data, "SELECT t.xmin, t.\"a\", t.\"b \"\"q\"\"\", t.\"c\" FROM ONLY \"we\"\"ird\".\"t\" AS t"
                     " WHERE (t.\"a\", t.\"b \"\"q\"\"\") OPERATOR(\"pg_catalog\".>) ($1::bigint, $2::bpchar)"
@@ -87,7 +87,7 @@ a_users_comment_swallows_nothing(void **state)
     (void) state;
     fixture_init(&f);
     f.spec.where = "c IS NULL -- the rest";
-    pawl_stmt_read(&f.sql, &f.job, false);
+    pawl_stmt_read(&f.sql, &f.job, false, false);
     assert_non_null(
         strstr(f.sql.data, "AND CASE WHEN (c IS NULL -- the rest\n) THEN true ELSE false END ORDER BY"));
     pawl_strbuf_fini(&f.sql);
@@ -120,7 +120,7 @@ what_both_ends_of_a_range_share_is_said_as_an_equality(void **state)
     fixture_init(&f);
     f.spec.set = set;
     f.spec.nset = 1;
-    pawl_stmt_set(&f.sql, &f.job, true, 1);
+    pawl_stmt_set(&f.sql, &f.job, &(pawl_set_shape){.has_lower = true, .same = 1});
     assert_string_equal(f.sql.data, "UPDATE ONLY \"we\"\"ird\".\"t\" AS t SET \"c\" = (1\n) WHERE"
                                     " t.\"a\" OPERATOR(\"pg_catalog\".=) $1::bigint AND"
                                     " t.\"a\" OPERATOR(\"pg_catalog\".=) $3::bigint AND"
