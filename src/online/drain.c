@@ -1,0 +1,578 @@
+#include "online/drain.h"
+
+#include <string.h>
+
+#include "core/backoff.h"
+#include "core/log.h"
+#include "core/sqlstate.h"
+#include "pawl_sql.h"
+#include "pg/sqlbuf.h"
+#include "util/alloc.h"
+#include "util/clock.h"
+#include "util/failpoint.h"
+#include "util/rng.h"
+
+#include "util/banned.h"
+
+enum
+{
+    FIRST_ROWS = 500,
+    MOST_ROWS = 20000,
+    SLOW_US = 400000, /* a slice that takes longer is halved, one that takes less than FAST_US doubled */
+    FAST_US = 100000,
+    MOST_DOWN_MS = 600000,
+    MOST_REPEATS = 50
+};
+
+struct pawl_drain
+{
+    pawl_drain_options options;
+    pawl_pg *pg;
+    pawl_ledger *ledger;
+    char owner[160];
+    int64_t fence;
+    int64_t rows; /* of the next slice */
+    bool is_crowded;
+    int64_t floor;
+    int64_t mark;      /* an id that was seen ... */
+    int64_t mark_xmax; /* ... when this was the first transaction that had not begun; 0: none */
+    int64_t entries;
+    int64_t written;
+    char why[480];
+};
+
+/* What one transaction did; counted when it is in. */
+typedef struct tally
+{
+    int64_t entries;
+    int64_t written;
+    int64_t floor;
+    int64_t mark;
+    int64_t mark_xmax;
+} tally;
+
+pawl_pg *
+pawl_drain_pg(const pawl_drain *drain)
+{
+    return drain->pg;
+}
+
+pawl_ledger *
+pawl_drain_ledger(const pawl_drain *drain)
+{
+    return drain->ledger;
+}
+
+const char *
+pawl_drain_why(const pawl_drain *drain)
+{
+    return drain->why;
+}
+
+int64_t
+pawl_drain_entries(const pawl_drain *drain)
+{
+    return drain->entries;
+}
+
+int64_t
+pawl_drain_written(const pawl_drain *drain)
+{
+    return drain->written;
+}
+
+/* ---- the chunk ------------------------------------------------------------------------------------------------------ */
+
+static pawl_status
+busy(const pawl_drain *d, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(d->options.job)};
+    pawl_status st = pawl_ledger_query(d->ledger, d->pg, pawl_sql_online_drain_holder, 1, args, &res, err);
+
+    if (st != PAWL_OK)
+        return st;
+    (void) pawl_error_set(err, PAWL_E_BUSY, "another process carries over the changes of job %lld",
+                          (long long) d->options.job);
+    if (pawl_pg_rows(res) == 1)
+        (void) pawl_error_detail(err, "%s, until %s UTC unless it goes on", pawl_pg_text(res, 0, 0),
+                                 pawl_pg_text(res, 0, 1));
+    return pawl_error_hint(err, "wait for it or stop it; there must be one at a time");
+}
+
+static pawl_status
+claim_inside(pawl_drain *d, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    int32_t pid = pawl_pg_backend_pid(d->pg);
+    const char *start = pawl_pg_backend_start(d->pg);
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(d->options.job), PAWL_ARG_TEXT(d->owner),
+                                PAWL_ARG_I64(d->options.env->lease_ms),
+                                pid != 0 ? pawl_arg_i64(pid, (char[24]){0}) : PAWL_ARG_NULL,
+                                start[0] != '\0' ? PAWL_ARG_TEXT(start) : PAWL_ARG_NULL};
+    pawl_status st = pawl_ledger_query(d->ledger, d->pg, pawl_sql_online_drain_open, 2, args, NULL, err);
+
+    if (st == PAWL_OK)
+        st = pawl_ledger_query(d->ledger, d->pg, pawl_sql_online_drain_claim, 5, args, &res, err);
+    if (st != PAWL_OK)
+        return st;
+    if (pawl_pg_rows(res) == 0)
+        return busy(d, err);
+    d->fence = pawl_pg_i64(res, 0, 0);
+    return PAWL_OK;
+}
+
+static pawl_status
+claim(pawl_drain *d, pawl_error *err)
+{
+    const pawl_pg_pins pins = {.lock_timeout_ms = d->options.env->lock_timeout_ms};
+    pawl_status st = pawl_pg_begin(d->pg, &pins, err);
+
+    if (st != PAWL_OK)
+        return st;
+    if ((st = claim_inside(d, err)) == PAWL_OK)
+        return pawl_pg_commit(d->pg, err);
+    pawl_pg_rollback(d->pg);
+    return st;
+}
+
+/* Nothing that was learned on a connection outlives it: neither the fence nor the floor. */
+static pawl_status
+connect_and_claim(pawl_drain *d, pawl_error *err)
+{
+    const pawl_backfill_env *env = d->options.env;
+    const pawl_pg_options options = {.conninfo = env->conninfo,
+                                     .application = "pawl drain",
+                                     .stop = env->stop,
+                                     .connect_timeout_ms = env->connect_timeout_ms};
+    pawl_status st;
+
+    pawl_pg_close(d->pg);
+    d->pg = NULL;
+    d->floor = 0;
+    d->mark_xmax = 0;
+    st = pawl_pg_open(&options, &d->pg, err);
+    return st == PAWL_OK ? claim(d, err) : st;
+}
+
+/* The one that had it may be in its last transaction, or its lease may be running out. */
+static pawl_status
+open_patiently(pawl_drain *d, pawl_error *err)
+{
+    pawl_backoff backoff;
+
+    pawl_backoff_init(&backoff, 50, 1000);
+    for (int64_t i = 1;; i++)
+    {
+        pawl_error failure = PAWL_ERROR_INIT;
+        pawl_status st = connect_and_claim(d, &failure);
+
+        if (st == PAWL_OK)
+            return st;
+        *err = failure;
+        if ((st != PAWL_E_BUSY && pawl_fault_of(err) != PAWL_FAULT_LOCK) || i >= 10)
+            return st;
+        if ((st = pawl_backoff_sleep(&backoff, d->options.env->stop, err)) != PAWL_OK)
+            return st;
+    }
+}
+
+pawl_status
+pawl_drain_open(const pawl_drain_options *options, pawl_drain **out, pawl_error *err)
+{
+    PAWL_AUTO(pawl_drain) d = pawl_calloc(1, sizeof *d);
+    pawl_rng rng;
+    char random[9];
+    pawl_status st;
+
+    if (d == NULL)
+        return pawl_error_nomem(err, "a drain");
+    d->options = *options;
+    d->rows = options->rows > 0 ? options->rows : FIRST_ROWS;
+    pawl_rng_init_random(&rng);
+    pawl_rng_hex(&rng, random, 8);
+    pawl_fmt(d->owner, sizeof d->owner, "%s/drain:%s", pawl_ledger_whereabouts(), random);
+    if ((st = pawl_ledger_new(options->env->schema, &d->ledger, err)) != PAWL_OK ||
+        (st = open_patiently(d, err)) != PAWL_OK)
+        return st;
+    *out = d;
+    d = NULL;
+    return PAWL_OK;
+}
+
+void
+pawl_drain_close(pawl_drain *d)
+{
+    pawl_error ignored = PAWL_ERROR_INIT;
+
+    if (d == NULL)
+        return;
+    if (d->pg != NULL && pawl_pg_is_usable(d->pg))
+    {
+        const pawl_pg_arg args[] = {PAWL_ARG_I64(d->options.job), PAWL_ARG_TEXT("0"), PAWL_ARG_I64(d->fence)};
+
+        pawl_pg_ignore_stop(d->pg);
+        pawl_pg_rollback(d->pg);
+        if (pawl_ledger_query(d->ledger, d->pg, pawl_sql_backfill_lease_release, 3, args, NULL, &ignored) !=
+            PAWL_OK)
+            pawl_log_text(d->options.env->sink, PAWL_EVENT_DEBUG, "the drain's chunk was not given back: %s",
+                          ignored.message);
+    }
+    pawl_pg_close(d->pg);
+    pawl_ledger_free(d->ledger);
+    pawl_free(d);
+}
+
+/* ---- a slice -------------------------------------------------------------------------------------------------------- */
+
+static pawl_status
+query(const pawl_drain *d, pawl_strbuf *sql, int nargs, const pawl_pg_arg *args, pawl_pg_result **out,
+      pawl_error *err)
+{
+    if (!pawl_strbuf_is_ok(sql))
+        return pawl_error_nomem(err, "a statement");
+    return pawl_pg_query(d->pg, sql->data, nargs, args, out, err);
+}
+
+static pawl_status
+take(const pawl_drain *d, const tally *so_far, int64_t rows, pawl_pg_result **out, pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(sql);
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(so_far->floor), PAWL_ARG_I64(rows)};
+
+    pawl_sql_add(&sql, "SELECT l.id, l.op, pg_snapshot_xmin(pg_current_snapshot()), "
+                       "pg_snapshot_xmax(pg_current_snapshot()) FROM ");
+    pawl_capture_add_log_name(&sql, d->ledger, d->options.job);
+    pawl_sql_add(&sql, " AS l WHERE l.id > $1::bigint ORDER BY l.id LIMIT $2::bigint");
+    return query(d, &sql, 2, args, out, err);
+}
+
+/* Doubles are told by the server: equality of keys is its business. */
+static pawl_status
+distinct_keys(const pawl_drain *d, const pawl_pg_arg *ids, pawl_pg_result **out, pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(sql);
+
+    pawl_sql_add(&sql, "SELECT DISTINCT ");
+    for (int i = 0; i < d->options.key->ncolumns; i++)
+        pawl_strbuf_addf(&sql, "%sl.k%d", i > 0 ? ", " : "", i + 1);
+    pawl_sql_add(&sql, " FROM ");
+    pawl_capture_add_log_name(&sql, d->ledger, d->options.job);
+    pawl_sql_add(&sql, " AS l WHERE l.id = ANY ($1) AND l.op <> 't'");
+    return query(d, &sql, 1, ids, out, err);
+}
+
+static pawl_status
+delete_entries(const pawl_drain *d, const pawl_pg_arg *ids, pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(sql);
+
+    pawl_sql_add(&sql, "DELETE FROM ");
+    pawl_capture_add_log_name(&sql, d->ledger, d->options.job);
+    pawl_sql_add(&sql, " AS l WHERE l.id = ANY ($1)");
+    return query(d, &sql, 1, ids, NULL, err);
+}
+
+/*
+ * Raise the floor: the mark was seen when mark_xmax had not begun, so every id up to it belongs to a transaction before
+ * that one. Once the oldest running one is not older, all of them have ended, and this look saw what they left.
+ */
+static void
+move_floor(tally *t, const pawl_pg_result *taken, bool is_all)
+{
+    int last = pawl_pg_rows(taken) - 1;
+    int64_t last_id = pawl_pg_i64(taken, last, 0);
+
+    if (t->mark_xmax != 0 && pawl_pg_i64(taken, 0, 2) >= t->mark_xmax && (is_all || t->mark <= last_id))
+    {
+        t->floor = t->mark;
+        t->mark_xmax = 0;
+    }
+    if (t->mark_xmax == 0)
+    {
+        t->mark = last_id;
+        t->mark_xmax = pawl_pg_i64(taken, 0, 3);
+    }
+}
+
+static bool
+has_truncate(const pawl_pg_result *taken)
+{
+    for (int i = 0; i < pawl_pg_rows(taken); i++)
+        if (pawl_pg_text(taken, i, 1)[0] == 't')
+            return true;
+    return false;
+}
+
+static pawl_status
+apply(pawl_drain *d, const pawl_pg_result *taken, tally *t, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) keys = NULL;
+    pawl_drain_slice slice = {.entries = pawl_pg_rows(taken), .is_crowded = d->is_crowded};
+    pawl_pg_array ids;
+    int64_t written = 0;
+    pawl_status st = PAWL_OK;
+
+    pawl_pg_array_init(&ids, PAWL_OID_INT8);
+    for (int i = 0; i < pawl_pg_rows(taken); i++)
+        pawl_pg_array_add_i64(&ids, pawl_pg_i64(taken, i, 0));
+    if (!pawl_pg_array_is_ok(&ids))
+        st = pawl_error_nomem(err, "the entries of a slice");
+
+    const pawl_pg_arg arg = pawl_pg_array_arg(&ids, PAWL_OID_INT8_ARRAY);
+
+    if (st == PAWL_OK)
+        st = distinct_keys(d, &arg, &keys, err);
+    slice.keys = keys;
+    if (st == PAWL_OK && pawl_pg_rows(keys) > 0)
+        st = d->options.apply(d->options.ctx, d->pg, &slice, &written, err);
+    PAWL_FAILPOINT("drain.after_apply");
+    if (st == PAWL_OK)
+        st = delete_entries(d, &arg, err);
+    pawl_pg_array_fini(&ids);
+    t->entries += slice.entries;
+    t->written += written;
+    return st;
+}
+
+/* In the transaction at hand, which holds chunk 0. */
+static pawl_status
+one_slice(pawl_drain *d, int64_t rows, tally *t, pawl_drain_end *out, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) taken = NULL;
+    pawl_status st = take(d, t, rows, &taken, err);
+
+    if (st != PAWL_OK)
+        return st;
+
+    bool is_all = pawl_pg_rows(taken) < rows;
+
+    *out = is_all ? PAWL_DRAIN_EMPTY : PAWL_DRAIN_MORE;
+    if (pawl_pg_rows(taken) == 0)
+        return PAWL_OK;
+    if (!d->options.passes_truncate && has_truncate(taken))
+    {
+        pawl_fmt(d->why, sizeof d->why, "the table was truncated");
+        *out = PAWL_DRAIN_VOID;
+        return PAWL_OK;
+    }
+    if ((st = apply(d, taken, t, err)) == PAWL_OK)
+        move_floor(t, taken, is_all);
+    return st;
+}
+
+static tally
+begin_tally(const pawl_drain *d)
+{
+    return (tally){.floor = d->floor, .mark = d->mark, .mark_xmax = d->mark_xmax};
+}
+
+static void
+add_tally(pawl_drain *d, const tally *t)
+{
+    d->floor = t->floor;
+    d->mark = t->mark;
+    d->mark_xmax = t->mark_xmax;
+    d->entries += t->entries;
+    d->written += t->written;
+}
+
+static pawl_status
+is_whole(pawl_drain *d, pawl_drain_end *out, pawl_error *err)
+{
+    pawl_capture_state state = {0};
+    pawl_status st = pawl_capture_check(d->options.job, d->ledger, d->pg, &state, err);
+
+    if (st != PAWL_OK || state.is_whole)
+        return st;
+    pawl_fmt(d->why, sizeof d->why, "%s", state.is_there ? state.why : "nothing captures changes any more");
+    *out = PAWL_DRAIN_VOID;
+    return PAWL_OK;
+}
+
+pawl_status
+pawl_drain_hold(pawl_drain *d, pawl_error *err)
+{
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(d->options.job), PAWL_ARG_TEXT("0"), PAWL_ARG_I64(d->fence),
+                                PAWL_ARG_NULL};
+
+    return pawl_ledger_query(d->ledger, d->pg, pawl_sql_backfill_hold, 4, args, NULL, err);
+}
+
+static pawl_status
+checkpoint(pawl_drain *d, const tally *t, pawl_error *err)
+{
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(d->options.job), PAWL_ARG_I64(d->fence),
+                                PAWL_ARG_I64(d->options.env->lease_ms), PAWL_ARG_I64(t->entries),
+                                PAWL_ARG_I64(t->written)};
+
+    return pawl_ledger_touch(d->ledger, d->pg, pawl_sql_online_drain_checkpoint, 5, args,
+                             "the drain's chunk is no longer ours", err);
+}
+
+static pawl_status
+step_inside(pawl_drain *d, tally *t, pawl_drain_end *out, pawl_error *err)
+{
+    pawl_status st;
+
+    *out = PAWL_DRAIN_MORE;
+    if ((st = pawl_drain_hold(d, err)) != PAWL_OK || (st = is_whole(d, out, err)) != PAWL_OK ||
+        *out == PAWL_DRAIN_VOID || (st = one_slice(d, d->rows, t, out, err)) != PAWL_OK ||
+        *out == PAWL_DRAIN_VOID)
+        return st;
+    if ((st = checkpoint(d, t, err)) == PAWL_OK)
+        st = pawl_pg_exec(d->pg, "SET CONSTRAINTS ALL IMMEDIATE", err);
+    return st;
+}
+
+pawl_status
+pawl_drain_step(pawl_drain *d, pawl_drain_end *out, pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(path);
+    const pawl_backfill_env *env = d->options.env;
+    tally t = begin_tally(d);
+    pawl_drain_end end = PAWL_DRAIN_MORE;
+    pawl_status st;
+
+    pawl_strbuf_addf(&path, "pg_catalog, %s", env->search_path);
+    const pawl_pg_pins pins = {.search_path = path.data,
+                               .lock_timeout_ms = env->lock_timeout_ms,
+                               .idle_timeout_ms = env->lease_ms,
+                               .worker = d->options.job};
+
+    if ((st = pawl_pg_begin(d->pg, &pins, err)) != PAWL_OK)
+        return st;
+    st = step_inside(d, &t, &end, err);
+    if (st == PAWL_OK && end != PAWL_DRAIN_VOID && (st = pawl_pg_commit(d->pg, err)) == PAWL_OK)
+        add_tally(d, &t);
+    else
+        pawl_pg_rollback(d->pg);
+    PAWL_FAILPOINT("drain.after_commit");
+    if (st == PAWL_OK)
+        *out = end;
+    return st;
+}
+
+pawl_status
+pawl_drain_locked(pawl_drain *d, int64_t budget_ms, pawl_drain_end *out, pawl_error *err)
+{
+    int64_t until_us = pawl_clock_us() + budget_ms * 1000;
+    tally t = begin_tally(d);
+    pawl_drain_end end = PAWL_DRAIN_MORE;
+    pawl_status st = is_whole(d, &end, err);
+
+    /* The log holds everything that will ever be in it, and what is small is done at once. */
+    while (st == PAWL_OK && end == PAWL_DRAIN_MORE && pawl_clock_us() < until_us)
+        st = one_slice(d, d->is_crowded ? MOST_ROWS : d->rows, &t, &end, err);
+    if (st == PAWL_OK && end == PAWL_DRAIN_EMPTY)
+        st = checkpoint(d, &t, err);
+    if (st == PAWL_OK)
+        *out = end;
+    return st;
+}
+
+/* ---- the loop ------------------------------------------------------------------------------------------------------- */
+
+typedef struct loop
+{
+    pawl_backoff backoff;
+    pawl_fault last;
+    int repeats;
+    int64_t down_since_us;
+} loop;
+
+static pawl_status
+reconnect(pawl_drain *d, loop *l, pawl_error *err)
+{
+    l->down_since_us = pawl_clock_us();
+    for (;;)
+    {
+        pawl_error failure = PAWL_ERROR_INIT;
+        pawl_status st = pawl_backoff_sleep(&l->backoff, d->options.env->stop, err);
+
+        if (st != PAWL_OK || (st = connect_and_claim(d, &failure)) == PAWL_OK)
+            return st;
+        *err = failure;
+        if (st != PAWL_E_BUSY && pawl_fault_of(err) != PAWL_FAULT_CONNECTION &&
+            pawl_fault_of(err) != PAWL_FAULT_LOCK)
+            return st;
+        if (pawl_clock_us() - l->down_since_us > (int64_t) MOST_DOWN_MS * 1000)
+            return st;
+    }
+}
+
+/* Two rows that exchanged their values come in together when the slice is large enough to hold both. */
+static bool
+can_grow(pawl_drain *d, const pawl_error *err)
+{
+    if (strcmp(err->sqlstate, "23505") != 0 || (d->is_crowded && d->rows >= MOST_ROWS))
+        return false;
+    d->rows = d->is_crowded ? d->rows * 4 : d->rows;
+    d->rows = d->rows > MOST_ROWS ? MOST_ROWS : d->rows;
+    d->is_crowded = true;
+    return true;
+}
+
+/* PAWL_OK: go on. */
+static pawl_status
+answer(pawl_drain *d, loop *l, pawl_error *failure, pawl_error *err)
+{
+    pawl_fault fault = failure->code == PAWL_E_LEASE ? PAWL_FAULT_LEASE : pawl_fault_of(failure);
+
+    l->repeats = fault == l->last ? l->repeats + 1 : 1;
+    l->last = fault;
+    *err = *failure;
+    if (failure->code != PAWL_E_SERVER && failure->code != PAWL_E_CONNECT && failure->code != PAWL_E_LEASE)
+        return failure->code;
+    if (can_grow(d, failure))
+        return PAWL_OK;
+    if (fault == PAWL_FAULT_CONNECTION || fault == PAWL_FAULT_LEASE)
+        return l->repeats > MOST_REPEATS ? failure->code : reconnect(d, l, err);
+    if (fault == PAWL_FAULT_LOCK || fault == PAWL_FAULT_REPEAT || fault == PAWL_FAULT_SMALLER)
+    {
+        if (l->repeats > MOST_REPEATS && fault != PAWL_FAULT_LOCK)
+            return failure->code;
+        d->rows = d->rows > 1 ? d->rows / 2 : 1;
+        return pawl_backoff_sleep(&l->backoff, d->options.env->stop, err);
+    }
+    return failure->code;
+}
+
+static void
+follow_pace(pawl_drain *d, int64_t took_us)
+{
+    if (took_us > SLOW_US && d->rows > 1 && !d->is_crowded)
+        d->rows /= 2;
+    else if (took_us < FAST_US && d->rows < MOST_ROWS)
+        d->rows *= 2;
+    d->rows = d->rows > MOST_ROWS ? MOST_ROWS : d->rows;
+}
+
+pawl_status
+pawl_drain_run(pawl_drain *d, int64_t budget_ms, pawl_drain_end *out, pawl_error *err)
+{
+    int64_t until_us = budget_ms > 0 ? pawl_clock_us() + budget_ms * 1000 : INT64_MAX;
+    pawl_drain_end end = PAWL_DRAIN_MORE;
+    loop l = {0};
+
+    pawl_backoff_init(&l.backoff, 20, 1000);
+    while (end == PAWL_DRAIN_MORE && pawl_clock_us() < until_us)
+    {
+        pawl_error failure = PAWL_ERROR_INIT;
+        int64_t began_us = pawl_clock_us();
+        pawl_status st = pawl_stop_check(d->options.env->stop, PAWL_STOP_FINISH, err);
+
+        if (st != PAWL_OK)
+            return st;
+        st = pawl_drain_step(d, &end, &failure);
+        if (st != PAWL_OK && (st = answer(d, &l, &failure, err)) != PAWL_OK)
+            return st;
+        if (failure.code != PAWL_OK)
+            continue;
+        l.repeats = 0;
+        pawl_backoff_reset(&l.backoff);
+        follow_pace(d, pawl_clock_us() - began_us);
+    }
+    *out = end;
+    return PAWL_OK;
+}
