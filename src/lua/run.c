@@ -206,8 +206,80 @@ take_columns(lua_State *L, pawl_lua *lua, int index)
         lua_settop(L, key);
     }
     if (is_empty)
-        pawl_state_raise(L, "return nil to leave the row alone, and pawl.null to write NULL",
+        pawl_state_raise(L,
+                         lua->is_many ? "return nil to write no row, and pawl.null to write NULL"
+                                      : "return nil to leave the row alone, and pawl.null to write NULL",
                          "transform returned a table without any column");
+}
+
+/* True for {} and for a table that holds something at 1: what else may stand in it, check_list says. */
+static bool
+is_list(lua_State *L, int index)
+{
+    bool is_first_set = lua_rawgeti(L, index, 1) != LUA_TNIL;
+
+    lua_pop(L, 1);
+    if (is_first_set)
+        return true;
+    lua_pushnil(L);
+    if (lua_next(L, index) == 0)
+        return true;
+    lua_pop(L, 2);
+    return false;
+}
+
+/* The length of a list of rows without holes and without anything else in it. */
+static lua_Integer
+check_list(lua_State *L, int index)
+{
+    lua_Integer length = (lua_Integer) lua_rawlen(L, index);
+    lua_Integer count = 0; /* of the places 1 to length */
+    lua_Integer total = 0;
+
+    lua_pushnil(L);
+    while (lua_next(L, index) != 0)
+    {
+        if (lua_istable(L, -1) && lua_isinteger(L, -2))
+        {
+            count += lua_tointeger(L, -2) >= 1 && lua_tointeger(L, -2) <= length ? 1 : 0;
+            total++;
+            lua_pop(L, 1);
+            continue;
+        }
+        if (lua_type(L, -2) == LUA_TSTRING)
+            pawl_state_raise(L, "return one row { column = value }, or a list { { column = value }, ... }",
+                             "transform returned a list of rows that also holds \"%s\"", lua_tostring(L, -2));
+        pawl_state_raise(L, "a list holds rows: { { column = value }, ... }",
+                         "transform returned a list of rows that holds a Lua %s", luaL_typename(L, -1));
+    }
+    if (count != length || total != length)
+        pawl_state_raise(L, "leave out what is no row, for example with rows[#rows + 1] = row",
+                         "transform returned a list of rows with holes in it");
+    return length;
+}
+
+/* Put every row of the list at `index`; false when the sink ends the run. */
+static bool
+is_list_put(lua_State *L, pawl_lua *lua, int row, int index)
+{
+    pawl_lua_answer answer = {.verdict = PAWL_LUA_LEAVE, .values = lua->values, .is_set = lua->is_set};
+    lua_Integer length = check_list(L, index);
+    int top = lua_gettop(L);
+
+    lua->sink = PAWL_OK;
+    if (length == 0)
+        lua->sink = lua->rows->put(lua->rows->ctx, row, &answer, lua->sink_err);
+    answer.verdict = PAWL_LUA_WRITE;
+    for (lua_Integer i = 1; i <= length && lua->sink == PAWL_OK; i++)
+    {
+        pawl_state_charge(L, 1);
+        memset(lua->is_set, 0, (size_t) lua->most_written * sizeof *lua->is_set);
+        (void) lua_rawgeti(L, index, i);
+        take_columns(L, lua, top + 1);
+        lua->sink = lua->rows->put(lua->rows->ctx, row, &answer, lua->sink_err);
+        lua_settop(L, top);
+    }
+    return lua->sink == PAWL_OK;
 }
 
 /* Hand the answer at `index` (nil or a table) to the sink; false when the sink ends the run. */
@@ -217,13 +289,18 @@ is_put(lua_State *L, pawl_lua *lua, int row, int index)
     pawl_lua_answer answer = {.verdict = PAWL_LUA_LEAVE, .values = lua->values, .is_set = lua->is_set};
 
     memset(lua->is_set, 0, (size_t) lua->most_written * sizeof *lua->is_set);
+    if (lua->is_many && lua_istable(L, index) && is_list(L, index))
+        return is_list_put(L, lua, row, index);
     if (lua_istable(L, index))
     {
         take_columns(L, lua, index);
         answer.verdict = PAWL_LUA_WRITE;
     }
     else if (!lua_isnil(L, index))
-        pawl_state_raise(L, "return a table { column = value }, or nil to leave the row alone",
+        pawl_state_raise(L,
+                         lua->is_many
+                             ? "return a row { column = value }, a list of rows, or nil to write none"
+                             : "return a table { column = value }, or nil to leave the row alone",
                          "transform returned a Lua %s", luaL_typename(L, index));
     lua->sink = lua->rows->put(lua->rows->ctx, row, &answer, lua->sink_err);
     return lua->sink == PAWL_OK;

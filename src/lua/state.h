@@ -104,6 +104,7 @@ struct pawl_lua
     bool *is_set;           /* most_written */
     bool has_sources;       /* a read column is json or an array */
     bool is_batch;
+    bool is_many; /* an answer may be a list of rows */
 
     const pawl_lua_rows *rows; /* of the run */
     int row;                   /* being transformed; in a batch: whose answer is being read, else -1 */

@@ -93,6 +93,7 @@ copy_options(pawl_lua *lua, const pawl_lua_options *options, pawl_error *err)
     lua->stop = options->stop;
     lua->log = options->log;
     lua->log_ctx = options->log_ctx;
+    lua->is_many = options->is_many;
     lua->nread = options->nread;
     lua->nwrite = options->nwrite;
     lua->most_written = options->most_written > lua->nwrite ? options->most_written : lua->nwrite;

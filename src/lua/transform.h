@@ -56,6 +56,8 @@ typedef struct pawl_lua_options
     int nwrite;
     int most_written; /* more than nwrite: a name that is none of `write` is taken up as a column of type PAWL_LUA_ANY,
                          up to this many columns in all (pawl_lua_written); 0: it is an error */
+    bool
+        is_many; /* the transform returns rows: none (nil or {}), one, or a list of them; put is called for each */
     const pawl_lua_pair *x; /* -x key=value: pawl.x */
     size_t nx;
     const pawl_lua_pair *secrets; /* pawl.secret */
@@ -80,7 +82,7 @@ typedef struct pawl_lua_value
 typedef enum pawl_lua_verdict
 {
     PAWL_LUA_WRITE,  /* `values` holds what to write */
-    PAWL_LUA_LEAVE,  /* the transform returned nil */
+    PAWL_LUA_LEAVE,  /* the transform returned nil, or no rows */
     PAWL_LUA_REJECT, /* pawl.reject(reason) */
 } pawl_lua_verdict;
 
@@ -98,7 +100,8 @@ typedef struct pawl_lua_rows
     int count;
     void *ctx;
     pawl_lua_value (*get)(void *ctx, int row, int column); /* column: index into options.read */
-    /* Anything but PAWL_OK ends the run with that status (PAWL_E_NOMEM, ...). Must not call into the state. */
+    /* Anything but PAWL_OK ends the run with that status (PAWL_E_NOMEM, ...). Must not call into the state. Once a row;
+     * with options.is_many once for each row that came of it, or once with LEAVE. */
     pawl_status (*put)(void *ctx, int row, const pawl_lua_answer *answer, pawl_error *err);
 } pawl_lua_rows;
 

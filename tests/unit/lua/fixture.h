@@ -50,7 +50,8 @@ typedef struct fixture
     const char *cells[MAX_ROWS][MAX_COLUMNS]; /* NULL: SQL NULL */
     int nrows;
 
-    char *answers[MAX_ROWS]; /* "col=text col=NULL", "leave", "reject: reason" */
+    char *answers
+        [MAX_ROWS]; /* "col=text col=NULL", "leave", "reject: reason"; " | " between those of one row */
     int puts;
     pawl_status put_status; /* what put returns */
     int put_fails_at;       /* at this row, -1: never */
@@ -190,15 +191,20 @@ fx_put(void *ctx, int row, const pawl_lua_answer *answer, pawl_error *err)
         pawl_fmt(err->message, sizeof err->message, "put failed");
         return fx->put_status;
     }
+    if (fx->answers[row] != NULL)
+        pawl_strbuf_addf(&b, "%s | ", fx->answers[row]);
     if (answer->verdict == PAWL_LUA_LEAVE)
         pawl_strbuf_add(&b, "leave");
     else if (answer->verdict == PAWL_LUA_REJECT)
         pawl_strbuf_addf(&b, "reject: %s", answer->reason);
+
+    size_t start = b.length;
+
     for (int i = 0; answer->verdict == PAWL_LUA_WRITE && i < pawl_lua_written(fx->lua); i++)
     {
         if (!answer->is_set[i])
             continue;
-        pawl_strbuf_addf(&b, "%s%s=", b.length > 0 ? " " : "", pawl_lua_written_name(fx->lua, i));
+        pawl_strbuf_addf(&b, "%s%s=", b.length > start ? " " : "", pawl_lua_written_name(fx->lua, i));
         if (answer->values[i].data == NULL)
             pawl_strbuf_add(&b, "NULL");
         else
@@ -229,6 +235,11 @@ fx_run(fixture *fx)
     fx->err = (pawl_error) PAWL_ERROR_INIT;
     fx->failed_row = -2;
     fx->puts = 0;
+    for (int i = 0; i < MAX_ROWS; i++)
+    {
+        pawl_free(fx->answers[i]);
+        fx->answers[i] = NULL;
+    }
     return pawl_lua_run(fx->lua, &rows, &fx->failed_row, &fx->err);
 }
 
