@@ -78,6 +78,8 @@ is_key_column(const pawl_job *job, const pawl_column *c)
 static pawl_status
 check_written(const pawl_job *job, const pawl_column *c, pawl_error *err)
 {
+    if (job->target != NULL)
+        return pawl_job_check_into(job, c, err);
     if (is_key_column(job, c))
     {
         (void) pawl_error_set(err, PAWL_E_REFUSED,
@@ -99,10 +101,10 @@ check_written(const pawl_job *job, const pawl_column *c, pawl_error *err)
     return PAWL_OK;
 }
 
-/* Names to columns; each at most once. */
+/* Names to columns of a table; each at most once. */
 static pawl_status
-resolve(pawl_job *job, const char *where, const char *const *names, size_t count, const pawl_column ***out,
-        pawl_error *err)
+resolve(pawl_job *job, const pawl_table *table, const char *where, const char *const *names, size_t count,
+        const pawl_column ***out, pawl_error *err)
 {
     const pawl_column **list = pawl_arena_array(job->arena, count, sizeof(const pawl_column *));
     pawl_status st;
@@ -111,7 +113,7 @@ resolve(pawl_job *job, const char *where, const char *const *names, size_t count
         return pawl_error_nomem(err, "the columns of a backfill");
     for (size_t i = 0; i < count; i++)
     {
-        st = find_column(job->table, names[i], where, &list[i], err);
+        st = find_column(table, names[i], where, &list[i], err);
         if (st != PAWL_OK)
             return st;
         for (size_t k = 0; k < i; k++)
@@ -136,7 +138,8 @@ resolve_written(pawl_job *job, pawl_error *err)
         names[i] = spec->lua_file != NULL ? spec->write[i] : spec->set[i].column;
     if (count == 0)
         return pawl_error_set(err, PAWL_E_INPUT, "the backfill of \"%s\" writes no column", spec->table);
-    st = resolve(job, spec->lua_file != NULL ? "write" : "set", names, count, &job->write, err);
+    st = resolve(job, job->target != NULL ? job->target : job->table,
+                 spec->lua_file != NULL ? "write" : "set", names, count, &job->write, err);
     if (st != PAWL_OK)
         return st;
     job->nwrite = (int) count;
@@ -146,7 +149,7 @@ resolve_written(pawl_job *job, pawl_error *err)
         if (st != PAWL_OK)
             return st;
     }
-    return PAWL_OK;
+    return job->target != NULL ? pawl_job_check_target(job, err) : PAWL_OK;
 }
 
 /* `read` without what the key brings anyway. */
@@ -154,7 +157,7 @@ static pawl_status
 resolve_read(pawl_job *job, pawl_error *err)
 {
     const pawl_column **all = NULL;
-    pawl_status st = resolve(job, "read", job->spec->read, job->spec->nread, &all, err);
+    pawl_status st = resolve(job, job->table, "read", job->spec->read, job->spec->nread, &all, err);
     int n = 0;
 
     if (st != PAWL_OK)
@@ -261,7 +264,9 @@ check_statements(pawl_job *job, pawl_pg *pg, pawl_error *err)
         return explain(job, pg, &sql, n, args, err);
     }
     pawl_stmt_read(&sql, job, false, false);
-    return explain(job, pg, &sql, n + 1, args, err);
+    pawl_status st = explain(job, pg, &sql, n + 1, args, err);
+
+    return st == PAWL_OK && job->target != NULL ? pawl_job_try_into(job, pg, err) : st;
 }
 
 static pawl_status
@@ -273,6 +278,17 @@ check_spec(const pawl_backfill_spec *spec, pawl_error *err)
     if (spec->lua_file != NULL && spec->nset > 0)
         return pawl_error_set(err, PAWL_E_INPUT, "the backfill of \"%s\" has both a Lua file and `set`",
                               spec->table);
+    if (spec->into != NULL && spec->lua_file == NULL)
+    {
+        (void) pawl_error_set(
+            err, PAWL_E_REFUSED,
+            "the backfill of \"%s\" into \"%s\" has no Lua file: `set` writes in place only", spec->table,
+            spec->into);
+        return pawl_error_hint(err, "for rows that SQL can make, use a step `sql` with INSERT ... SELECT");
+    }
+    if (spec->into == NULL && (spec->nmerge > 0 || spec->is_unlocked))
+        return pawl_error_set(err, PAWL_E_INPUT, "the backfill of \"%s\" has %s without `into`", spec->table,
+                              spec->nmerge > 0 ? "`merge`" : "`lock_rows: false`");
     if (!spec->fire_triggers)
         return pawl_error_set(err, PAWL_E_REFUSED,
                               "`fire_triggers: false` is not offered by this version: it would "
@@ -287,8 +303,12 @@ check_redacted(const pawl_job *job, pawl_error *err)
     for (size_t i = 0; i < job->spec->nredact; i++)
     {
         const pawl_column *c = NULL;
-        pawl_status st = find_column(job->table, job->spec->redact[i], "redact", &c, err);
+        pawl_status st;
 
+        if (job->target != NULL && pawl_table_column(job->target, job->spec->redact[i]) != NULL &&
+            pawl_table_column(job->table, job->spec->redact[i]) == NULL)
+            continue;
+        st = find_column(job->table, job->spec->redact[i], "redact", &c, err);
         if (st != PAWL_OK)
             return st;
         if (!is_key_column(job, c))
@@ -321,6 +341,8 @@ check_catalogue(pawl_job *job, bool is_look, pawl_pg *pg, pawl_error *err)
         return st;
     job->key = key;
     job->rows_estimate = table->rows_estimate;
+    if (job->spec->into != NULL && (st = pawl_job_find_target(job, pg, err)) != PAWL_OK)
+        return st;
     if ((st = check_operators(job, err)) != PAWL_OK || (st = resolve_written(job, err)) != PAWL_OK ||
         (st = resolve_read(job, err)) != PAWL_OK || (st = check_redacted(job, err)) != PAWL_OK)
         return st;
@@ -339,6 +361,7 @@ pawl_job_lua_options(const pawl_job *job, int64_t now_us)
                               .nread = job->nlua_read,
                               .write = job->lua_write,
                               .nwrite = job->nwrite,
+                              .is_many = job->spec->into != NULL,
                               .x = env->x,
                               .nx = env->nx,
                               .secrets = env->secrets,

@@ -21,6 +21,9 @@ typedef struct pawl_job
     const pawl_backfill_env *env;
     const pawl_table *table;
     const pawl_key *key;
+    const pawl_table *target; /* of `into`: the table that `write` are columns of; NULL: the same table */
+    const int *merge;         /* of `merge`: places in `write` */
+    int nmerge;
     const pawl_column **read; /* what READ brings, without the key columns */
     int nread;
     const pawl_column **write;
@@ -52,6 +55,18 @@ PAWL_NODISCARD pawl_status pawl_job_look(pawl_job *job, const pawl_backfill_spec
 /* Add the columns to the table that are missing and promised (job_promise.c). Inside a transaction. */
 PAWL_NODISCARD pawl_status pawl_job_promise(const pawl_job *job, pawl_table *table, pawl_pg *pg,
                                             pawl_error *err);
+
+/*
+ * Load the table of `into` into job->target and check that rows of job->table can be written there (job_into.c). Inside a
+ * transaction. check_written: whether one of its columns may be named; check_target, when all are known: whether those
+ * that are not can be left out, and what `merge` names.
+ */
+PAWL_NODISCARD pawl_status pawl_job_find_target(pawl_job *job, pawl_pg *pg, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_job_check_into(const pawl_job *job, const pawl_column *c, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_job_check_target(pawl_job *job, pawl_error *err);
+
+/* Let the server parse and plan what `into` will run, so that rights and types show before the first row. */
+PAWL_NODISCARD pawl_status pawl_job_try_into(const pawl_job *job, pawl_pg *pg, pawl_error *err);
 
 /* True when values of the column are to be kept out of messages. */
 bool pawl_job_is_redacted(const pawl_job *job, const char *column);

@@ -46,6 +46,17 @@ print_column(pawl_strbuf *b, const pawl_column *c)
     pawl_strbuf_addf(b, "%s%d %s %s", b->length > 0 ? "; " : "", c->number, c->name, c->type_name);
 }
 
+/* "into public.history 16422 by sku; ", before its columns. */
+static void
+print_target(pawl_strbuf *b, const pawl_job *job)
+{
+    if (job->target == NULL)
+        return;
+    pawl_strbuf_addf(b, "; into %s.%s %u", job->target->schema, job->target->name, job->target->oid);
+    for (int i = 0; i < job->nmerge; i++)
+        pawl_strbuf_addf(b, "%s %s", i == 0 ? " by" : ",", job->write[job->merge[i]]->name);
+}
+
 static void
 args_fill_lists(job_args *a, const pawl_job *job)
 {
@@ -65,6 +76,7 @@ args_fill_lists(job_args *a, const pawl_job *job)
         add_text(&a->read, job->read[i]->name);
         print_column(&a->fingerprint, job->read[i]);
     }
+    print_target(&a->fingerprint, job);
     for (int i = 0; i < job->nwrite; i++)
     {
         add_text(&a->write, job->write[i]->name);
@@ -75,6 +87,14 @@ args_fill_lists(job_args *a, const pawl_job *job)
         add_text(&a->set_columns, job->spec->set[i].column);
         add_text(&a->set_expressions, job->spec->set[i].expression);
     }
+}
+
+static const char *
+writer_name(const pawl_backfill_spec *spec)
+{
+    if (spec->into != NULL)
+        return spec->nmerge > 0 ? "merge" : "copy";
+    return spec->lua_file != NULL ? "update" : "set";
 }
 
 static void
@@ -89,7 +109,7 @@ args_fill(job_args *a, const pawl_job *job, const pawl_backfill_id *id)
         PAWL_ARG_TEXT(id->direction),
         pawl_arg_i64(id->ordinal, a->ordinal),
         pawl_arg_i64(job->table->oid, a->table_oid),
-        PAWL_ARG_TEXT(job->spec->lua_file != NULL ? "update" : "set"),
+        PAWL_ARG_TEXT(writer_name(job->spec)),
         pawl_pg_array_arg(&a->key, PAWL_OID_TEXT_ARRAY),
         PAWL_ARG_TEXT(job->key->collations),
         PAWL_ARG_TEXT(a->fingerprint.data),

@@ -472,6 +472,12 @@ pawl_backfill_preview(const pawl_backfill_spec *spec, const pawl_backfill_env *e
 
     if (what->limit < 0 || what->limit > MOST_ROWS || what->nkeys > MOST_ROWS)
         return pawl_error_set(err, PAWL_E_USAGE, "a preview shows 1 to %d rows", MOST_ROWS);
+    if (spec->into != NULL)
+        return pawl_error_set(
+            err, PAWL_E_REFUSED,
+            "this backfill writes into \"%s\": this version of pawl previews only those that "
+            "write in place",
+            spec->into);
     st = pawl_pg_open(&options, &pg, err);
     if (st != PAWL_OK)
         return st;

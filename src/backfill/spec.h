@@ -36,6 +36,12 @@ typedef struct pawl_backfill_spec
     size_t nwrite;
     const char *const *returns; /* what the transform calls the columns of `write`; NULL: the same */
     bool nil_writes_null;       /* nil, and a column that the answer leaves out, write NULL: a swap */
+    const char *
+        into; /* another table: the transform returns rows for it, `write` names its columns; NULL: in place */
+    const char *const *merge; /* with `into`: columns of a unique index; a row that is there is updated */
+    size_t nmerge;
+    bool
+        is_unlocked; /* with `into`: rows that were read are not locked and looked at again before the write */
     const pawl_set_expression *set;
     size_t nset;
     const char *where; /* NULL: every row */

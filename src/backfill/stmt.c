@@ -501,3 +501,134 @@ pawl_stmt_lookup(pawl_strbuf *b, const pawl_job *job, bool lock)
         pawl_sql_add(b, " FOR NO KEY UPDATE OF t");
     }
 }
+
+/* unnest(keys.., xmins) WITH ORDINALITY AS u. Returns the next parameter; *xmin is that of a scalar xmin. */
+static int
+lock_source(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *shape, int param, int *xmin)
+{
+    pawl_sql_add(b, "ROWS FROM (");
+    for (int i = 0; i < job->key->ncolumns; i++)
+        array_param(b, param++, wire_array_name(pawl_wire_of(job->key->columns[i].column)));
+    *xmin = param;
+    if (!shape->one_xmin)
+        array_param(b, param, "xid[]");
+    pawl_sql_add(b, ") WITH ORDINALITY AS u(");
+    for (int i = 0; i < job->key->ncolumns; i++)
+        pawl_strbuf_addf(b, "pawl_k%d, ", i + 1);
+    pawl_sql_add(b, shape->one_xmin ? "pawl_i)" : "pawl_x, pawl_i)");
+    return param + 1;
+}
+
+void
+pawl_stmt_lock(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *shape)
+{
+    int first = 1 + (shape->with_range ? job->key->ncolumns * (shape->has_lower ? 2 : 1) : 0);
+    int xmin = 0;
+
+    pawl_strbuf_reset(b);
+    pawl_sql_add(b, "WITH w AS MATERIALIZED (SELECT u.pawl_i FROM ");
+    int param = lock_source(b, job, shape, first, &xmin);
+    pawl_sql_add(b, " JOIN ");
+    from_table(b, job);
+    pawl_sql_add(b, " ON ");
+    key_join(b, job);
+    pawl_sql_add(b, " AND t.xmin OPERATOR(pg_catalog.=) ");
+    if (shape->one_xmin)
+        pawl_strbuf_addf(b, "$%d::xid", xmin);
+    else
+        pawl_sql_add(b, "u.pawl_x");
+    if (shape->with_range)
+    {
+        pawl_sql_add(b, " WHERE ");
+        (void) range(b, job, shape->has_lower, shape->same, 1);
+    }
+    pawl_sql_add(b, " FOR NO KEY UPDATE OF t) ");
+    if (shape->with_ordinals)
+        pawl_strbuf_addf(b,
+                         "SELECT g FROM pg_catalog.generate_series(1, $%d::bigint) AS g"
+                         " EXCEPT ALL SELECT w.pawl_i FROM w LIMIT %d",
+                         param, PAWL_MISSING_MAX + 1);
+    else
+        pawl_sql_add(b, "SELECT pg_catalog.count(*) FROM w");
+}
+
+static bool
+is_merged_by(const pawl_job *job, int column)
+{
+    for (int i = 0; i < job->nmerge; i++)
+        if (job->merge[i] == column)
+            return true;
+    return false;
+}
+
+/* ON CONFLICT (key) DO UPDATE SET every other column, or DO NOTHING when there is none. */
+static void
+on_conflict(pawl_strbuf *b, const pawl_job *job)
+{
+    bool any = false;
+
+    pawl_sql_add(b, " ON CONFLICT (");
+    for (int i = 0; i < job->nmerge; i++)
+    {
+        pawl_sql_add(b, i > 0 ? ", " : "");
+        pawl_sql_ident(b, job->write[job->merge[i]]->name);
+    }
+    pawl_sql_add(b, ") DO ");
+    for (int i = 0; i < job->nwrite; i++)
+    {
+        if (is_merged_by(job, i))
+            continue;
+        pawl_sql_add(b, any ? ", " : "UPDATE SET ");
+        pawl_sql_ident(b, job->write[i]->name);
+        pawl_sql_add(b, " = ");
+        pawl_sql_column(b, "excluded", job->write[i]->name);
+        any = true;
+    }
+    if (!any)
+        pawl_sql_add(b, "NOTHING");
+}
+
+static void
+written_columns(pawl_strbuf *b, const pawl_job *job)
+{
+    pawl_sql_ident2(b, job->target->schema, job->target->name);
+    pawl_sql_add(b, " (");
+    for (int i = 0; i < job->nwrite; i++)
+    {
+        pawl_sql_add(b, i > 0 ? ", " : "");
+        pawl_sql_ident(b, job->write[i]->name);
+    }
+    pawl_sql_add(b, ")");
+}
+
+void
+pawl_stmt_insert(pawl_strbuf *b, const pawl_job *job)
+{
+    pawl_strbuf_reset(b);
+    pawl_sql_add(b, "INSERT INTO ");
+    written_columns(b, job);
+    pawl_sql_add(b, " SELECT ");
+    for (int i = 0; i < job->nwrite; i++)
+    {
+        pawl_sql_add(b, i > 0 ? ", " : "");
+        array_value(b, job->write[i], 'v', i + 1);
+    }
+    pawl_sql_add(b, " FROM ROWS FROM (");
+    for (int i = 0; i < job->nwrite; i++)
+        array_param(b, i + 1, wire_array_name(pawl_wire_of(job->write[i])));
+    pawl_sql_add(b, ") AS u(");
+    for (int i = 0; i < job->nwrite; i++)
+        pawl_strbuf_addf(b, "%spawl_v%d", i > 0 ? ", " : "", i + 1);
+    pawl_sql_add(b, ")");
+    if (job->nmerge > 0)
+        on_conflict(b, job);
+}
+
+void
+pawl_stmt_copy(pawl_strbuf *b, const pawl_job *job)
+{
+    pawl_strbuf_reset(b);
+    pawl_sql_add(b, "COPY ");
+    written_columns(b, job);
+    pawl_sql_add(b, " FROM STDIN");
+}

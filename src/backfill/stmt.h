@@ -64,6 +64,19 @@ void pawl_stmt_set(pawl_strbuf *b, const pawl_job *job, const pawl_set_shape *sh
  */
 void pawl_stmt_lookup(pawl_strbuf *b, const pawl_job *job, bool lock);
 
+/*
+ * For `into`: lock the rows that were read, each by key and version. Parameters: [lower parts, upper parts,] keys,
+ * xmin(s); with ordinals the number of rows last. Answers how many there are still, or the ordinals of those that are
+ * not. No more than a number goes over the wire while the rows are locked.
+ */
+void pawl_stmt_lock(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *shape);
+
+/* INSERT into job->target from arrays, one for each written column; with `merge` ON CONFLICT DO UPDATE. */
+void pawl_stmt_insert(pawl_strbuf *b, const pawl_job *job);
+
+/* COPY job->target (written columns) FROM STDIN */
+void pawl_stmt_copy(pawl_strbuf *b, const pawl_job *job);
+
 /* How a column's values travel. */
 typedef enum pawl_wire
 {

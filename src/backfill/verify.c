@@ -310,6 +310,12 @@ check_in_place(const pawl_backfill_spec *spec, pawl_error *err)
 {
     const char *column = NULL;
 
+    if (spec->into != NULL)
+        return pawl_error_set(
+            err, PAWL_E_REFUSED,
+            "this backfill cannot be verified: it writes into \"%s\", and nothing there says "
+            "which row came of which",
+            spec->into);
     for (size_t i = 0; i < spec->nwrite; i++)
         for (size_t k = 0; k < spec->nread; k++)
             if (strcmp(spec->write[i], spec->read[k]) == 0)

@@ -133,6 +133,10 @@ pawl_worker_write(pawl_worker *w, pawl_attempt *attempt, pawl_error *err)
         if (st == PAWL_OK)
             st = w->writer.kind->settle(&w->writer, w->pg, pawl_pg_pipe_result(&pipe, slot), attempt, err);
     }
+    if (st == PAWL_OK && w->writer.kind->finish != NULL)
+        st = w->writer.kind->finish(&w->writer, &pipe, attempt, err);
+    if (st != PAWL_OK && w->writer.kind->explain != NULL)
+        w->writer.kind->explain(&w->writer, err);
     pawl_pg_pipe_fini(&pipe);
     return st;
 }
@@ -205,13 +209,13 @@ queue_checkpoint(pawl_worker *w, const pawl_attempt *attempt, pawl_pg_pipe *pipe
 }
 
 static void
-queue_table_check(pawl_worker *w, pawl_pg_pipe *pipe)
+queue_table_check(pawl_worker *w, const pawl_table *t, pawl_pg_pipe *pipe)
 {
     PAWL_STRBUF_AUTO(table);
 
-    pawl_sql_ident2(&table, w->job->table->schema, w->job->table->name);
+    pawl_sql_ident2(&table, t->schema, t->name);
 
-    const pawl_pg_arg same[] = {PAWL_ARG_TEXT(table.data), PAWL_ARG_I64(w->job->table->oid)};
+    const pawl_pg_arg same[] = {PAWL_ARG_TEXT(table.data), PAWL_ARG_I64(t->oid)};
 
     (void) pawl_pg_pipe_add(pipe, pawl_ledger_sql(w->ledger, pawl_sql_backfill_check_table), 2, same);
 }
@@ -228,7 +232,9 @@ run_commit(pawl_worker *w, const pawl_attempt *attempt, const pawl_reading *next
     pawl_status st;
 
     pawl_pg_pipe_init(&pipe, w->pg);
-    queue_table_check(w, &pipe);
+    queue_table_check(w, w->job->table, &pipe);
+    if (w->job->target != NULL)
+        queue_table_check(w, w->job->target, &pipe);
     queue_checkpoint(w, attempt, &pipe);
     int commit = pawl_pg_pipe_commit(&pipe);
     (void) pawl_pg_pipe_sync(&pipe);
@@ -335,7 +341,7 @@ pawl_worker_batch(pawl_worker *w, int64_t *rows, pawl_error *err)
         pawl_worker_timed(w, attempt.rows, pawl_clock_us() - began_us);
         w->has_chunk = !attempt.is_last;
     }
-    else if (attempt.rows == 1 && w->writer.kind == &pawl_writer_update)
+    else if (attempt.rows == 1 && w->writer.kind != &pawl_writer_set)
         pawl_rowset_describe(w->job, answer, 0, 1, w->at_fault, sizeof w->at_fault);
     pawl_pg_result_free(answer);
     pawl_keyval_fini(&attempt.to);

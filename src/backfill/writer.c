@@ -2,13 +2,18 @@
 
 #include "util/banned.h"
 
+static const pawl_writer_kind *
+kind_of(const pawl_backfill_spec *spec)
+{
+    if (spec->into != NULL)
+        return &pawl_writer_into;
+    return spec->lua_file != NULL ? &pawl_writer_update : &pawl_writer_set;
+}
+
 pawl_status
 pawl_writer_open(pawl_writer *w, const pawl_job *job, const pawl_writer_hooks *hooks, pawl_error *err)
 {
-    *w = (pawl_writer){.job = job,
-                       .hooks = *hooks,
-                       .kind = job->spec->lua_file != NULL ? &pawl_writer_update : &pawl_writer_set,
-                       .sql = PAWL_STRBUF_INIT};
+    *w = (pawl_writer){.job = job, .hooks = *hooks, .kind = kind_of(job->spec), .sql = PAWL_STRBUF_INIT};
     return w->kind->open(w, err);
 }
 

@@ -4,7 +4,8 @@
  * The worker (worker.c) owns the order of things: read, hold, write, settle, checkpoint, commit. A writer queues its
  * statements into the pipes that the worker sends, and looks at the answers.
  *
- *   queue_read -> take -> queue_write -> [incomplete: roll back, is_exact, queue_write again -> settle] -> checkpoint
+ *   queue_read -> take -> queue_write -> [incomplete: roll back, is_exact, queue_write again -> settle] -> [finish]
+ *   -> checkpoint
  *
  * Threads: a writer belongs to one worker.
  * Memory:  open and close; results stay the worker's.
@@ -13,7 +14,7 @@
 #define PAWL_BACKFILL_WRITER_H
 
 #include "backfill/claim.h"
-#include "backfill/rowset.h"
+#include "backfill/outrows.h"
 #include "pg/pipe.h"
 
 /* What a read is asked for. */
@@ -72,6 +73,8 @@ typedef struct pawl_writer
     pawl_lua *lua;
     pawl_rowset rows;
     pawl_rowset again; /* rows that moved, second time */
+    pawl_outrows out;  /* of `into`: instead of the two */
+    int insert_slot;   /* of `merge`: where the INSERT stands in the pipe, -1: it does not */
     pawl_strbuf sql;
     pawl_pg_arg *args; /* of the update writer: room for the widest statement */
     pawl_writer_hooks hooks;
@@ -93,10 +96,16 @@ struct pawl_writer_kind
     /* After an exact write, in its transaction: deal with the rows that were not written. */
     pawl_status (*settle)(pawl_writer *w, pawl_pg *pg, const pawl_pg_result *answer, pawl_attempt *attempt,
                           pawl_error *err);
+    /* What cannot stand in the pipe, in its transaction, when every row is accounted for; `pipe` has the answers. NULL:
+     * nothing. */
+    pawl_status (*finish)(pawl_writer *w, const pawl_pg_pipe *pipe, pawl_attempt *attempt, pawl_error *err);
+    /* Say more of a failed write, and make a fault that halving would hide one that ends the run. NULL: nothing. */
+    void (*explain)(const pawl_writer *w, pawl_error *err);
 };
 
 extern const pawl_writer_kind pawl_writer_update; /* Lua: rows out, arrays in */
 extern const pawl_writer_kind pawl_writer_set;    /* SQL expressions over a range of keys */
+extern const pawl_writer_kind pawl_writer_into;   /* Lua: rows out, rows of another table in */
 
 PAWL_NODISCARD pawl_status pawl_writer_open(pawl_writer *w, const pawl_job *job,
                                             const pawl_writer_hooks *hooks, pawl_error *err);

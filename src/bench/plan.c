@@ -120,6 +120,15 @@ pawl_bench_plan_new(pawl_project *project, const pawl_bench_options *what, const
         (st = choose_step(plan, what->step, err)) != PAWL_OK || (st = fill_env(plan, err)) != PAWL_OK)
         return st;
     pawl_step_backfill_spec(plan->loaded->up[plan->ordinal - 1], &project->settings, &plan->spec);
+    if (plan->spec.into != NULL)
+    {
+        (void) pawl_error_set(err, PAWL_E_REFUSED,
+                              "step %d of revision %s writes into \"%s\": only backfills that write in place "
+                              "can be measured on a copied sample",
+                              (int) plan->ordinal, plan->revision, plan->spec.into);
+        return pawl_error_hint(err,
+                               "leave the batch size to `batch: auto`, which follows the time a batch takes");
+    }
     *out = plan;
     plan = NULL;
     return PAWL_OK;

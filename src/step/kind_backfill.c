@@ -15,6 +15,10 @@ typedef struct data
     size_t nread;
     const char **write;
     size_t nwrite;
+    const char *into;
+    const char **merge;
+    size_t nmerge;
+    bool lock_rows;
     const char **key;
     size_t nkey;
     const char *lua;
@@ -36,9 +40,9 @@ typedef struct data
 #define MAX_WORKERS 256
 
 static const char *const backfill_keys[] = {
-    "table",    "read",    "write",         "lua",           "set",         "where", "key",
-    "batch",    "workers", "fire_triggers", "on_error",      "into",        "merge", "capture",
-    "throttle", "verify",  "redact",        "allow_rejects", "max_rejects", NULL};
+    "table",    "read",    "write",         "lua",           "set",         "where",     "key",
+    "batch",    "workers", "fire_triggers", "on_error",      "into",        "merge",     "capture",
+    "throttle", "verify",  "redact",        "allow_rejects", "max_rejects", "lock_rows", NULL};
 
 /* Words of the language that this version does not act on; a value that asks for nothing is let pass. */
 static const struct
@@ -47,8 +51,6 @@ static const struct
     const char *harmless;
     const char *what;
 } refused[] = {
-    {"into", NULL, "write into another table"},
-    {"merge", NULL, "merge into another table"},
     {"capture", "false", "capture the changes of other sessions"},
     {"throttle", NULL, "throttle a backfill"},
     {"verify", "none", "verify a backfill"},
@@ -134,6 +136,25 @@ read_batch(pawl_step_parse *ctx, pawl_reader *r, data *d)
         pawl_reader_problem(&inner, "min", NULL, "`min` is greater than `max`");
 }
 
+/* Another table takes rows from Lua only. */
+static void
+check_into(pawl_reader *r, const data *d)
+{
+    static const char *const words[] = {"merge", "lock_rows"};
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (d->into == NULL && pawl_reader_has(r, words[i]) && !pawl_reader_has(r, "into"))
+            pawl_reader_problem(r, words[i], "name the other table with `into`, or leave it out",
+                                "`%s` goes with `into`", words[i]);
+    if (d->into != NULL && pawl_reader_has(r, "set"))
+        pawl_reader_problem(r, "set",
+                            "rows that SQL can make are written by a step `sql` with INSERT ... SELECT",
+                            "`set` writes in place; `into` goes with `lua`");
+    if (d->into != NULL && pawl_reader_has(r, "merge") && d->nmerge == 0)
+        pawl_reader_problem(r, "merge", "for example `merge: [id]`",
+                            "`merge` must name the columns that tell which row is meant");
+}
+
 /* Either Lua with `read` and `write`, or `set`. */
 static void
 check_writer(pawl_reader *r, data *d)
@@ -216,6 +237,12 @@ freeze(const pawl_step_entry *entry, const data *d, pawl_step *step, pawl_error 
     freeze_list(digest, "key", d->key, d->nkey);
     freeze_list(digest, "read", d->read, d->nread);
     freeze_list(digest, "write", d->write, d->nwrite);
+    if (d->into != NULL)
+    {
+        freeze_text(digest, d->into);
+        freeze_list(digest, "merge", d->merge, d->nmerge);
+        freeze_text(digest, d->lock_rows ? "lock" : "no lock");
+    }
     for (size_t i = 0; i < d->nset; i++)
     {
         freeze_text(digest, d->set[i].column);
@@ -232,6 +259,9 @@ read_keys(pawl_reader *r, data *d)
     pawl_reader_has_text(r, "table", &d->table);
     pawl_reader_has_list(r, "read", &d->read, &d->nread);
     pawl_reader_has_list(r, "write", &d->write, &d->nwrite);
+    pawl_reader_has_text(r, "into", &d->into);
+    pawl_reader_has_list(r, "merge", &d->merge, &d->nmerge);
+    pawl_reader_has_bool(r, "lock_rows", &d->lock_rows);
     pawl_reader_has_list(r, "key", &d->key, &d->nkey);
     pawl_reader_has_list(r, "redact", &d->redact, &d->nredact);
     pawl_reader_has_text(r, "lua", &d->lua);
@@ -250,6 +280,7 @@ pawl_kind_backfill_parse(pawl_step_parse *ctx, const pawl_step_entry *entry, paw
     if (d == NULL)
         return pawl_error_nomem(err, "a step");
     d->fire_triggers = true;
+    d->lock_rows = true;
     step->data = d;
     step->is_transactional = false;
     pawl_reader_open(&r, entry->body, "backfill", backfill_keys, ctx->problems, ctx->arena);
@@ -261,6 +292,7 @@ pawl_kind_backfill_parse(pawl_step_parse *ctx, const pawl_step_entry *entry, paw
     st = read_set(ctx, &r, d, err);
     if (st != PAWL_OK)
         return st;
+    check_into(&r, d);
     check_writer(&r, d);
     if (d->lua != NULL && (st = check_lua(ctx, &r, d, step, err)) != PAWL_OK)
         return st;
@@ -268,6 +300,8 @@ pawl_kind_backfill_parse(pawl_step_parse *ctx, const pawl_step_entry *entry, paw
     st = freeze(entry, d, step, err);
     if (st != PAWL_OK || d->table == NULL)
         return st;
+    if (d->into != NULL && d->lua != NULL)
+        return pawl_step_summary(ctx, step, err, "backfill %s into %s with %s", d->table, d->into, d->lua);
     return pawl_step_summary(ctx, step, err, "backfill %s with %s", d->table,
                              d->lua != NULL ? d->lua : "SQL");
 }
@@ -299,6 +333,10 @@ pawl_step_backfill_spec(const pawl_step *step, const pawl_settings *settings, pa
         .nread = d->nread,
         .write = d->write,
         .nwrite = d->nwrite,
+        .into = d->into,
+        .merge = d->merge,
+        .nmerge = d->nmerge,
+        .is_unlocked = !d->lock_rows,
         .set = d->set,
         .nset = d->nset,
         .where = d->where,

@@ -318,6 +318,45 @@ backfill_wants_lua_or_set(void **state)
 }
 
 static void
+backfill_into_another_table_wants_lua(void **state)
+{
+    (void) state;
+    fixture f = parse("  - backfill: { table: t, into: h, merge: a, lua: transforms/good.lua, write: [a, b],"
+                      " lock_rows: false }\n    down: nothing\n");
+    assert_non_null(f.step);
+    assert_non_null(strstr(f.step->summary, "into h"));
+    drop(&f);
+    assert_problem("  - backfill: { table: t, set: { b: a }, into: h }\n", 4, "`set` writes in place");
+    assert_problem("  - backfill: { table: t, set: { b: a }, merge: [b] }\n", 4, "`merge` goes with `into`");
+    assert_problem("  - backfill: { table: t, set: { b: a }, lock_rows: true }\n", 4,
+                   "`lock_rows` goes with");
+    assert_problem("  - backfill: { table: t, into: h, lua: transforms/good.lua }\n", 4, "write");
+    assert_problem("  - backfill: { table: t, into: h, merge: [], lua: transforms/good.lua, write: [b] }\n",
+                   4, "`merge` must name");
+}
+
+static void
+what_goes_into_which_table_is_frozen(void **state)
+{
+    const char *const steps[] = {
+        "  - backfill: { table: t, into: h, lua: transforms/good.lua, write: [b] }\n    down: nothing\n",
+        "  - backfill: { table: t, into: g, lua: transforms/good.lua, write: [b] }\n    down: nothing\n",
+        "  - backfill: { table: t, into: h, merge: b, lua: transforms/good.lua, write: [b] }\n    down: "
+        "nothing\n",
+        "  - backfill: { table: t, lua: transforms/good.lua, write: [b] }\n    down: nothing\n"};
+    fixture f[4];
+
+    (void) state;
+    for (int i = 0; i < 4; i++)
+        f[i] = parse(steps[i]);
+    for (int i = 0; i < 4; i++)
+        for (int k = 0; k < i; k++)
+            assert_string_not_equal(f[i].step->frozen, f[k].step->frozen);
+    for (int i = 0; i < 4; i++)
+        drop(&f[i]);
+}
+
+static void
 backfill_lua_is_loaded_at_parse_time(void **state)
 {
     (void) state;
@@ -343,9 +382,9 @@ required_modules_belong_to_the_step(void **state)
 static void
 words_that_this_version_cannot_obey_are_refused_by_name(void **state)
 {
-    static const char *const words[] = {
-        "into: x",        "merge: [a]",       "capture: true",  "throttle: { max_rate: 1 }",
-        "verify: sample", "allow_rejects: 1", "max_rejects: 5", "on_error: skip"};
+    static const char *const words[] = {"capture: true",  "throttle: { max_rate: 1 }",
+                                        "verify: sample", "allow_rejects: 1",
+                                        "max_rejects: 5", "on_error: skip"};
     PAWL_STRBUF_AUTO(text);
 
     (void) state;
@@ -510,6 +549,8 @@ main(void)
         cmocka_unit_test(seed_problems_name_the_line_of_the_data),
         cmocka_unit_test(assert_wants_one_query),
         cmocka_unit_test(backfill_wants_lua_or_set),
+        cmocka_unit_test(backfill_into_another_table_wants_lua),
+        cmocka_unit_test(what_goes_into_which_table_is_frozen),
         cmocka_unit_test(backfill_lua_is_loaded_at_parse_time),
         cmocka_unit_test(required_modules_belong_to_the_step),
         cmocka_unit_test(words_that_this_version_cannot_obey_are_refused_by_name),

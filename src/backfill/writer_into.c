@@ -1,0 +1,375 @@
+/*
+ * The writers of `into`: `copy` (COPY) and `merge` (INSERT ... ON CONFLICT DO UPDATE). A batch is read without locks and
+ * transformed into rows of another table. Nothing of that table matches a version of the row that was read, so the rows
+ * read are locked first, by key and xmin, in the transaction that writes: whoever changes one of them comes after us, and
+ * finds what we wrote. Those that have been changed in between are read again under the lock and transformed anew, as the
+ * `update` writer does it. With `lock_rows: false` all that is left out.
+ *
+ * `merge` takes its rows as arrays and no staging table: one would leave its dead rows in the server's catalogue with
+ * every batch, and need the right to create temporary tables.
+ */
+#include <string.h>
+
+#include "backfill/writer.h"
+#include "pawl_sql.h"
+#include "pg/copy.h"
+#include "util/alloc.h"
+#include "util/failpoint.h"
+
+#include "util/banned.h"
+
+enum
+{
+    SETTLE_ROUNDS = 10,              /* as in writer_update.c */
+    LOCK_ARGS = 3 * PAWL_KEY_MAX + 2 /* of w->args; those of an INSERT stand behind them */
+};
+
+#define PIECE_BYTES ((size_t) 65536)
+
+static pawl_status
+into_open(pawl_writer *w, pawl_error *err)
+{
+    const pawl_job *job = w->job;
+    pawl_lua_options options = pawl_job_lua_options(job, job->started_us);
+    pawl_status st;
+
+    w->args = pawl_calloc((size_t) LOCK_ARGS + (size_t) job->nwrite, sizeof *w->args);
+    if (w->args == NULL)
+        return pawl_error_nomem(err, "the arguments of a batch");
+    st = pawl_outrows_init(&w->out, job, err);
+    if (st != PAWL_OK)
+        return st;
+    options.log = w->hooks.log;
+    options.log_ctx = w->hooks.ctx;
+    return pawl_lua_open(&options, &w->lua, err);
+}
+
+static void
+into_close(pawl_writer *w)
+{
+    pawl_outrows_fini(&w->out);
+    pawl_free(w->args);
+    pawl_lua_close(w->lua);
+}
+
+static int
+into_queue_read(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_reading *reading)
+{
+    return pawl_writer_update.queue_read(w, pipe, reading);
+}
+
+/* For `merge`: one row a key, and the arrays. */
+static pawl_status
+prepare_merge(pawl_writer *w, const pawl_attempt *attempt, pawl_error *err)
+{
+    int sources[2] = {0, 0};
+    char keys[2][200];
+    pawl_status st;
+
+    if (w->job->nmerge == 0)
+        return PAWL_OK;
+    st = pawl_outrows_unite(&w->out, sources, err);
+    if (st == PAWL_OK)
+        return pawl_outrows_args(&w->out, w->args + LOCK_ARGS, err);
+    if (st != PAWL_E_TRANSFORM || sources[1] >= pawl_pg_rows(attempt->answer))
+        return st;
+    for (int i = 0; i < 2; i++)
+        pawl_rowset_describe(w->job, attempt->answer, sources[i], 1, keys[i], sizeof keys[i]);
+    return pawl_error_detail(
+        err, "they came from row %s%s%s of \"%s.%s\"", keys[0], sources[0] == sources[1] ? "" : " and row ",
+        sources[0] == sources[1] ? "" : keys[1], w->job->table->schema, w->job->table->name);
+}
+
+static pawl_status
+into_take(pawl_writer *w, pawl_attempt *attempt, pawl_error *err)
+{
+    int rows = pawl_pg_rows(attempt->answer);
+    pawl_status st;
+
+    attempt->is_end = rows < attempt->asked;
+    if (attempt->is_end)
+        st = pawl_keyval_copy(&attempt->to, pawl_chunk_to(attempt->chunk), err);
+    else
+        st = pawl_keyval_from_row(&attempt->to, attempt->answer, rows - 1, 1, w->job->key->ncolumns, err);
+    if (st != PAWL_OK)
+        return st;
+    attempt->rows = rows;
+    attempt->read = rows;
+
+    const pawl_rowset_source source = {
+        .rows = attempt->answer, .first = 0, .lua = w->lua, .tick = w->hooks.tick, .tick_ctx = w->hooks.ctx};
+
+    pawl_outrows_reset(&w->out);
+    if ((st = pawl_outrows_transform(&w->out, &source, err)) != PAWL_OK)
+        return st;
+    return prepare_merge(w, attempt, err);
+}
+
+static int
+queue_lock(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attempt)
+{
+    const pawl_write_shape shape = {.with_ordinals = attempt->is_exact,
+                                    .with_range = true,
+                                    .has_lower = attempt->from->is_set,
+                                    .same = pawl_keyval_same(attempt->from, &attempt->to),
+                                    .one_xmin = w->out.one_xmin};
+    char count[24];
+    int n = pawl_keyval_args(&attempt->to, w->args, pawl_keyval_args(attempt->from, w->args, 0));
+
+    n = pawl_outrows_lock_args(&w->out, w->args, n);
+    if (attempt->is_exact)
+        w->args[n++] = pawl_arg_i64(w->out.read, count);
+    pawl_stmt_lock(&w->sql, w->job, &shape);
+    return pawl_pg_pipe_add(pipe, w->sql.data, n, w->args);
+}
+
+/* Locks, and for `merge` the write as well; a COPY cannot stand in a pipeline. */
+static int
+into_queue_write(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attempt)
+{
+    int slot = -1;
+
+    w->insert_slot = -1;
+    if (w->out.read > 0 && !w->job->spec->is_unlocked)
+        slot = queue_lock(w, pipe, attempt);
+    if (w->job->nmerge == 0 || attempt->is_exact || pawl_outrows_live(&w->out) == 0)
+        return slot;
+    pawl_stmt_insert(&w->sql, w->job);
+    w->insert_slot = pawl_pg_pipe_add(pipe, w->sql.data, w->job->nwrite, w->args + LOCK_ARGS);
+    return slot;
+}
+
+static bool
+into_is_complete(pawl_writer *w, const pawl_pg_result *answer, pawl_attempt *attempt)
+{
+    (void) attempt;
+    return pawl_pg_i64(answer, 0, 0) == w->out.read;
+}
+
+/* ---- rows that moved ------------------------------------------------------------------------------------------------ */
+
+/* Rows of attempt->answer that are not settled yet; ordinals of a lookup are places here, from 1. */
+typedef struct moved
+{
+    int rows[PAWL_MISSING_MAX];
+    int count;
+} moved;
+
+static pawl_status
+lookup(pawl_writer *w, pawl_pg *pg, const moved *m, const pawl_pg_result *answer, bool lock,
+       pawl_pg_result **out, pawl_error *err)
+{
+    pawl_pg_array arrays[PAWL_KEY_MAX];
+    pawl_pg_arg args[PAWL_KEY_MAX];
+    int n = w->job->key->ncolumns;
+    pawl_status st;
+
+    for (int i = 0; i < n; i++)
+    {
+        pawl_wire wire = pawl_wire_of(w->job->key->columns[i].column);
+
+        pawl_pg_array_init(&arrays[i], pawl_wire_element(wire));
+        for (int r = 0; r < m->count; r++)
+            (void) pawl_wire_can_add(wire, &arrays[i], pawl_pg_text(answer, m->rows[r], 1 + i),
+                                     (size_t) pawl_pg_length(answer, m->rows[r], 1 + i));
+        args[i] = pawl_pg_array_arg(&arrays[i], pawl_wire_array(wire));
+    }
+    pawl_stmt_lookup(&w->sql, w->job, lock);
+    st = pawl_pg_query(pg, w->sql.data, n, args, out, err);
+    for (int i = 0; i < n; i++)
+        pawl_pg_array_fini(&arrays[i]);
+    return st;
+}
+
+/* Keep those that the lookup returned, or those that it did not. */
+static void
+keep(moved *m, const pawl_pg_result *found, bool those_found)
+{
+    bool is_found[PAWL_MISSING_MAX] = {false};
+    int left = 0;
+
+    for (int i = 0; i < pawl_pg_rows(found); i++)
+        is_found[pawl_pg_i64(found, i, 0) - 1] = true;
+    for (int i = 0; i < m->count; i++)
+        if (is_found[i] == those_found)
+            m->rows[left++] = m->rows[i];
+    m->count = left;
+}
+
+/*
+ * Lock and transform those that are there. What a locking read does not return may be there all the same (deleted and
+ * inserted again while it waited), so a plain read looks again; only what neither finds is gone.
+ */
+static pawl_status
+settle_round(pawl_writer *w, pawl_pg *pg, moved *m, pawl_attempt *attempt, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) locked = NULL;
+    PAWL_AUTO(pawl_pg_result) there = NULL;
+    pawl_status st = lookup(w, pg, m, attempt->answer, true, &locked, err);
+
+    if (st != PAWL_OK)
+        return st;
+
+    const pawl_rowset_source source = {.rows = locked, .first = 1, .lua = w->lua};
+
+    if ((st = pawl_outrows_transform(&w->out, &source, err)) != PAWL_OK)
+        return st;
+    attempt->moved += pawl_pg_rows(locked);
+    keep(m, locked, false);
+    if (m->count == 0)
+        return PAWL_OK;
+    st = lookup(w, pg, m, attempt->answer, false, &there, err);
+    if (st != PAWL_OK)
+        return st;
+    attempt->gone += m->count - pawl_pg_rows(there);
+    keep(m, there, true);
+    return PAWL_OK;
+}
+
+static pawl_status
+fail_moving(int count, pawl_error *err)
+{
+    (void) pawl_error_set(
+        err, PAWL_E_SERVER, "%s%d rows of a batch are changed by others faster than they can be locked",
+        count > PAWL_MISSING_MAX ? "more than " : "", count > PAWL_MISSING_MAX ? PAWL_MISSING_MAX : count);
+    return pawl_error_sqlstate(err, "40001");
+}
+
+static pawl_status
+into_settle(pawl_writer *w, pawl_pg *pg, const pawl_pg_result *answer, pawl_attempt *attempt, pawl_error *err)
+{
+    moved m = {.count = pawl_pg_rows(answer)};
+    pawl_status st;
+
+    if (m.count == 0)
+        return PAWL_OK;
+    if (m.count > PAWL_MISSING_MAX)
+        return fail_moving(m.count, err);
+    for (int i = 0; i < m.count; i++)
+    {
+        m.rows[i] = (int) pawl_pg_i64(answer, i, 0) - 1;
+        pawl_outrows_drop(&w->out, m.rows[i]);
+    }
+    if ((st = pawl_pg_exec(pg, pawl_sql_backfill_plan_lookup, err)) != PAWL_OK)
+        return st;
+    for (int round = 0; m.count > 0 && round < SETTLE_ROUNDS; round++)
+        if ((st = settle_round(w, pg, &m, attempt, err)) != PAWL_OK)
+            return st;
+    return m.count > 0 ? fail_moving(m.count, err) : prepare_merge(w, attempt, err);
+}
+
+/* ---- the write ------------------------------------------------------------------------------------------------------ */
+
+static pawl_status
+send_rows(pawl_writer *w, pawl_pg *pg, pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(piece);
+    size_t next = 0;
+    pawl_status st = PAWL_OK;
+
+    while (next < w->out.count && st == PAWL_OK)
+    {
+        pawl_strbuf_reset(&piece);
+        pawl_outrows_copy_text(&w->out, &next, PIECE_BYTES, &piece);
+        if (!pawl_strbuf_is_ok(&piece))
+        {
+            pawl_pg_copy_cancel(pg);
+            return pawl_error_nomem(err, "the rows of a COPY");
+        }
+        st = pawl_pg_copy_put(pg, piece.data, piece.length, err);
+    }
+    return st;
+}
+
+static pawl_status
+copy_rows(pawl_writer *w, pawl_pg *pg, int64_t *taken, pawl_error *err)
+{
+    pawl_status st;
+
+    pawl_stmt_copy(&w->sql, w->job);
+    if ((st = pawl_pg_copy_begin(pg, w->sql.data, err)) != PAWL_OK || (st = send_rows(w, pg, err)) != PAWL_OK)
+        return st;
+    return pawl_pg_copy_end(pg, taken, err);
+}
+
+static pawl_status
+insert_rows(pawl_writer *w, pawl_pg *pg, int64_t *taken, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    pawl_status st;
+
+    pawl_stmt_insert(&w->sql, w->job);
+    st = pawl_pg_query(pg, w->sql.data, w->job->nwrite, w->args + LOCK_ARGS, &res, err);
+    if (st == PAWL_OK)
+        *taken = pawl_pg_affected(res);
+    return st;
+}
+
+/* All columns are of the key: a row that is there stays as it is, and is not counted. */
+static bool
+may_do_nothing(const pawl_job *job)
+{
+    return job->nmerge == job->nwrite;
+}
+
+static pawl_status
+into_finish(pawl_writer *w, const pawl_pg_pipe *pipe, pawl_attempt *attempt, pawl_error *err)
+{
+    int64_t live = pawl_outrows_live(&w->out);
+    int64_t taken = 0;
+    pawl_status st = PAWL_OK;
+
+    PAWL_FAILPOINT("into.before_write");
+    if (live == 0)
+        return PAWL_OK;
+    if (w->job->nmerge == 0)
+        st = copy_rows(w, pipe->pg, &taken, err);
+    else if (w->insert_slot < 0)
+        st = insert_rows(w, pipe->pg, &taken, err);
+    else
+        taken = pawl_pg_affected(pawl_pg_pipe_result(pipe, w->insert_slot));
+    if (st != PAWL_OK)
+        return st;
+    attempt->written = taken;
+    if (taken == live || may_do_nothing(w->job))
+        return PAWL_OK;
+    (void) pawl_error_set(err, PAWL_E_TRANSFORM,
+                          "of %lld rows that were sent, \"%s.%s\" took %lld: a trigger on it suppresses the "
+                          "others",
+                          (long long) live, w->job->target->schema, w->job->target->name, (long long) taken);
+    return pawl_error_hint(err, "make the trigger let the rows through, or do not return them");
+}
+
+/*
+ * Two rows of a batch that the server takes for one and we do not: 1.0 and 1.00, or under a collation without case.
+ * Halving the batch would put them into two transactions, and the later one would win without a word.
+ */
+static void
+into_explain(const pawl_writer *w, pawl_error *err)
+{
+    const pawl_error was = *err;
+
+    if (w->job->nmerge == 0 || err->code != PAWL_E_SERVER || strcmp(err->sqlstate, "21000") != 0)
+        return;
+    (void) pawl_error_set(
+        err, PAWL_E_TRANSFORM,
+        "the transform returned rows for \"%s.%s\" that are written differently and are the "
+        "same by `merge`: which of them would win depends on their order",
+        w->job->target->schema, w->job->target->name);
+    (void) pawl_error_sqlstate(err, was.sqlstate);
+    (void) pawl_error_detail(err, "%s", was.message);
+    (void) pawl_error_hint(err, "bring the merged columns into one form, as the server compares them");
+}
+
+const pawl_writer_kind pawl_writer_into = {
+    .name = "into",
+    .open = into_open,
+    .close = into_close,
+    .queue_read = into_queue_read,
+    .take = into_take,
+    .queue_write = into_queue_write,
+    .is_complete = into_is_complete,
+    .settle = into_settle,
+    .finish = into_finish,
+    .explain = into_explain,
+};
