@@ -55,6 +55,7 @@ typedef struct pawl_backfill_options
     pawl_sink sink;
     const char *const *redact; /* columns whose values never appear in errors */
     size_t nredact;
+    bool restart; /* a job of this name that was abandoned may be begun anew, with all rows */
 } pawl_backfill_options;
 
 typedef struct pawl_backfill_result

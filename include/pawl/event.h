@@ -45,7 +45,7 @@ typedef struct pawl_progress
     int64_t eta_ms;     /* -1 when unknown */
     int32_t workers;    /* now at work */
     int32_t batch_rows; /* the size batches have now */
-    char holding[64];   /* what holds it back, or empty: "waiting for a lock on ...", "reconnecting", ... */
+    char holding[128];  /* what holds it back, or empty: "waiting for a lock on ...", "reconnecting", ... */
 } pawl_progress;
 
 typedef struct pawl_event

@@ -10,6 +10,7 @@
 #include "pawl/archive.h"
 #include "pawl/backfill.h"
 #include "pawl/bench.h"
+#include "pawl/control.h"
 #include "pawl/error.h"
 #include "pawl/event.h"
 #include "pawl/graph.h"

@@ -117,6 +117,7 @@ typedef struct pawl_run_options
 {
     const pawl_stop *stop; /* may be NULL */
     pawl_sink sink;
+    bool restart; /* an upgrade may begin the step of an abandoned job anew, with all rows */
 } pawl_run_options;
 
 /* Apply up to `target` (NULL: head). PAWL_OK also when there was nothing to do. */

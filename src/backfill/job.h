@@ -82,6 +82,13 @@ PAWL_NODISCARD pawl_status pawl_job_open(pawl_job *job, const pawl_backfill_spec
                                          const pawl_backfill_env *env, const pawl_backfill_id *id,
                                          pawl_ledger *ledger, pawl_pg *pg, pawl_error *err);
 
+/*
+ * Refuse when the newest job of this name was abandoned and env->restart is not set: its rows would be transformed a second
+ * time. PAWL_E_STATE says how many it had written. With `restart` it is told to the sink, and an event.
+ */
+PAWL_NODISCARD pawl_status pawl_job_check_abandoned(const pawl_job *job, const pawl_backfill_id *id,
+                                                    pawl_ledger *ledger, pawl_pg *pg, pawl_error *err);
+
 /* Close the job in the ledger when it is done; PAWL_E_BUG when it is not. */
 PAWL_NODISCARD pawl_status pawl_job_finish(pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err);
 

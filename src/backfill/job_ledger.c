@@ -365,6 +365,8 @@ find_or_create(const opening *o, pawl_error *err)
     bool found = false;
     pawl_status st = look(o, false, &found, err);
 
+    if (st == PAWL_OK && !found)
+        st = pawl_job_check_abandoned(o->job, o->id, o->ledger, o->pg, err);
     if (st != PAWL_OK || found || (st = wait_out_writers(o->job, o->pg, err)) != PAWL_OK)
         return st;
     return look(o, true, &found, err);

@@ -35,6 +35,9 @@ int64_t pawl_pace_rows(pawl_pace *pace);
 /* A batch of `rows` took so long, from its read to its commit. */
 void pawl_pace_done(pawl_pace *pace, int64_t rows, int64_t elapsed_us);
 
+/* Other options from now on, while batches run. A size that was found stays where the new limits allow it. */
+void pawl_pace_tune(pawl_pace *pace, const pawl_pace_options *options);
+
 /* A batch met a lock or a limit: be smaller from now on (no effect on a fixed size). */
 void pawl_pace_back_off(pawl_pace *pace);
 

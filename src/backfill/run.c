@@ -1,9 +1,8 @@
 #include "backfill/run.h"
 
-#include <string.h>
 #include <unistd.h>
 
-#include "backfill/worker.h"
+#include "backfill/crew.h"
 #include "util/alloc.h"
 #include "util/clock.h"
 #include "util/failpoint.h"
@@ -12,16 +11,8 @@
 
 enum
 {
-    TICK_US = 250000,
-    MOST_WORKERS = 64,
     MOST_CLOSE_MS = 600000 /* as long as a worker waits for a server that is gone */
 };
-
-static struct pawl_run_end *
-locked(pawl_run *run) PAWL_REQUIRES(&run->lock)
-{
-    return &run->end_;
-}
 
 static pawl_status
 open_session(const pawl_backfill_env *env, pawl_pg **out, pawl_error *err)
@@ -34,120 +25,8 @@ open_session(const pawl_backfill_env *env, pawl_pg **out, pawl_error *err)
     return pawl_pg_open(&options, out, err);
 }
 
-static void
-emit_progress(pawl_run *run, const pawl_sink *sink)
-{
-    pawl_progress progress;
-    const pawl_event event = {.kind = PAWL_EVENT_PROGRESS, .progress = &progress};
-
-    pawl_meter_snapshot(run->meter, pawl_clock_us(), &progress);
-    pawl_log_emit(sink, &event);
-}
-
-/* What transforms have said since the last look. The lines are copied out, so that no lock is held at the sink. */
-static void
-emit_logs(pawl_run *run, const pawl_sink *sink)
-{
-    char lines[PAWL_RUN_LOGS][240];
-    int count = 0;
-    int64_t lost = 0;
-
-    pawl_mutex_lock(&run->lock);
-    struct pawl_run_end *end = locked(run);
-
-    count = end->nlogs;
-    lost = end->logs_lost;
-    memcpy(lines, end->logs, sizeof lines);
-    end->nlogs = 0;
-    end->logs_lost = 0;
-    pawl_mutex_unlock(&run->lock);
-    for (int i = 0; i < count; i++)
-        pawl_log_text(sink, PAWL_EVENT_INFO, "lua: %s", lines[i]);
-    if (lost > 0)
-        pawl_log_text(sink, PAWL_EVENT_INFO, "lua: %lld %s", (long long) lost,
-                      run->job->spec->nredact == 0 ? "more lines"
-                                                   : "lines, withheld because the step redacts columns");
-}
-
-/* Until every worker has ended, and about four times a second a look at the meter. */
-static void
-watch(pawl_run *run, const pawl_sink *sink)
-{
-    int64_t next_us = pawl_clock_us() + TICK_US;
-
-    for (;;)
-    {
-        bool over = false;
-
-        pawl_mutex_lock(&run->lock);
-        while (locked(run)->at_work > 0 && pawl_cond_has_signal_before(&run->changed, &run->lock, next_us))
-            continue;
-        over = locked(run)->at_work == 0;
-        pawl_mutex_unlock(&run->lock);
-        emit_logs(run, sink);
-        emit_progress(run, sink);
-        if (over)
-            return;
-        next_us = pawl_clock_us() + TICK_US;
-    }
-}
-
-static void
-name_worker(pawl_worker *w)
-{
-    pawl_rng rng;
-    char random[9];
-
-    pawl_rng_init_random(&rng);
-    pawl_rng_hex(&rng, random, 8);
-    pawl_fmt(w->owner, sizeof w->owner, "%s/%d:%s", pawl_ledger_whereabouts(), w->number + 1, random);
-}
-
 static pawl_status
-start_and_join(pawl_run *run, pawl_worker *workers, int count, const pawl_sink *sink, pawl_error *err)
-{
-    int started = 0;
-    pawl_status st = PAWL_OK;
-
-    pawl_mutex_lock(&run->lock);
-    locked(run)->at_work = count;
-    pawl_mutex_unlock(&run->lock);
-    for (; started < count; started++)
-    {
-        pawl_worker *w = &workers[started];
-
-        w->run = run;
-        w->job = run->job;
-        w->number = started;
-        name_worker(w);
-        if (pthread_create(&w->thread, NULL, pawl_worker_main, w) != 0)
-            break;
-    }
-    if (started < count)
-    {
-        pawl_mutex_lock(&run->lock);
-        locked(run)->at_work -= count - started;
-        locked(run)->has_failed = true;
-        (void) pawl_error_set(&locked(run)->error, PAWL_E_NOMEM, "cannot start worker %d of %d", started + 1,
-                              count);
-        pawl_mutex_unlock(&run->lock);
-    }
-    watch(run, sink);
-    for (int i = 0; i < started; i++)
-        (void) pthread_join(workers[i].thread, NULL);
-
-    pawl_mutex_lock(&run->lock);
-    if (locked(run)->has_failed)
-    {
-        *err = locked(run)->error;
-        st = err->code;
-    }
-    pawl_mutex_unlock(&run->lock);
-    return st;
-}
-
-static pawl_status
-run_init(pawl_run *run, const pawl_job *job, const pawl_progress *base, pawl_error *err)
+run_init(pawl_run *run, const pawl_job *job, const pawl_progress *base, bool is_helper, pawl_error *err)
 {
     const pawl_backfill_spec *spec = job->spec;
     const pawl_pace_options pace = {.fixed_rows = spec->batch_rows,
@@ -173,14 +52,20 @@ run_init(pawl_run *run, const pawl_job *job, const pawl_progress *base, pawl_err
         pawl_mutex_fini(&run->lock);
         return pawl_error_set(err, PAWL_E_NOMEM, "cannot create a condition");
     }
-    if ((st = pawl_pace_new(&pace, &run->pace, err)) == PAWL_OK)
-        st = pawl_meter_new(&meter, &run->meter, err);
+    if ((st = pawl_pace_new(&pace, &run->pace, err)) != PAWL_OK)
+        return st;
+
+    const pawl_control_options control = {.job = job, .is_helper = is_helper, .pace = run->pace};
+
+    if ((st = pawl_meter_new(&meter, &run->meter, err)) == PAWL_OK)
+        st = pawl_control_new(&control, &run->control, err);
     return st;
 }
 
 static void
 run_fini(pawl_run *run)
 {
+    pawl_control_free(run->control);
     pawl_meter_free(run->meter);
     pawl_pace_free(run->pace);
     pawl_cond_fini(&run->changed);
@@ -188,26 +73,28 @@ run_fini(pawl_run *run)
 }
 
 static pawl_status
-run_workers(const pawl_job *job, const pawl_progress *base, pawl_error *err)
+run_workers(const pawl_job *job, const pawl_progress *base, bool is_helper, pawl_error *err)
 {
-    int64_t count = job->spec->workers < 1 ? 1 : job->spec->workers;
-    pawl_worker *workers = NULL;
     pawl_run run;
     pawl_status st;
 
-    if (count > MOST_WORKERS)
+    if (job->spec->workers > PAWL_CREW_MAX)
         return pawl_error_set(err, PAWL_E_INPUT,
                               "%lld workers are too many: at most %d, and about the server's cores "
                               "is best",
-                              (long long) count, MOST_WORKERS);
-    workers = pawl_calloc((size_t) count, sizeof *workers);
-    if (workers == NULL)
-        return pawl_error_nomem(err, "the workers");
-    st = run_init(&run, job, base, err);
+                              (long long) job->spec->workers, PAWL_CREW_MAX);
+    st = run_init(&run, job, base, is_helper, err);
     if (st == PAWL_OK)
-        st = start_and_join(&run, workers, (int) count, job->env->sink, err);
+        st = pawl_control_begin(run.control, err);
+    if (st == PAWL_OK)
+        st = pawl_crew_run(&run, err);
+    pawl_control_end(run.control);
+    if (st == PAWL_OK)
+    {
+        pawl_control_look(run.control);
+        st = pawl_control_check(run.control, err);
+    }
     run_fini(&run);
-    pawl_free(workers);
     return st;
 }
 
@@ -273,7 +160,7 @@ open_and_run(pawl_job *job, const pawl_backfill_spec *spec, const pawl_backfill_
     pg = NULL;
     if (!job->is_done)
     {
-        if ((st = run_workers(job, &base, err)) != PAWL_OK ||
+        if ((st = run_workers(job, &base, false, err)) != PAWL_OK ||
             (st = close_job(job, ledger, &base, err)) != PAWL_OK)
             return st;
     }

@@ -74,6 +74,7 @@ typedef struct pawl_backfill_env
     int64_t lock_attempts;
     int64_t connect_timeout_ms;
     int64_t lease_ms;
+    bool restart; /* a job that was abandoned may be begun anew */
     const pawl_stop *stop;
     const pawl_sink *sink;
     /* Every batch's time in microseconds, from worker threads, already serialised; NULL: of no interest. */

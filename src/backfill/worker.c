@@ -45,7 +45,9 @@ leave(pawl_worker *w, pawl_status st, const pawl_error *err)
         end->has_failed = true;
         end->error = *err;
     }
+    end->is_over = end->is_over || !w->is_surplus;
     end->at_work--;
+    w->has_left = true;
     pawl_cond_broadcast(&run->changed);
     pawl_mutex_unlock(&run->lock);
 }
@@ -69,7 +71,7 @@ chunk_rows(const pawl_worker *w)
     const pawl_job *job = w->job;
     const pawl_backfill_spec *spec = job->spec;
     int64_t rows = pawl_pace_rows(w->run->pace) * CHUNK_BATCHES;
-    int64_t workers = spec->workers < 1 ? 1 : spec->workers;
+    int64_t workers = pawl_control_pacing(w->run->control).workers;
     int64_t share = job->rows_estimate / (workers * CHUNKS_PER_WORKER);
 
     if (spec->chunk_rows > 0)
@@ -184,16 +186,54 @@ forgive(pawl_worker *w)
     }
 }
 
+/* Nothing is kept: not the chunk, not what was read ahead. */
+static void
+give_back(pawl_worker *w)
+{
+    pawl_worker_drop_next(w);
+    if (w->has_chunk && w->pg != NULL)
+        pawl_chunk_release(w->job, w->ledger, w->pg, &w->chunk);
+    w->has_chunk = false;
+}
+
+/* Whether a batch may begin now. When not, a moment has passed, or *done is set. */
+static pawl_status
+ask_to_go(pawl_worker *w, bool *may_go, bool *done, pawl_error *err)
+{
+    char why[PAWL_HOLD_MAX];
+    int64_t wait_ms = 0;
+    pawl_permit permit;
+    pawl_status st = pawl_control_check(w->run->control, err);
+
+    if (st != PAWL_OK)
+        return st;
+    permit = pawl_control_ask(w->run->control, w->number, why, &wait_ms);
+    *may_go = permit == PAWL_PERMIT_GO;
+    if (*may_go)
+        return PAWL_OK;
+    pawl_meter_hold(w->run->meter, w->number, why);
+    if (permit != PAWL_PERMIT_WAIT)
+        give_back(w);
+    else if (w->has_chunk && (st = renew_when_due(w, err)) != PAWL_OK)
+        return st;
+    w->is_surplus = permit == PAWL_PERMIT_LEAVE;
+    *done = w->is_surplus;
+    return *done ? PAWL_OK : pawl_stop_sleep(w->job->env->stop, PAWL_STOP_FINISH, wait_ms, err);
+}
+
 /* One thing after the other: a session, a chunk, a batch of it. *rows is what was at stake in the batch. */
 static pawl_status
 advance(pawl_worker *w, int64_t *rows, bool *done, pawl_error *err)
 {
     pawl_status st = pawl_stop_check(w->job->env->stop, PAWL_STOP_FINISH, err);
+    bool may_go = false;
 
     if (st != PAWL_OK)
         return st;
     if (w->pg == NULL)
         return pawl_worker_connect(w, err);
+    if ((st = ask_to_go(w, &may_go, done, err)) != PAWL_OK || !may_go)
+        return st;
     if (!w->has_chunk)
         return claim(w, done, err);
     /* Whoever waits for a row that others hold keeps the chunk meanwhile. */

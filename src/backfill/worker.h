@@ -11,7 +11,7 @@
 #ifndef PAWL_BACKFILL_WORKER_H
 #define PAWL_BACKFILL_WORKER_H
 
-#include "backfill/pace.h"
+#include "backfill/control.h"
 #include "backfill/writer.h"
 #include "core/backoff.h"
 #include "core/sqlstate.h"
@@ -22,7 +22,8 @@
 /* Protected by the run's lock. */
 struct pawl_run_end
 {
-    int at_work; /* workers that have not ended */
+    int at_work;  /* workers that have not ended */
+    bool is_over; /* one found nothing left to do, or failed: no more are started */
     bool has_failed;
     pawl_error error; /* of the first that failed: it wins, the others end after their batch */
     int nlogs;
@@ -35,6 +36,7 @@ typedef struct pawl_run
     const pawl_job *job;
     pawl_meter *meter;
     pawl_pace *pace;
+    pawl_control *control;
     pawl_mutex lock;
     pawl_cond changed;
     struct pawl_run_end end_;
@@ -46,6 +48,8 @@ typedef struct pawl_worker
     const pawl_job *job; /* as it is for the part at hand: for an ordinary table that of the run */
     int number;          /* from 0 */
     pthread_t thread;
+    bool has_left;   /* under the run's lock: the thread is at its end */
+    bool is_surplus; /* it leaves because there are to be fewer */
     char owner[160];
     pawl_pg *pg;
     pawl_ledger *ledger;

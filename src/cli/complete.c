@@ -1,8 +1,10 @@
 #include "cli/complete.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "pawl/control.h"
 #include "pawl/graph.h"
 
 /* A command line, as far as it was typed. */
@@ -183,6 +185,18 @@ offer_colors(const typing *t)
     offer(t, "never", NULL);
 }
 
+static void
+offer_tune_keys(const typing *t)
+{
+    for (const pawl_tune_info *i = pawl_tune_table(); i->key != NULL; i++)
+    {
+        char candidate[40];
+
+        (void) snprintf(candidate, sizeof candidate, "%s=", i->key);
+        offer(t, candidate, i->help);
+    }
+}
+
 /* What the capital words of the tables stand for; what is not here (N, TEXT, DURATION) only its writer knows. */
 static const struct
 {
@@ -193,6 +207,7 @@ static const struct
     {"FILE", offer_files},       {"FILES", offer_files},     {"PATH", offer_directories},
     {"ARCHIVE", offer_files},    {"DIR", offer_directories}, {"KIND", offer_kinds},
     {"VERB", offer_verbs},       {"WHEN", offer_colors},     {"ENV", offer_environments},
+    {"KEY", offer_tune_keys},
 };
 
 #define WORD_BYTES "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"

@@ -28,6 +28,7 @@ upgrade(pawl_cli *cli, pawl_error *err)
     const char *target = cli->line->narguments == 0 ? NULL : cli->line->arguments[0];
     pawl_run_options options = pawl_cli_run_options(cli);
 
+    options.restart = pawl_cli_is_given(cli->line, "--restart");
     if (pawl_cli_is_given(cli->line, "--sql"))
         return pawl_cli_script(cli, false, err);
     if (pawl_cli_is_given(cli->line, "--skip-data"))
@@ -46,6 +47,7 @@ upgrade(pawl_cli *cli, pawl_error *err)
 }
 
 static const pawl_cli_flag flags[] = {
+    {"--restart", NULL, NULL, "begin the step of an abandoned job anew, with all rows", NULL},
     PAWL_CLI_SCRIPT_FLAGS,
     {NULL, NULL, NULL, NULL, NULL},
 };

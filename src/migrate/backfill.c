@@ -67,6 +67,7 @@ pawl_backfill(const pawl_backfill_options *o, pawl_backfill_result *result, pawl
         .lock_attempts = LOCK_ATTEMPTS,
         .connect_timeout_ms = CONNECT_MS,
         .lease_ms = LEASE_MS,
+        .restart = o->restart,
         .stop = o->stop,
         .sink = &o->sink,
     };

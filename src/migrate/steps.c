@@ -38,6 +38,7 @@ fill_run(pawl_migration *m, const pawl_passage *p, pawl_step_run *out)
         .nsecrets = m->nsecrets,
         .stop = m->options->stop,
         .sink = &m->options->sink,
+        .restart = m->options->restart,
         .arena = m->arena,
         .info = "{}",
     };

@@ -117,6 +117,13 @@ work_note_change(pawl_step_run *run, void *ctx, pawl_error *err)
                              detail.data, err);
 }
 
+/* A step whose job was abandoned is bound to nothing. */
+static bool
+is_released(const pawl_applied_step *record)
+{
+    return strcmp(record->state, "failed") == 0 && strstr(record->info, "\"abandoned\"") != NULL;
+}
+
 /* The open step: what may have changed of it depends on what it has left behind. */
 static pawl_status
 check_open(ascent *a, const pawl_step *step, const pawl_applied_step *record, pawl_error *err)
@@ -126,7 +133,8 @@ check_open(ascent *a, const pawl_step *step, const pawl_applied_step *record, pa
 
     if (strcmp(step->checksum, record->checksum) == 0)
         return PAWL_OK;
-    if (was != NULL && was->is_resumed && (step->kind != was || strstr(record->info, step->frozen) == NULL))
+    if (was != NULL && was->is_resumed && !is_released(record) &&
+        (step->kind != was || strstr(record->info, step->frozen) == NULL))
         return changed(a, record->ordinal,
                        "has begun its work and was changed since: only its Lua and its pace may change", err);
     return pawl_migration_record(a->m, work_note_change, &c, err);
@@ -143,6 +151,8 @@ check_records(ascent *a, pawl_error *err)
         pawl_status st = PAWL_OK;
 
         if (strcmp(record->direction, "up") != 0)
+            continue;
+        if (record->ordinal > (int) l->nup && is_released(record))
             continue;
         if (record->ordinal > (int) l->nup)
             return changed(a, record->ordinal, "was begun and is no longer in its file", err);

@@ -372,6 +372,7 @@ pawl_kind_backfill_apply(pawl_step_run *run, const pawl_step *step, pawl_error *
         .lock_attempts = run->settings->lock_attempts,
         .connect_timeout_ms = run->settings->connect_timeout_ms,
         .lease_ms = run->settings->lease_ms,
+        .restart = run->restart,
         .stop = run->stop,
         .sink = run->sink,
     };

@@ -70,6 +70,7 @@ typedef struct pawl_step_run
     size_t nsecrets;
     const pawl_stop *stop;
     const pawl_sink *sink;
+    bool restart;         /* an abandoned job may be begun anew */
     pawl_arena *arena;    /* for this run of this step */
     const char *checksum; /* of the step: a job is recorded under it */
     uint32_t waits_for;   /* set by the work: the table that it is about to lock, for messages */

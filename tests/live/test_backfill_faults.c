@@ -253,7 +253,7 @@ a_job_abandoned_while_it_runs_is_written_to_no_more(void **state)
 
     pawl_test_job_join(&r);
     assert_int_equal(r.st, PAWL_E_STATE);
-    pawl_test_assert_contains(r.err.message, "is abandoned");
+    pawl_test_assert_contains(r.err.message, "was abandoned");
     /* The batch that was in flight. */
     assert_in_range(pawl_test_query_i64(db, "SELECT sum(n) FROM t"), done, done + 100);
 }

@@ -1,0 +1,22 @@
+-- What is asked of those who work on a job.
+-- $1 job
+-- -> state, checksum, who paused it (NULL: it is not paused), since when (UTC), the tuned values in force, a
+-- "key=value" a line, who abandoned it (NULL: nobody)
+SELECT j.state, j.checksum, p.by_whom,
+       to_char(timezone('UTC', p.at),
+               CASE WHEN p.at < clock_timestamp() - interval '12 hours' THEN 'YYYY-MM-DD"T"HH24:MI:SS"Z"'
+                    ELSE 'HH24:MI:SS"Z"' END),
+       coalesce((SELECT string_agg(t.value, E'\n' ORDER BY t.value)
+                   FROM (SELECT DISTINCT ON (split_part(c.value, '=', 1)) c.value
+                           FROM @ledger@.control c
+                          WHERE c.job_id = j.job_id AND c.action = 'tune'
+                          ORDER BY split_part(c.value, '=', 1), c.control_id DESC) t
+                  WHERE split_part(t.value, '=', 2) <> 'default'), ''),
+       (SELECT a.by_whom FROM @ledger@.control a
+         WHERE a.job_id = j.job_id AND a.action = 'abandon' ORDER BY a.control_id DESC LIMIT 1)
+  FROM @ledger@.job j
+  LEFT JOIN LATERAL (SELECT c.action, c.by_whom, c.at
+                       FROM @ledger@.control c
+                      WHERE c.job_id = j.job_id AND c.action IN ('pause', 'resume')
+                      ORDER BY c.control_id DESC LIMIT 1) p ON p.action = 'pause'
+ WHERE j.job_id = $1::bigint
