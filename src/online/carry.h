@@ -1,0 +1,109 @@
+/*
+ * carry.h - what hangs on a column or a table (catalog/hanging.h) as statements that carry it over, phase by phase.
+ *
+ *   hanging load -> judge -> carry_swap -> run the lists -> in the cut-over: save
+ *   later, for `after` or the way back: load -> carry_swap with saved
+ *
+ * The definitions are the server's. Where one has to be said of a column that bears another name for the time being
+ * (an index that is built before the cut-over), no text is searched and replaced: the table's shape is copied into a
+ * temporary table, the definition is run there under the names of the end, the columns are renamed, and the server
+ * prints what it has become. The same trial shows what the new type does not bear (CHECK (price <> ''::text) of a
+ * number): it is refused by name, before anything starts.
+ *
+ * The lists, in their order:
+ *   before   each in a transaction of its own, before the new column is there (a sequence AS bigint)
+ *   prepare  in the transaction that makes the new column, or the shadow table
+ *   index    each by itself: outside of any transaction when is_outside
+ *   early    in step only: constraints, each in a transaction of its own, once the column is filled
+ *   locks    begin the cut-over, before anything else in it: views that are made anew go first, then the table's lock
+ *            and, NOWAIT, those of the tables that foreign keys tie to it
+ *   cutover  in that transaction, after the last drain; the renames are among them
+ *   after    each in a transaction of its own
+ *   undo     removes what before the cut-over was made, each by itself; what is not there is no error
+ * A unit that is done already says so when asked (pawl_carry_is_done), so that a list can be resumed.
+ *
+ * Threads: an object belongs to one thread.
+ * Memory:  everything lives in the arena that was given.
+ */
+#ifndef PAWL_ONLINE_CARRY_H
+#define PAWL_ONLINE_CARRY_H
+
+#include "catalog/hanging.h"
+
+/* By what it is seen that a unit has been done. */
+typedef enum pawl_carry_probe
+{
+    PAWL_CARRY_NO_PROBE,         /* to be repeated: harmless */
+    PAWL_CARRY_PROBE_INDEX,      /* probe_name is a valid index in the schema of probe_relation */
+    PAWL_CARRY_PROBE_STATISTICS, /* likewise a statistics object */
+    PAWL_CARRY_PROBE_CONSTRAINT, /* probe_relation has a constraint of that name */
+    PAWL_CARRY_PROBE_VALIDATED,  /* it is valid, or not there at all */
+    PAWL_CARRY_PROBE_NOT_NULL,   /* the column probe_name is NOT NULL */
+    PAWL_CARRY_PROBE_SEQUENCE,   /* the sequence probe_relation has the type probe_name */
+} pawl_carry_probe;
+
+typedef struct pawl_carry_unit
+{
+    const char *what; /* for people: "index public.t_price_idx" */
+    const char **sql; /* statements in order */
+    size_t nsql;
+    bool is_outside; /* CONCURRENTLY: alone, outside of a transaction */
+    pawl_carry_probe probe;
+    const char *probe_relation; /* qualified and quoted */
+    const char *probe_name;
+} pawl_carry_unit;
+
+typedef struct pawl_carry_list
+{
+    pawl_carry_unit *items;
+    size_t length;
+} pawl_carry_list;
+
+typedef struct pawl_carry
+{
+    pawl_carry_list before;
+    pawl_carry_list prepare;
+    pawl_carry_list index;
+    pawl_carry_list early;
+    pawl_carry_list locks;
+    pawl_carry_list cutover;
+    pawl_carry_list after;
+    pawl_carry_list undo;
+    const pawl_hang *saved; /* what was carried, as it was: for the way back */
+    size_t nsaved;
+} pawl_carry;
+
+typedef struct pawl_carry_swap_spec
+{
+    int64_t job;             /* temporary names begin with pawl_<job>_ */
+    const char *column;      /* its name before and after */
+    const char *replacement; /* the name that the new column has until the cut-over */
+    const char *kept;        /* the name that the old one has from then on */
+    const char *type;        /* of the new column, as SQL; NULL when the table has it already */
+    const pawl_carry *saved; /* the way back: definitions as they once were; else NULL */
+    pawl_hang_options options;
+} pawl_carry_swap_spec;
+
+/*
+ * The lists of a swap, from a judged inventory. It runs the trial in a transaction of its own, which it rolls back (so
+ * none may be open), and reads nothing but shapes. PAWL_E_REFUSED names everything that was refused, by the judgement
+ * and by the trial.
+ */
+PAWL_NODISCARD pawl_status pawl_carry_swap(pawl_pg *pg, pawl_hanging *hanging,
+                                           const pawl_carry_swap_spec *spec, pawl_arena *arena,
+                                           pawl_carry **out, pawl_error *err);
+
+/* The name that something has until the cut-over: pawl_<job>_<digits of a hash of `what`>. NULL without memory. */
+const char *pawl_carry_name(int64_t job, const char *what, pawl_arena *arena);
+
+/* Ask the server whether a unit is done. Inside a transaction. */
+PAWL_NODISCARD pawl_status pawl_carry_is_done(pawl_pg *pg, const pawl_carry_unit *unit, bool *out,
+                                              pawl_error *err);
+
+/* `after` and what was carried as a JSON text for the ledger, and back. */
+PAWL_NODISCARD pawl_status pawl_carry_save(const pawl_carry *carry, pawl_arena *arena, const char **out,
+                                           pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_carry_load(const char *json, pawl_arena *arena, pawl_carry **out,
+                                           pawl_error *err);
+
+#endif

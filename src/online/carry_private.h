@@ -1,0 +1,98 @@
+/*
+ * carry_private.h - what the files of carry.h share: building lists, and the trial.
+ *
+ * Threads: an object belongs to one thread.
+ * Memory:  everything lives in the arena that was given.
+ */
+#ifndef PAWL_ONLINE_CARRY_PRIVATE_H
+#define PAWL_ONLINE_CARRY_PRIVATE_H
+
+#include "online/carry.h"
+#include "pg/literal.h"
+#include "pg/sqlbuf.h"
+#include "util/vec.h"
+
+/* What the trial has found of an item, beside it in an array. */
+typedef struct pawl_carry_tried
+{
+    const char *tail;       /* of an index or statistics object, for the names before the cut-over */
+    const char *definition; /* of a check likewise; of a default as the new type takes it */
+} pawl_carry_tried;
+
+/* The building of lists. A failed allocation is remembered and asked for once, as with a pawl_strbuf. */
+typedef struct pawl_carry_builder
+{
+    pawl_arena *arena;
+    pawl_hanging *hanging;
+    pawl_carry_tried *tried; /* an item each */
+    pawl_carry *carry;
+    const char *table;  /* qualified and quoted */
+    const char *schema; /* quoted */
+    const char *type;   /* of a swap's new column, as the trial saw it */
+    int64_t job;
+    bool failed;
+} pawl_carry_builder;
+
+PAWL_NODISCARD pawl_status pawl_carry_begin(pawl_carry_builder *b, pawl_hanging *hanging, int64_t job,
+                                            pawl_arena *arena, pawl_error *err);
+
+/* Add a unit of one statement, given as format with texts that are SQL already. Returns it, NULL without memory. */
+pawl_carry_unit *pawl_carry_add(pawl_carry_builder *b, pawl_carry_list *list, const char *what,
+                                const char *fmt, ...) PAWL_PRINTF(4, 5);
+/* One more statement in a unit (NULL is allowed: memory ran out before). */
+void pawl_carry_more(pawl_carry_builder *b, pawl_carry_unit *unit, const char *fmt, ...) PAWL_PRINTF(3, 4);
+void pawl_carry_probe_by(pawl_carry_unit *unit, pawl_carry_probe probe, const char *relation,
+                         const char *name);
+
+/* Quoted names and texts; "" without memory, and the builder is marked. */
+const char *pawl_carry_quote(pawl_carry_builder *b, const char *name);
+const char *pawl_carry_text(pawl_carry_builder *b, const char *text);
+/* a, b: quoted, with one name replaced by another when `from` is not NULL. */
+const char *pawl_carry_names(pawl_carry_builder *b, char *const *names, size_t count, const char *from,
+                             const char *to);
+const char *pawl_carry_label(pawl_carry_builder *b, const pawl_hang *item);
+/* pawl_carry_name of an item, plain. */
+const char *pawl_carry_temporary(pawl_carry_builder *b, const pawl_hang *item);
+
+/* Items of the saved inventory in place of what the catalogue has: definitions as they once were. */
+void pawl_carry_restore(pawl_carry_builder *b, const pawl_carry *saved);
+
+/* Remember what is carried. */
+PAWL_NODISCARD pawl_status pawl_carry_keep(pawl_carry_builder *b, pawl_error *err);
+
+/*
+ * Run every definition on a temporary table of the shape that `like` (qualified, quoted) has, under the names of the
+ * end. Of a swap the columns are those of `swap`; of a rewrite it is NULL, and `named` is the name that the table has
+ * until the cut-over. Fills tried, and refuses items.
+ */
+typedef struct pawl_carry_trial
+{
+    const char *like;
+    const pawl_carry_swap_spec *swap;
+    const char *named;
+} pawl_carry_trial;
+
+PAWL_NODISCARD pawl_status pawl_carry_try(pawl_carry_builder *b, pawl_pg *pg, const pawl_carry_trial *trial,
+                                          pawl_error *err);
+
+/* The statements that both ways have in common; those of the cut-over are under the names of the end. */
+bool pawl_carry_is_carried(const pawl_hang *item, pawl_hang_kind kind);
+const char *
+pawl_carry_not_valid(const pawl_hang *item); /* " NOT VALID" unless its definition ends so already */
+void pawl_carry_add_comment(pawl_carry_builder *b, const pawl_hang *item);
+void pawl_carry_place_index(pawl_carry_builder *b, const pawl_hang *item);
+void pawl_carry_make_statistics(pawl_carry_builder *b, const pawl_hang *item, const char *tail,
+                                const char *table);
+void pawl_carry_place_statistics(pawl_carry_builder *b, const pawl_hang *item);
+void pawl_carry_drop_keys(pawl_carry_builder *b);
+void pawl_carry_add_late_key(pawl_carry_builder *b, const pawl_hang *item);
+void pawl_carry_validate(pawl_carry_builder *b, pawl_carry_list *list, const pawl_hang *item,
+                         const char *relation, const char *name);
+void pawl_carry_drop_views(pawl_carry_builder *b);
+void pawl_carry_make_views(pawl_carry_builder *b);
+void pawl_carry_lock(pawl_carry_builder *b);
+void pawl_carry_drop_identity(pawl_carry_builder *b, const pawl_hang *item);
+void pawl_carry_make_identity(pawl_carry_builder *b, const pawl_hang *item);
+void pawl_carry_own_sequence(pawl_carry_builder *b, const pawl_hang *item);
+
+#endif
