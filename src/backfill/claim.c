@@ -53,6 +53,7 @@ chunk_from_row(pawl_chunk *chunk, const pawl_pg_result *res, pawl_error *err)
     pawl_status st;
 
     chunk->id = pawl_pg_i64(res, 0, 0);
+    chunk->part = (int) pawl_pg_i64(res, 0, 1);
     chunk->fence = pawl_pg_i64(res, 0, 5);
     chunk->attempts = pawl_pg_i64(res, 0, 6);
     chunk->stripe = (int) pawl_pg_i64(res, 0, 8);
@@ -63,9 +64,9 @@ chunk_from_row(pawl_chunk *chunk, const pawl_pg_result *res, pawl_error *err)
     return pawl_keyval_from_array(&chunk->batch_hi, res, 0, 7, err);
 }
 
-static pawl_status
-take_over(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const pawl_claimant *who, pawl_chunk *chunk,
-          bool *got, pawl_error *err)
+pawl_status
+pawl_chunk_take_over(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const pawl_claimant *who,
+                     pawl_chunk *chunk, bool *got, pawl_error *err)
 {
     const pawl_pg_pins pins = {.lock_timeout_ms = job->env->lock_timeout_ms};
     pawl_pg_array held;
@@ -81,11 +82,12 @@ take_over(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const pawl_clai
                                 PAWL_ARG_I64(job->env->lease_ms),
                                 backend_pid(pg, (char[24]){0}),
                                 backend_start(pg),
-                                pawl_pg_array_arg(&held, PAWL_OID_INT8_ARRAY)};
+                                pawl_pg_array_arg(&held, PAWL_OID_INT8_ARRAY),
+                                who->nheld > 0 ? PAWL_ARG_I64(job->part) : PAWL_ARG_NULL};
 
     pawl_pg_pipe_init(&pipe, pg);
     (void) pawl_pg_pipe_begin(&pipe, &pins);
-    int slot = pawl_pg_pipe_add(&pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_claim_open), 6, args);
+    int slot = pawl_pg_pipe_add(&pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_claim_open), 7, args);
     (void) pawl_pg_pipe_commit(&pipe);
     (void) pawl_pg_pipe_sync(&pipe);
     pawl_pg_array_fini(&held);
@@ -142,7 +144,7 @@ insert_chunk(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const char *
 
     const pawl_pg_arg args[] = {PAWL_ARG_I64(job->id),
                                 PAWL_ARG_I64(chunk->id),
-                                PAWL_ARG_TEXT("0"),
+                                PAWL_ARG_I64(chunk->part),
                                 pawl_pg_array_arg(&lo, PAWL_OID_TEXT_ARRAY),
                                 pawl_pg_array_arg(&hi, PAWL_OID_TEXT_ARRAY),
                                 PAWL_ARG_TEXT(owner),
@@ -156,6 +158,31 @@ insert_chunk(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const char *
     return st;
 }
 
+static pawl_status
+left_to_do(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, pawl_claim *out, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) open = NULL;
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(job->id)};
+    pawl_status st = pawl_ledger_query(ledger, pg, pawl_sql_backfill_open_chunks, 1, args, &open, err);
+
+    if (st == PAWL_OK)
+        *out = pawl_pg_i64(open, 0, 0) == 0 ? PAWL_CLAIM_DONE : PAWL_CLAIM_WAIT;
+    return st;
+}
+
+/* The number of the job's next chunk, over all parts. */
+static pawl_status
+next_number(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, int64_t *out, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(job->id)};
+    pawl_status st = pawl_ledger_query(ledger, pg, pawl_sql_backfill_chunk_number, 1, args, &res, err);
+
+    if (st == PAWL_OK)
+        *out = pawl_pg_i64(res, 0, 0);
+    return st;
+}
+
 /* Separate statements under the job's row lock: as one statement, or under REPEATABLE READ, the frontier would be read
  * with a snapshot from before the wait and a chunk be handed out twice. */
 static pawl_status
@@ -164,41 +191,32 @@ advance(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const char *owner
 {
     PAWL_AUTO(pawl_pg_result) state = NULL;
     PAWL_AUTO(pawl_pg_result) last = NULL;
-    PAWL_AUTO(pawl_pg_result) open = NULL;
-    const pawl_pg_arg args[] = {PAWL_ARG_I64(job->id), PAWL_ARG_TEXT("0")};
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(job->id), PAWL_ARG_I64(job->part)};
     pawl_status st;
 
-    if ((st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_job_lock), 1, args, &state, err)) !=
-            PAWL_OK ||
-        (st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_frontier), 2, args, &last, err)) !=
-            PAWL_OK)
+    if ((st = pawl_ledger_query(ledger, pg, pawl_sql_backfill_job_lock, 1, args, &state, err)) != PAWL_OK ||
+        (st = pawl_ledger_query(ledger, pg, pawl_sql_backfill_frontier, 2, args, &last, err)) != PAWL_OK)
         return st;
-    if (pawl_pg_rows(state) == 0 || strcmp(pawl_pg_text(state, 0, 0), "open") != 0 || !job->bound.is_set)
+    if (pawl_pg_rows(state) == 0 || strcmp(pawl_pg_text(state, 0, 0), "open") != 0)
     {
         *out = PAWL_CLAIM_DONE;
         return PAWL_OK;
     }
-    if (pawl_pg_rows(last) > 0 && pawl_pg_is_true(last, 0, 2))
+    /* No row: there is no such part any more. */
+    if (pawl_pg_rows(last) == 0 || !job->bound.is_set || pawl_pg_is_true(last, 0, 1))
     {
-        st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_open_chunks), 1, args, &open, err);
-        if (st == PAWL_OK)
-            *out = pawl_pg_i64(open, 0, 0) == 0 ? PAWL_CLAIM_DONE : PAWL_CLAIM_WAIT;
-        return st;
+        *out = PAWL_CLAIM_NEXT;
+        return job->root != NULL ? PAWL_OK : left_to_do(job, ledger, pg, out, err);
     }
-    chunk->id = 1;
+    chunk->part = job->part;
     chunk->fence = 1;
     chunk->attempts = 1;
-    pawl_keyval_clear(&chunk->lo);
     pawl_keyval_clear(&chunk->cursor);
     pawl_keyval_clear(&chunk->batch_hi);
     chunk->stripe = 0;
-    if (pawl_pg_rows(last) > 0)
-    {
-        chunk->id = pawl_pg_i64(last, 0, 0) + 1;
-        st = pawl_keyval_from_array(&chunk->lo, last, 0, 1, err);
-        if (st != PAWL_OK)
-            return st;
-    }
+    if ((st = next_number(job, ledger, pg, &chunk->id, err)) != PAWL_OK ||
+        (st = pawl_keyval_from_array(&chunk->lo, last, 0, 0, err)) != PAWL_OK)
+        return st;
     PAWL_FAILPOINT("claim.before_insert");
     if ((st = find_hi(job, pg, &chunk->lo, rows, &chunk->hi, err)) != PAWL_OK ||
         (st = insert_chunk(job, ledger, pg, owner, chunk, err)) != PAWL_OK)
@@ -208,21 +226,13 @@ advance(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const char *owner
 }
 
 pawl_status
-pawl_chunk_claim(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const pawl_claimant *who,
-                 int64_t rows, pawl_chunk *chunk, pawl_claim *out, pawl_error *err)
+pawl_chunk_advance(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const pawl_claimant *who,
+                   int64_t rows, pawl_chunk *chunk, pawl_claim *out, pawl_error *err)
 {
     const pawl_pg_pins pins = {.lock_timeout_ms = job->env->lock_timeout_ms};
-    bool got = false;
-    pawl_status st = take_over(job, ledger, pg, who, chunk, &got, err);
+    pawl_status st = pawl_pg_begin(pg, &pins, err);
 
     if (st != PAWL_OK)
-        return st;
-    if (got)
-    {
-        *out = PAWL_CLAIM_CHUNK;
-        return PAWL_OK;
-    }
-    if ((st = pawl_pg_begin(pg, &pins, err)) != PAWL_OK)
         return st;
     st = advance(job, ledger, pg, who->owner, rows, chunk, out, err);
     if (st == PAWL_OK && *out == PAWL_CLAIM_CHUNK)
@@ -231,6 +241,19 @@ pawl_chunk_claim(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const pa
         PAWL_FAILPOINT("claim.after_insert");
         return st;
     }
+    pawl_pg_rollback(pg);
+    return st;
+}
+
+pawl_status
+pawl_chunk_left(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, pawl_claim *out, pawl_error *err)
+{
+    const pawl_pg_pins pins = {.lock_timeout_ms = job->env->lock_timeout_ms};
+    pawl_status st = pawl_pg_begin(pg, &pins, err);
+
+    if (st != PAWL_OK)
+        return st;
+    st = left_to_do(job, ledger, pg, out, err);
     pawl_pg_rollback(pg);
     return st;
 }

@@ -17,6 +17,7 @@
 typedef struct pawl_chunk
 {
     int64_t id;
+    int part;
     int64_t fence;
     int64_t attempts; /* how often it was taken up since it was last given back or a batch of it committed */
     pawl_keyval lo;   /* not set: from the first key on */
@@ -31,6 +32,7 @@ typedef enum pawl_claim
 {
     PAWL_CLAIM_CHUNK, /* *chunk is ours */
     PAWL_CLAIM_WAIT,  /* everything is handed out, and others are still at work: ask again soon */
+    PAWL_CLAIM_NEXT,  /* this part is handed out, and there may be another */
     PAWL_CLAIM_DONE,  /* everything is done, or the job is no longer open */
 } pawl_claim;
 
@@ -50,10 +52,22 @@ typedef struct pawl_claimant
     int nheld;
 } pawl_claimant;
 
-/* Claim. `rows` is the size for a new chunk. */
-PAWL_NODISCARD pawl_status pawl_chunk_claim(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg,
-                                            const pawl_claimant *who, int64_t rows, pawl_chunk *chunk,
-                                            pawl_claim *out, pawl_error *err);
+/*
+ * Take over a chunk that is ours, or that its holder has left: of any part, or, while others are held, of the
+ * job's. *got: the chunk is ours, and says of which part it is.
+ */
+PAWL_NODISCARD pawl_status pawl_chunk_take_over(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg,
+                                                const pawl_claimant *who, pawl_chunk *chunk, bool *got,
+                                                pawl_error *err);
+
+/* Move the frontier of the job's part by a new chunk of `rows`. Never NEXT for a table in one piece. */
+PAWL_NODISCARD pawl_status pawl_chunk_advance(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg,
+                                              const pawl_claimant *who, int64_t rows, pawl_chunk *chunk,
+                                              pawl_claim *out, pawl_error *err);
+
+/* When every part is handed out: WAIT while a chunk is open, else DONE. */
+PAWL_NODISCARD pawl_status pawl_chunk_left(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg,
+                                           pawl_claim *out, pawl_error *err);
 
 /* Renew the lease outside a batch. PAWL_E_LEASE when it is lost. */
 PAWL_NODISCARD pawl_status pawl_chunk_renew(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg,

@@ -29,12 +29,11 @@ check_kind(const pawl_table *t, pawl_error *err)
         what = "is a view: name the table behind it";
     else if (t->kind == 'f')
         what = "is a foreign table: its rows cannot be locked or told apart by version";
-    else if (t->kind == 'p')
-        what = "is partitioned: name one of its partitions, and write one backfill for each";
-    else if (t->kind != 'r')
+    else if (t->kind != 'r' && t->kind != 'p')
         what = "is not a table";
-    else if (t->has_children)
-        what = "has tables that inherit from it, in which keys may repeat: name the one that is meant";
+    else if (t->persistence == 't')
+        what =
+            "is a temporary table: other sessions than its own, the workers' among them, cannot see its rows";
     else if (t->has_update_rules)
         what = "has a rule ON UPDATE: what an UPDATE does to it cannot be counted. Drop or disable the rule";
     else if (t->has_row_security)
@@ -124,8 +123,26 @@ resolve(pawl_job *job, const pawl_table *table, const char *where, const char *c
     return PAWL_OK;
 }
 
+/* The row would have to move to another partition, out of the part that it is done in. */
 static pawl_status
-resolve_written(pawl_job *job, pawl_error *err)
+check_routed(const pawl_job *job, const char *const *names, size_t count, pawl_pg *pg, pawl_error *err)
+{
+    const char *column = NULL;
+    const char *of = NULL;
+    pawl_status st = pawl_table_routed(pg, job->table, names, count, job->arena, &column, &of, err);
+
+    if (st != PAWL_OK || column == NULL)
+        return st;
+    (void) pawl_error_set(err, PAWL_E_REFUSED,
+                          "column \"%s\" is part of the partition key of %s and cannot be written", column,
+                          of);
+    return pawl_error_hint(err,
+                           "a row that moves to another partition would be done twice or never; move rows "
+                           "with an `sql` step, or build a new table");
+}
+
+static pawl_status
+resolve_written(pawl_job *job, pawl_pg *pg, pawl_error *err)
 {
     const pawl_backfill_spec *spec = job->spec;
     size_t count = spec->lua_file != NULL ? spec->nwrite : spec->nset;
@@ -149,7 +166,9 @@ resolve_written(pawl_job *job, pawl_error *err)
         if (st != PAWL_OK)
             return st;
     }
-    return job->target != NULL ? pawl_job_check_target(job, err) : PAWL_OK;
+    if (job->target != NULL)
+        return pawl_job_check_target(job, err);
+    return check_routed(job, names, count, pg, err);
 }
 
 /* `read` without what the key brings anyway. */
@@ -231,7 +250,7 @@ check_operators(const pawl_job *job, pawl_error *err)
 
 /* Let the server parse and plan what will run, so that a wrong expression shows before the first row. */
 static pawl_status
-explain(pawl_job *job, pawl_pg *pg, pawl_strbuf *statement, int nargs, const pawl_pg_arg *args,
+explain(const pawl_job *job, pawl_pg *pg, pawl_strbuf *statement, int nargs, const pawl_pg_arg *args,
         pawl_error *err)
 {
     PAWL_STRBUF_AUTO(sql);
@@ -249,8 +268,8 @@ explain(pawl_job *job, pawl_pg *pg, pawl_strbuf *statement, int nargs, const paw
     return st;
 }
 
-static pawl_status
-check_statements(pawl_job *job, pawl_pg *pg, pawl_error *err)
+pawl_status
+pawl_job_check_statements(const pawl_job *job, pawl_pg *pg, pawl_error *err)
 {
     PAWL_STRBUF_AUTO(sql);
     pawl_pg_arg args[PAWL_KEY_MAX + 1];
@@ -322,31 +341,79 @@ check_redacted(const pawl_job *job, pawl_error *err)
     return PAWL_OK;
 }
 
+pawl_status
+pawl_job_check_table(pawl_job *job, pawl_pg *pg, pawl_error *err)
+{
+    static const pawl_key no_key = {.index_schema = "", .index_name = "", .collations = ""};
+    pawl_key *key = NULL;
+    pawl_status st;
+
+    if ((st = check_kind(job->table, err)) != PAWL_OK)
+        return st;
+    job->key = &no_key;
+    job->rows_estimate = job->table->rows_estimate;
+    if (job->spec->into != NULL && (st = pawl_job_find_target(job, pg, err)) != PAWL_OK)
+        return st;
+    if (!job->is_divided)
+    {
+        st = pawl_table_key(pg, job->table, job->spec->key, job->spec->nkey, job->arena, &key, err);
+        if (st != PAWL_OK)
+            return st;
+        job->key = key;
+        if ((st = check_operators(job, err)) != PAWL_OK)
+            return st;
+    }
+    if ((st = resolve_written(job, pg, err)) != PAWL_OK || (st = resolve_read(job, err)) != PAWL_OK ||
+        (st = check_redacted(job, err)) != PAWL_OK)
+        return st;
+    return describe_rows(job, err);
+}
+
+/* Of a table in several pieces a look takes the largest: it stands for all. */
+static pawl_status
+look_at_largest(pawl_job *job, pawl_table **table, pawl_pg *pg, pawl_error *err)
+{
+    pawl_member *members = NULL;
+    size_t count = 0;
+    pawl_table *best = NULL;
+    pawl_status st = pawl_table_members(pg, (*table)->oid, job->arena, &members, &count, err);
+
+    for (size_t i = 0; i < count && st == PAWL_OK; i++)
+    {
+        pawl_table *t = NULL;
+
+        st = pawl_table_load_oid(pg, members[i].oid, job->arena, &t, err);
+        if (st == PAWL_OK && (best == NULL || t->rows_estimate > best->rows_estimate ||
+                              (t->rows_estimate == best->rows_estimate && t->pages > best->pages)))
+            best = t;
+    }
+    if (st == PAWL_OK && best == NULL)
+        return pawl_error_set(err, PAWL_E_REFUSED, "\"%s.%s\" has no partition: there is nothing to look at",
+                              (*table)->schema, (*table)->name);
+    if (st != PAWL_OK)
+        return st;
+    job->root = *table;
+    *table = best;
+    return PAWL_OK;
+}
+
 /* Inside a transaction. */
 static pawl_status
 check_catalogue(pawl_job *job, bool is_look, pawl_pg *pg, pawl_error *err)
 {
     pawl_table *table = NULL;
-    pawl_key *key = NULL;
     pawl_status st;
 
     if ((st = pawl_table_load(pg, job->spec->table, job->env->search_path, job->arena, &table, err)) !=
         PAWL_OK)
         return st;
+    job->is_divided = !is_look && pawl_table_is_divided(table);
+    if (is_look && pawl_table_is_divided(table) && (st = look_at_largest(job, &table, pg, err)) != PAWL_OK)
+        return st;
     job->table = table;
     if (is_look && (st = pawl_job_promise(job, table, pg, err)) != PAWL_OK)
         return st;
-    if ((st = check_kind(table, err)) != PAWL_OK ||
-        (st = pawl_table_key(pg, table, job->spec->key, job->spec->nkey, job->arena, &key, err)) != PAWL_OK)
-        return st;
-    job->key = key;
-    job->rows_estimate = table->rows_estimate;
-    if (job->spec->into != NULL && (st = pawl_job_find_target(job, pg, err)) != PAWL_OK)
-        return st;
-    if ((st = check_operators(job, err)) != PAWL_OK || (st = resolve_written(job, err)) != PAWL_OK ||
-        (st = resolve_read(job, err)) != PAWL_OK || (st = check_redacted(job, err)) != PAWL_OK)
-        return st;
-    return describe_rows(job, err);
+    return pawl_job_check_table(job, pg, err);
 }
 
 pawl_lua_options
@@ -371,12 +438,12 @@ pawl_job_lua_options(const pawl_job *job, int64_t now_us)
 }
 
 /* The transform must load, with these columns, before anything is written. */
-static pawl_status
-check_transform(const pawl_job *job, pawl_error *err)
+pawl_status
+pawl_job_check_transform(const pawl_job *job, pawl_error *err)
 {
     PAWL_AUTO(pawl_lua) lua = NULL;
 
-    if (job->spec->lua_file == NULL)
+    if (job->spec->lua_file == NULL || job->is_divided)
         return PAWL_OK;
     const pawl_lua_options options = pawl_job_lua_options(job, pawl_clock_wall_us());
 
@@ -384,10 +451,20 @@ check_transform(const pawl_job *job, pawl_error *err)
 }
 
 pawl_status
+pawl_job_begin_user(const pawl_job *job, pawl_pg *pg, pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(path);
+
+    pawl_strbuf_addf(&path, "pg_catalog, %s", job->env->search_path);
+    const pawl_pg_pins pins = {.search_path = path.data, .lock_timeout_ms = job->env->lock_timeout_ms};
+
+    return pawl_pg_begin(pg, &pins, err);
+}
+
+pawl_status
 pawl_job_check(pawl_job *job, const pawl_backfill_spec *spec, const pawl_backfill_env *env, pawl_pg *pg,
                pawl_error *err)
 {
-    PAWL_STRBUF_AUTO(user_path);
     const pawl_pg_pins pins = {.search_path = "pg_catalog, pg_temp", .lock_timeout_ms = env->lock_timeout_ms};
     pawl_status st;
 
@@ -398,15 +475,10 @@ pawl_job_check(pawl_job *job, const pawl_backfill_spec *spec, const pawl_backfil
         return st;
     st = check_catalogue(job, false, pg, err);
     pawl_pg_rollback(pg);
-    if (st != PAWL_OK || (st = check_transform(job, err)) != PAWL_OK)
+    if (st != PAWL_OK || job->is_divided || (st = pawl_job_check_transform(job, err)) != PAWL_OK ||
+        (st = pawl_job_begin_user(job, pg, err)) != PAWL_OK)
         return st;
-
-    pawl_strbuf_addf(&user_path, "pg_catalog, %s", env->search_path);
-    const pawl_pg_pins user = {.search_path = user_path.data, .lock_timeout_ms = env->lock_timeout_ms};
-
-    if ((st = pawl_pg_begin(pg, &user, err)) != PAWL_OK)
-        return st;
-    st = check_statements(job, pg, err);
+    st = pawl_job_check_statements(job, pg, err);
     pawl_pg_rollback(pg);
     return st;
 }

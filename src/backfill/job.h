@@ -20,6 +20,9 @@ typedef struct pawl_job
     const pawl_backfill_spec *spec;
     const pawl_backfill_env *env;
     const pawl_table *table;
+    const pawl_table *root; /* of a part (part.h): the table that was named; else NULL */
+    int part;               /* the number of the part; 0 also for a table in one piece */
+    bool is_divided;        /* the rows lie in parts, each with a key of its own: this one's has no columns */
     const pawl_key *key;
     const pawl_table *target; /* of `into`: the table that `write` are columns of; NULL: the same table */
     const int *merge;         /* of `merge`: places in `write` */
@@ -40,7 +43,10 @@ typedef struct pawl_job
     int64_t rows_estimate;
 } pawl_job;
 
-/* Check against the catalogue only; nothing is written. Fills table, key and columns. */
+/*
+ * Check against the catalogue only; nothing is written. Fills table, key and columns. Of a divided table only what is
+ * common to its parts; those are checked one by one (part.h).
+ */
 PAWL_NODISCARD pawl_status pawl_job_check(pawl_job *job, const pawl_backfill_spec *spec,
                                           const pawl_backfill_env *env, pawl_pg *pg, pawl_error *err);
 
@@ -68,6 +74,17 @@ PAWL_NODISCARD pawl_status pawl_job_check_target(pawl_job *job, pawl_error *err)
 /* Let the server parse and plan what `into` will run, so that rights and types show before the first row. */
 PAWL_NODISCARD pawl_status pawl_job_try_into(const pawl_job *job, pawl_pg *pg, pawl_error *err);
 
+/*
+ * The steps of a check, for part.h: `job` has its spec, env, arena and table, and `pg` is in a transaction. Columns and
+ * key of the table; then, with the user's search_path, the statements.
+ */
+PAWL_NODISCARD pawl_status pawl_job_check_table(pawl_job *job, pawl_pg *pg, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_job_check_statements(const pawl_job *job, pawl_pg *pg, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_job_check_transform(const pawl_job *job, pawl_error *err);
+
+/* BEGIN with the pins under which the user's expressions are read. */
+PAWL_NODISCARD pawl_status pawl_job_begin_user(const pawl_job *job, pawl_pg *pg, pawl_error *err);
+
 /* True when values of the column are to be kept out of messages. */
 bool pawl_job_is_redacted(const pawl_job *job, const char *column);
 
@@ -88,6 +105,13 @@ PAWL_NODISCARD pawl_status pawl_job_open(pawl_job *job, const pawl_backfill_spec
  */
 PAWL_NODISCARD pawl_status pawl_job_check_abandoned(const pawl_job *job, const pawl_backfill_id *id,
                                                     pawl_ledger *ledger, pawl_pg *pg, pawl_error *err);
+
+/* Wait until every transaction that writes to a table, or to a part of it, has ended. Outside a transaction. */
+PAWL_NODISCARD pawl_status pawl_job_wait_writers(const pawl_job *job, uint32_t oid, pawl_pg *pg,
+                                                 pawl_error *err);
+
+/* What a running job relies on in the columns of its table, as one text. */
+void pawl_job_fingerprint(const pawl_job *job, pawl_strbuf *out);
 
 /* Close the job in the ledger when it is done; PAWL_E_BUG when it is not. */
 PAWL_NODISCARD pawl_status pawl_job_finish(pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err);

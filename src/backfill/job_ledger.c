@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "backfill/job.h"
-#include "backfill/stmt.h"
+#include "backfill/part.h"
 #include "core/backoff.h"
 #include "core/sqlstate.h"
 #include "pawl_sql.h"
@@ -32,6 +32,7 @@ typedef struct job_args
     pawl_pg_array key_types;
     pawl_strbuf fingerprint;
     pawl_strbuf name;
+    pawl_part_drafts parts; /* of a job that is to be made */
 } job_args;
 
 static void
@@ -57,6 +58,18 @@ print_target(pawl_strbuf *b, const pawl_job *job)
         pawl_strbuf_addf(b, "%s %s", i == 0 ? " by" : ",", job->write[job->merge[i]]->name);
 }
 
+void
+pawl_job_fingerprint(const pawl_job *job, pawl_strbuf *out)
+{
+    for (int i = 0; i < job->key->ncolumns; i++)
+        print_column(out, job->key->columns[i].column);
+    for (int i = 0; i < job->nread; i++)
+        print_column(out, job->read[i]);
+    print_target(out, job);
+    for (int i = 0; i < job->nwrite; i++)
+        print_column(out, job->write[i]);
+}
+
 static void
 args_fill_lists(job_args *a, const pawl_job *job)
 {
@@ -69,19 +82,11 @@ args_fill_lists(job_args *a, const pawl_job *job)
     {
         add_text(&a->key, job->key->columns[i].column->name);
         add_text(&a->key_types, job->key->columns[i].column->type_name);
-        print_column(&a->fingerprint, job->key->columns[i].column);
     }
     for (int i = 0; i < job->nread; i++)
-    {
         add_text(&a->read, job->read[i]->name);
-        print_column(&a->fingerprint, job->read[i]);
-    }
-    print_target(&a->fingerprint, job);
     for (int i = 0; i < job->nwrite; i++)
-    {
         add_text(&a->write, job->write[i]->name);
-        print_column(&a->fingerprint, job->write[i]);
-    }
     for (size_t i = 0; i < job->spec->nset; i++)
     {
         add_text(&a->set_columns, job->spec->set[i].column);
@@ -102,6 +107,7 @@ args_fill(job_args *a, const pawl_job *job, const pawl_backfill_id *id)
 {
     *a = (job_args){.fingerprint = PAWL_STRBUF_INIT, .name = PAWL_STRBUF_INIT};
     args_fill_lists(a, job);
+    pawl_job_fingerprint(job, &a->fingerprint);
     pawl_strbuf_addf(&a->name, "%s.%s", job->table->schema, job->table->name);
 
     const pawl_pg_arg args[INSERT_ARGS] = {
@@ -138,6 +144,7 @@ args_fini(job_args *a)
     pawl_pg_array_fini(&a->key_types);
     pawl_strbuf_fini(&a->fingerprint);
     pawl_strbuf_fini(&a->name);
+    pawl_part_drafts_fini(&a->parts);
 }
 
 static pawl_status
@@ -148,11 +155,11 @@ load_bound(pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err)
     pawl_status st =
         pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_part_load), 2, args, &res, err);
 
-    if (st != PAWL_OK)
+    if (st != PAWL_OK || job->is_divided)
         return st;
     if (pawl_pg_rows(res) != 1)
         return pawl_error_set(err, PAWL_E_BUG, "job %lld has no part", (long long) job->id);
-    return pawl_keyval_from_array(&job->bound, res, 0, 0, err);
+    return pawl_keyval_from_array(&job->bound, res, 0, 2, err);
 }
 
 /* The Lua file or the pace of an open job has changed: allowed, and written down. */
@@ -207,51 +214,33 @@ find(pawl_job *job, const pawl_backfill_id *id, const job_args *a, pawl_ledger *
     return st != PAWL_OK ? st : load_bound(job, ledger, pg, err);
 }
 
-/* Inside a transaction of its own, begun after writers in flight have ended. */
+/* Inside a transaction of its own. The parts were drafted after writers in flight had ended. */
 static pawl_status
 create(pawl_job *job, const pawl_backfill_id *id, const job_args *a, pawl_ledger *ledger, pawl_pg *pg,
        pawl_error *err)
 {
-    PAWL_AUTO(pawl_pg_result) bound = NULL;
     PAWL_AUTO(pawl_pg_result) res = NULL;
-    PAWL_STRBUF_AUTO(sql);
-    pawl_pg_array array;
-    pawl_status st;
+    pawl_status st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_job_insert), INSERT_ARGS,
+                                   a->args, &res, err);
 
-    pawl_stmt_bound(&sql, job);
-    if ((st = pawl_pg_query(pg, sql.data, 0, NULL, &bound, err)) != PAWL_OK ||
-        (st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_job_insert), INSERT_ARGS, a->args,
-                            &res, err)) != PAWL_OK)
+    if (st != PAWL_OK)
         return st;
     job->id = pawl_pg_i64(res, 0, 0);
     job->started_us = pawl_pg_i64(res, 0, 1);
-    if (pawl_pg_rows(bound) > 0)
-    {
-        st = pawl_keyval_from_row(&job->bound, bound, 0, 0, job->key->ncolumns, err);
-        if (st != PAWL_OK)
-            return st;
-    }
-    pawl_pg_array_init(&array, PAWL_OID_TEXT);
-    pawl_keyval_to_array(&job->bound, &array);
-
-    const pawl_pg_arg part[] = {
-        PAWL_ARG_I64(job->id), PAWL_ARG_TEXT("0"), PAWL_ARG_TEXT(a->table_oid), PAWL_ARG_TEXT(a->name.data),
-        job->bound.is_set ? pawl_pg_array_arg(&array, PAWL_OID_TEXT_ARRAY) : PAWL_ARG_NULL};
-
-    st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_part_insert), 5, part, NULL, err);
-    pawl_pg_array_fini(&array);
-    if (st != PAWL_OK)
+    if (!job->is_divided && (st = pawl_keyval_copy(&job->bound, &a->parts.list[0].bound, err)) != PAWL_OK)
+        return st;
+    if ((st = pawl_parts_insert(job, ledger, pg, &a->parts, 0, err)) != PAWL_OK)
         return st;
     return pawl_ledger_event(ledger, pg, "job_created", id->revision, job->id, a->name.data, err);
 }
 
 /* Of the writers in `among` (all when it is empty) those that have not ended, back into `among`. */
 static pawl_status
-look_for_writers(const pawl_job *job, pawl_pg *pg, pawl_strbuf *among, pawl_error *err)
+look_for_writers(const pawl_job *job, uint32_t oid, pawl_pg *pg, pawl_strbuf *among, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
     const pawl_pg_pins pins = {.lock_timeout_ms = job->env->lock_timeout_ms};
-    const pawl_pg_arg args[] = {PAWL_ARG_I64(job->table->oid),
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(oid),
                                 among->length > 0 ? PAWL_ARG_TEXT(among->data) : PAWL_ARG_NULL};
     pawl_status st = pawl_pg_begin(pg, &pins, err);
 
@@ -272,8 +261,8 @@ look_for_writers(const pawl_job *job, pawl_pg *pg, pawl_strbuf *among, pawl_erro
  * lock: a lock that conflicts with writers would hold up the application's behind it, and it conflicts with vacuum and
  * index builds too, which may last for hours.
  */
-static pawl_status
-wait_out_writers(const pawl_job *job, pawl_pg *pg, pawl_error *err)
+pawl_status
+pawl_job_wait_writers(const pawl_job *job, uint32_t oid, pawl_pg *pg, pawl_error *err)
 {
     PAWL_STRBUF_AUTO(writers);
     const pawl_backfill_env *env = job->env;
@@ -285,9 +274,10 @@ wait_out_writers(const pawl_job *job, pawl_pg *pg, pawl_error *err)
     {
         char who[400] = "";
 
-        if ((st = look_for_writers(job, pg, &writers, err)) != PAWL_OK || strcmp(writers.data, "{}") == 0)
+        if ((st = look_for_writers(job, oid, pg, &writers, err)) != PAWL_OK ||
+            strcmp(writers.data, "{}") == 0)
             return st;
-        pawl_pg_lockers(pg, job->table->oid, who, sizeof who);
+        pawl_pg_lockers(pg, oid, who, sizeof who);
         if (i >= env->lock_attempts)
         {
             (void) pawl_error_set(err, PAWL_E_BUSY,
@@ -308,7 +298,7 @@ typedef struct opening
 {
     pawl_job *job;
     const pawl_backfill_id *id;
-    const job_args *args;
+    job_args *args;
     pawl_ledger *ledger;
     pawl_pg *pg;
 } opening;
@@ -367,8 +357,17 @@ find_or_create(const opening *o, pawl_error *err)
 
     if (st == PAWL_OK && !found)
         st = pawl_job_check_abandoned(o->job, o->id, o->ledger, o->pg, err);
-    if (st != PAWL_OK || found || (st = wait_out_writers(o->job, o->pg, err)) != PAWL_OK)
+    if (st != PAWL_OK || found ||
+        (st = pawl_job_wait_writers(o->job, o->job->table->oid, o->pg, err)) != PAWL_OK ||
+        (st = pawl_parts_draft(o->job, o->pg, false, &o->args->parts, err)) != PAWL_OK)
         return st;
+    if (o->job->is_divided)
+    {
+        o->job->rows_estimate = 0;
+        for (size_t i = 0; i < o->args->parts.count; i++)
+            o->job->rows_estimate += o->args->parts.list[i].rows_estimate;
+        o->args->args[INSERT_ARGS - 1] = pawl_arg_i64(o->job->rows_estimate, o->args->estimate);
+    }
     return look(o, true, &found, err);
 }
 

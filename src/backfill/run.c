@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "backfill/crew.h"
+#include "backfill/part.h"
 #include "util/alloc.h"
 #include "util/clock.h"
 #include "util/failpoint.h"
@@ -98,6 +99,49 @@ run_workers(const pawl_job *job, const pawl_progress *base, bool is_helper, pawl
     return st;
 }
 
+static pawl_status
+totals_so_far(const pawl_job *job, pawl_ledger *ledger, pawl_progress *totals, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg) pg = NULL;
+    pawl_status st = open_session(job->env, &pg, err);
+
+    return st != PAWL_OK ? st : pawl_job_totals(job, ledger, pg, totals, err);
+}
+
+/* Partitions that have come, come back or gone since the last look. */
+static pawl_status
+look_at_parts(const pawl_job *job, pawl_ledger *ledger, bool *found, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg) pg = NULL;
+    pawl_status st = open_session(job->env, &pg, err);
+
+    return st != PAWL_OK ? st : pawl_parts_look(job, ledger, pg, found, err);
+}
+
+/* Until the workers have nothing left; of a divided table, until a look behind them finds nothing new. */
+static pawl_status
+run_to_the_end(const pawl_job *job, pawl_ledger *ledger, const pawl_progress *base, pawl_error *err)
+{
+    pawl_progress so_far = *base;
+    bool found = false;
+    pawl_status st;
+
+    if (job->is_divided && job->was_resumed && (st = look_at_parts(job, ledger, &found, err)) != PAWL_OK)
+        return st;
+    do
+    {
+        found = false;
+        if ((st = run_workers(job, &so_far, false, err)) != PAWL_OK)
+            return st;
+        PAWL_FAILPOINT("job.before_look");
+        if (job->is_divided && (st = look_at_parts(job, ledger, &found, err)) != PAWL_OK)
+            return st;
+        if (found && (st = totals_so_far(job, ledger, &so_far, err)) != PAWL_OK)
+            return st;
+    } while (found);
+    return PAWL_OK;
+}
+
 /* The session of the coordinator is idle while the workers work, for hours maybe: a new one closes the job. */
 static pawl_status
 close_once(pawl_job *job, pawl_ledger *ledger, pawl_progress *totals, pawl_error *err)
@@ -160,7 +204,7 @@ open_and_run(pawl_job *job, const pawl_backfill_spec *spec, const pawl_backfill_
     pg = NULL;
     if (!job->is_done)
     {
-        if ((st = run_workers(job, &base, false, err)) != PAWL_OK ||
+        if ((st = run_to_the_end(job, ledger, &base, err)) != PAWL_OK ||
             (st = close_job(job, ledger, &base, err)) != PAWL_OK)
             return st;
     }
@@ -189,6 +233,8 @@ pawl_backfill_check(const pawl_backfill_spec *spec, const pawl_backfill_env *env
 
     if (st == PAWL_OK)
         st = pawl_job_check(&job, spec, env, pg, err);
+    if (st == PAWL_OK)
+        st = pawl_parts_draft(&job, pg, true, NULL, err);
     pawl_job_fini(&job);
     return st;
 }

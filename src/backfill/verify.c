@@ -500,6 +500,18 @@ check_columns(const pawl_job *job, pawl_error *err)
     return PAWL_OK;
 }
 
+static pawl_status
+refuse_parts(const pawl_job *job, pawl_error *err)
+{
+    if (job->root == NULL)
+        return PAWL_OK;
+    (void) pawl_error_set(err, PAWL_E_REFUSED,
+                          "\"%s.%s\" is divided into partitions, or has tables that inherit from it: verify "
+                          "compares tables in one piece only",
+                          job->root->schema, job->root->name);
+    return pawl_error_hint(err, "`pawl preview` shows what the transform does with its largest part");
+}
+
 /* The catalogue and the ledger, in a session that is closed before the workers begin. */
 static pawl_status
 look(pawl_checking *run, pawl_job *job, pawl_backfill_spec *spec, const pawl_backfill_env *env, bool is_all,
@@ -516,7 +528,8 @@ look(pawl_checking *run, pawl_job *job, pawl_backfill_spec *spec, const pawl_bac
 
     if ((st = pawl_pg_open(&options, &pg, err)) != PAWL_OK ||
         (st = pawl_ledger_new(env->schema, &ledger, err)) != PAWL_OK ||
-        (st = pawl_job_look(job, spec, env, pg, err)) != PAWL_OK || (st = check_columns(job, err)) != PAWL_OK)
+        (st = pawl_job_look(job, spec, env, pg, err)) != PAWL_OK ||
+        (st = refuse_parts(job, err)) != PAWL_OK || (st = check_columns(job, err)) != PAWL_OK)
         return st;
     return is_all ? load_chunks(run, ledger, pg, arena, err) : PAWL_OK;
 }

@@ -68,7 +68,7 @@ pawl_run_note_batch(pawl_run *run, int64_t rows, int64_t elapsed_us)
 static int64_t
 chunk_rows(const pawl_worker *w)
 {
-    const pawl_job *job = w->job;
+    const pawl_job *job = w->run->job;
     const pawl_backfill_spec *spec = job->spec;
     int64_t rows = pawl_pace_rows(w->run->pace) * CHUNK_BATCHES;
     int64_t workers = pawl_control_pacing(w->run->control).workers;
@@ -122,10 +122,12 @@ note_log(void *ctx, const char *text)
 static pawl_status
 prepare(pawl_worker *w, pawl_error *err)
 {
-    const pawl_writer_hooks hooks = {.tick = renew_when_due, .log = note_log, .ctx = w};
     pawl_status st = pawl_ledger_new(w->job->env->schema, &w->ledger, err);
 
-    return st != PAWL_OK ? st : pawl_writer_open(&w->writer, w->job, &hooks, err);
+    w->hooks = (pawl_writer_hooks){.tick = renew_when_due, .log = note_log, .ctx = w};
+    if (st != PAWL_OK || w->job->is_divided)
+        return st;
+    return pawl_writer_open(&w->writer, w->job, &w->hooks, err);
 }
 
 /* Taken up again and again, and nothing gets in: a row that takes its backend down, or batches that outlast the lease.
@@ -149,10 +151,9 @@ give_up(const pawl_worker *w, pawl_error *err)
 static pawl_status
 claim(pawl_worker *w, bool *done, pawl_error *err)
 {
-    const pawl_job *job = w->job;
     pawl_claim got = PAWL_CLAIM_WAIT;
     const pawl_claimant who = {.owner = w->owner};
-    pawl_status st = pawl_chunk_claim(job, w->ledger, w->pg, &who, chunk_rows(w), &w->chunk, &got, err);
+    pawl_status st = pawl_worker_claim(w, &who, chunk_rows(w), &got, err);
 
     if (st != PAWL_OK)
         return st;
@@ -164,7 +165,7 @@ claim(pawl_worker *w, bool *done, pawl_error *err)
     if (got != PAWL_CLAIM_WAIT)
         return PAWL_OK;
     pawl_meter_hold(w->run->meter, w->number, "");
-    return pawl_stop_sleep(job->env->stop, PAWL_STOP_FINISH, IDLE_MS, err);
+    return pawl_stop_sleep(w->job->env->stop, PAWL_STOP_FINISH, IDLE_MS, err);
 }
 
 /* A batch is in: whatever went wrong before is over. */
@@ -289,7 +290,7 @@ pawl_worker_main(void *worker)
         pawl_pg_ignore_stop(w->pg);
         pawl_chunk_release(w->job, w->ledger, w->pg, &w->chunk);
     }
-    pawl_writer_close(&w->writer);
+    pawl_worker_leave(w);
     pawl_chunk_fini(&w->chunk);
     pawl_ledger_free(w->ledger);
     pawl_pg_close(w->pg);

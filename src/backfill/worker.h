@@ -12,6 +12,7 @@
 #define PAWL_BACKFILL_WORKER_H
 
 #include "backfill/control.h"
+#include "backfill/part.h"
 #include "backfill/writer.h"
 #include "core/backoff.h"
 #include "core/sqlstate.h"
@@ -53,7 +54,10 @@ typedef struct pawl_worker
     char owner[160];
     pawl_pg *pg;
     pawl_ledger *ledger;
-    pawl_writer writer;
+    pawl_job part;      /* of a divided job the part at hand, when `job` points at it */
+    int first_part;     /* those before it are handed out */
+    pawl_writer writer; /* for `job`; of a divided job only while a part is at hand */
+    pawl_writer_hooks hooks;
     pawl_chunk chunk;
     bool has_chunk;
     pawl_pg_result *next; /* the answer to the read that was sent with the last commit */
@@ -92,6 +96,19 @@ void pawl_worker_timed(pawl_worker *w, int64_t rows, int64_t elapsed_us);
 
 /* One batch of the worker's chunk: read, transform, write, checkpoint, commit. *rows is what was at stake. */
 PAWL_NODISCARD pawl_status pawl_worker_batch(pawl_worker *w, int64_t *rows, pawl_error *err);
+
+/*
+ * A chunk to work on, taken over or of `rows` rows; `job` and `writer` are then those of its part (worker_part.c). While
+ * `who` holds other chunks only one of the same part is given, and NEXT says that there is none.
+ */
+PAWL_NODISCARD pawl_status pawl_worker_claim(pawl_worker *w, const pawl_claimant *who, int64_t rows,
+                                             pawl_claim *out, pawl_error *err);
+
+/* Close the writer and the part. */
+void pawl_worker_leave(pawl_worker *w);
+
+/* Did the call fail because the part's table is gone? It is ended then, and there is nothing to answer for. */
+bool pawl_worker_has_lost_part(pawl_worker *w, const pawl_error *err);
 
 /* Forget what was read ahead. */
 void pawl_worker_drop_next(pawl_worker *w);

@@ -215,9 +215,12 @@ queue_table_check(pawl_worker *w, const pawl_table *t, pawl_pg_pipe *pipe)
 
     pawl_sql_ident2(&table, t->schema, t->name);
 
-    const pawl_pg_arg same[] = {PAWL_ARG_TEXT(table.data), PAWL_ARG_I64(t->oid)};
+    const pawl_job *job = w->job;
+    const pawl_pg_arg same[] = {PAWL_ARG_TEXT(table.data), PAWL_ARG_I64(t->oid),
+                                t == job->table && job->root != NULL ? PAWL_ARG_I64(job->root->oid)
+                                                                     : PAWL_ARG_NULL};
 
-    (void) pawl_pg_pipe_add(pipe, pawl_ledger_sql(w->ledger, pawl_sql_backfill_check_table), 2, same);
+    (void) pawl_pg_pipe_add(pipe, pawl_ledger_sql(w->ledger, pawl_sql_backfill_check_table), 3, same);
 }
 
 /* Pipeline 2: checkpoint and commit, and behind their sync the next read. */

@@ -142,6 +142,8 @@ pawl_worker_answer(pawl_worker *w, int64_t rows, pawl_error *err)
     if (err->code == PAWL_E_STOPPED || err->code == PAWL_E_TRANSFORM || err->code == PAWL_E_NOMEM ||
         err->code == PAWL_E_BUG)
         return PAWL_ANSWER_FAIL;
+    if (pawl_worker_has_lost_part(w, err))
+        return PAWL_ANSWER_CLAIM;
 
     pawl_fault fault = pawl_fault_of(err);
 

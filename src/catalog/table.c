@@ -226,34 +226,105 @@ has_read_columns(pawl_table *t, const pawl_pg_result *res, const char *primary_k
 }
 
 pawl_status
-pawl_table_load(pawl_pg *pg, const char *name, const char *search_path, pawl_arena *arena, pawl_table **out,
-                pawl_error *err)
+pawl_table_load_oid(pawl_pg *pg, uint32_t oid, pawl_arena *arena, pawl_table **out, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) facts = NULL;
     PAWL_AUTO(pawl_pg_result) columns = NULL;
-    pawl_table *t = NULL;
-    int64_t oid = 0;
-    pawl_status st = find(pg, name, search_path, arena, &oid, err);
-
-    if (st != PAWL_OK)
-        return st;
-
     const pawl_pg_arg args[] = {PAWL_ARG_I64(oid)};
+    pawl_table *t = NULL;
+    pawl_status st;
 
     if ((st = pawl_pg_query(pg, pawl_sql_catalog_table, 1, args, &facts, err)) != PAWL_OK ||
         (st = pawl_pg_query(pg, pawl_sql_catalog_columns, 1, args, &columns, err)) != PAWL_OK)
-        return pawl_error_prefix(err, "reading the catalogue of table %s", name);
+        return pawl_error_prefix(err, "reading the catalogue of a table");
     if (pawl_pg_rows(facts) == 0)
-        return pawl_error_set(err, PAWL_E_INPUT, "table %s was dropped a moment ago", name);
+        return pawl_error_set(err, PAWL_E_INPUT, "the table with the oid %u was dropped a moment ago",
+                              (unsigned) oid);
 
     t = pawl_arena_alloc(arena, sizeof *t);
     if (t == NULL || !has_read_table(t, facts, arena) ||
         !has_read_columns(t, columns, pawl_pg_text(facts, 0, 12), arena))
         return pawl_error_nomem(err, "the description of a table");
-    t->oid = (uint32_t) oid;
+    t->oid = oid;
 
     *out = t;
     return PAWL_OK;
+}
+
+pawl_status
+pawl_table_load(pawl_pg *pg, const char *name, const char *search_path, pawl_arena *arena, pawl_table **out,
+                pawl_error *err)
+{
+    int64_t oid = 0;
+    pawl_status st = find(pg, name, search_path, arena, &oid, err);
+
+    return st != PAWL_OK ? st : pawl_table_load_oid(pg, (uint32_t) oid, arena, out, err);
+}
+
+/* ---- tables in several pieces ------------------------------------------------------------------------------------ */
+
+bool
+pawl_table_is_divided(const pawl_table *table)
+{
+    return table->kind == 'p' || table->has_children;
+}
+
+pawl_status
+pawl_table_members(pawl_pg *pg, uint32_t oid, pawl_arena *arena, pawl_member **out, size_t *count,
+                   pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(oid)};
+    pawl_status st = pawl_pg_query(pg, pawl_sql_catalog_members, 1, args, &res, err);
+
+    if (st != PAWL_OK)
+        return pawl_error_prefix(err, "reading which tables hold the rows");
+
+    size_t n = (size_t) pawl_pg_rows(res);
+    pawl_member *list = pawl_arena_array(arena, n, sizeof *list);
+
+    if (list == NULL)
+        return pawl_error_nomem(err, "the partitions of a table");
+    for (int row = 0; row < (int) n; row++)
+    {
+        list[row] = (pawl_member){.oid = (uint32_t) pawl_pg_i64(res, row, 0),
+                                  .schema = pawl_arena_strdup(arena, pawl_pg_text(res, row, 1)),
+                                  .name = pawl_arena_strdup(arena, pawl_pg_text(res, row, 2)),
+                                  .kind = pawl_pg_text(res, row, 3)[0]};
+        if (list[row].schema == NULL || list[row].name == NULL)
+            return pawl_error_nomem(err, "the partitions of a table");
+    }
+    *out = list;
+    *count = n;
+    return PAWL_OK;
+}
+
+pawl_status
+pawl_table_routed(pawl_pg *pg, const pawl_table *table, const char *const *names, size_t count,
+                  pawl_arena *arena, const char **out, const char **of, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    pawl_pg_array array;
+    pawl_status st;
+
+    *out = NULL;
+    if (table->kind != 'p' && !table->is_partition)
+        return PAWL_OK;
+    pawl_pg_array_init(&array, PAWL_OID_TEXT);
+    for (size_t i = 0; i < count; i++)
+        pawl_pg_array_add_bytes(&array, names[i], strlen(names[i]));
+
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(table->oid), pawl_pg_array_arg(&array, PAWL_OID_TEXT_ARRAY)};
+
+    st = pawl_pg_query(pg, pawl_sql_catalog_routed, 2, args, &res, err);
+    pawl_pg_array_fini(&array);
+    if (st != PAWL_OK)
+        return pawl_error_prefix(err, "reading the partition key of a table");
+    if (pawl_pg_rows(res) == 0)
+        return PAWL_OK;
+    *out = pawl_arena_strdup(arena, pawl_pg_text(res, 0, 0));
+    *of = pawl_arena_strdup(arena, pawl_pg_text(res, 0, 1));
+    return *out == NULL || *of == NULL ? pawl_error_nomem(err, "the partition key of a table") : PAWL_OK;
 }
 
 const pawl_column *

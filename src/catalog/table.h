@@ -79,6 +79,34 @@ typedef struct pawl_table
 PAWL_NODISCARD pawl_status pawl_table_load(pawl_pg *pg, const char *name, const char *search_path,
                                            pawl_arena *arena, pawl_table **out, pawl_error *err);
 
+/* The same by oid, for a table that is known. PAWL_E_INPUT when it was dropped. */
+PAWL_NODISCARD pawl_status pawl_table_load_oid(pawl_pg *pg, uint32_t oid, pawl_arena *arena, pawl_table **out,
+                                               pawl_error *err);
+
+/* True when the rows lie in several tables: it is partitioned, or others inherit from it. */
+bool pawl_table_is_divided(const pawl_table *table);
+
+/* One of the tables that hold the rows of a table. */
+typedef struct pawl_member
+{
+    uint32_t oid;
+    const char *schema;
+    const char *name;
+    char kind; /* relkind: r, f */
+} pawl_member;
+
+/* The tables that hold the rows, by name: leaf partitions; or itself and all that inherit from it; else itself. */
+PAWL_NODISCARD pawl_status pawl_table_members(pawl_pg *pg, uint32_t oid, pawl_arena *arena, pawl_member **out,
+                                              size_t *count, pawl_error *err);
+
+/*
+ * Of `names` the first column that decides in which partition a row of the table lies, *out NULL when none does.
+ * `of` is the partitioned table whose partition key it is in.
+ */
+PAWL_NODISCARD pawl_status pawl_table_routed(pawl_pg *pg, const pawl_table *table, const char *const *names,
+                                             size_t count, pawl_arena *arena, const char **out,
+                                             const char **of, pawl_error *err);
+
 /* A column by its exact name, or NULL. */
 const pawl_column *pawl_table_column(const pawl_table *table, const char *name);
 

@@ -258,8 +258,10 @@ what_cannot_work_is_refused_before_the_first_row(void **state)
         {"t", "n", "g", NULL, "generated"},
         {"t", "n", "n", "nn > 1", "nn"},
         {"v", "n", "n", NULL, "is a view"},
-        {"p", "n", "n", NULL, "is partitioned"},
-        {"parent", "n", "n", NULL, "inherit"},
+        {"mv", "n", "n", NULL, "is a view"},
+        {"p", "n", "n", NULL, "\"public.p1\" has no key"},
+        {"parent", "n", "n", NULL, "\"public.child\" has no key"},
+        {"far", "n", "n", NULL, "is a foreign table"},
         {"ruled", "n", "n", NULL, "rule ON UPDATE"},
         {"nokey", "n", "n", NULL, "CREATE UNIQUE INDEX"},
     };
@@ -267,14 +269,16 @@ what_cannot_work_is_refused_before_the_first_row(void **state)
     pawl_backfill_env env = pawl_test_env(db, pawl_test_transform("increment", INCREMENT));
 
     (void) state;
-    pawl_test_exec(db,
-                   "ALTER TABLE t ADD g int GENERATED ALWAYS AS (n * 2) STORED;"
-                   "CREATE VIEW v AS SELECT * FROM t;"
-                   "CREATE TABLE p (id int PRIMARY KEY, n int) PARTITION BY RANGE (id);"
-                   "CREATE TABLE parent (id int PRIMARY KEY, n int); CREATE TABLE child () INHERITS (parent);"
-                   "CREATE TABLE ruled (id int PRIMARY KEY, n int);"
-                   "CREATE RULE r AS ON UPDATE TO ruled DO INSTEAD NOTHING;"
-                   "CREATE TABLE nokey (id int, n int)");
+    pawl_test_exec(
+        db, "ALTER TABLE t ADD g int GENERATED ALWAYS AS (n * 2) STORED;"
+            "CREATE VIEW v AS SELECT * FROM t; CREATE MATERIALIZED VIEW mv AS SELECT * FROM t;"
+            "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w;"
+            "CREATE FOREIGN TABLE far (id int NOT NULL, n int) SERVER s;"
+            "CREATE TABLE p (id int, n int) PARTITION BY RANGE (id); CREATE TABLE p1 PARTITION OF p DEFAULT;"
+            "CREATE TABLE parent (id int PRIMARY KEY, n int); CREATE TABLE child () INHERITS (parent);"
+            "CREATE TABLE ruled (id int PRIMARY KEY, n int);"
+            "CREATE RULE r AS ON UPDATE TO ruled DO INSTEAD NOTHING;"
+            "CREATE TABLE nokey (id int, n int)");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
     {
         pawl_backfill_spec spec = increment_spec();

@@ -74,15 +74,21 @@ CREATE TABLE @ledger@.job (
 );
 CREATE INDEX ON @ledger@.job (revision_id, direction, ordinal);
 
--- The parts of a job's table: one for an ordinary table, one for each partition. `bound` is the greatest key when the
--- part was started, NULL when it was empty.
+-- The parts of a job's table: one for an ordinary table, one for each partition, each with its own key. `bound` is the
+-- greatest key when the part was started, NULL when it was empty. A part is `gone` when its table was dropped or
+-- detached meanwhile; that of an ordinary table is never changed (its xmin says when the job began).
 CREATE TABLE @ledger@.part (
     job_id bigint NOT NULL REFERENCES @ledger@.job ON DELETE CASCADE,
     part integer NOT NULL,
     table_oid oid NOT NULL,
     table_name text NOT NULL,
     bound text[],
-    PRIMARY KEY (job_id, part)
+    key_columns text[] NOT NULL,
+    collations text NOT NULL,
+    fingerprint text NOT NULL,
+    state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'gone')),
+    PRIMARY KEY (job_id, part),
+    UNIQUE (job_id, table_oid)
 );
 
 -- One row a chunk: the range (lo, hi] of keys. lo is '{}' for the first chunk of a part; `cursor` is the highest
@@ -98,7 +104,7 @@ CREATE TABLE @ledger@.progress (
     lo_hash bytea NOT NULL,
     hi text[],
     cursor text[],
-    state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'done')),
+    state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'done', 'gone')),
     owner text NOT NULL,
     backend_pid integer,
     backend_start timestamptz,
@@ -216,8 +222,9 @@ BEGIN
 END
 $checkpoint$;
 
--- Behind a write, whose lock on the table keeps the name where it is: the rows were those of the table that was meant.
-CREATE FUNCTION @ledger@.check_table(name text, expected oid)
+-- Behind a write, whose lock on the table keeps the name, and the partition, where they are: the rows were those of the
+-- table that was meant. `root` is the table that it is a part of, or NULL.
+CREATE FUNCTION @ledger@.check_table(name text, expected oid, root oid)
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $check_table$
 BEGIN
     IF to_regclass(name)::oid IS DISTINCT FROM expected THEN
@@ -226,8 +233,25 @@ BEGIN
                              name),
             HINT = 'give the table its name back, then run the same again; or abandon the job';
     END IF;
+    IF root <> expected AND NOT @ledger@.is_member(expected, root) THEN
+        RAISE EXCEPTION USING ERRCODE = 'PW002',
+            MESSAGE = format('%s is no longer part of %s: it was detached meanwhile', name, root::regclass);
+    END IF;
 END
 $check_table$;
+
+-- Does a table belong to another, as a partition or by INHERITS, and is not just being detached?
+CREATE FUNCTION @ledger@.is_member(member oid, root oid)
+RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $is_member$
+    WITH RECURSIVE up(oid) AS (
+        SELECT member
+        UNION
+        SELECT h.inhparent FROM up
+          JOIN pg_inherits h ON h.inhrelid = up.oid
+                            AND NOT coalesce((to_jsonb(h) ->> 'inhdetachpending')::boolean, false)
+    )
+    SELECT EXISTS (SELECT FROM up WHERE up.oid = root AND EXISTS (SELECT FROM pg_class c WHERE c.oid = member))
+$is_member$;
 
 CREATE FUNCTION @ledger@.hold_runner(expected_fence bigint)
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $hold_runner$
