@@ -25,6 +25,17 @@ typedef struct pawl_set_expression
     const char *expression; /* SQL over the table's columns */
 } pawl_set_expression;
 
+/* What is done about a row that the transform or the server refuses. */
+typedef enum pawl_on_error
+{
+    PAWL_ON_ERROR_STOP,       /* the call fails; the batches before it are committed */
+    PAWL_ON_ERROR_SKIP,       /* the row is left as it is; its key and the reason are kept in the ledger */
+    PAWL_ON_ERROR_QUARANTINE, /* the same, with its input, and the job ends with findings until it is dealt with */
+} pawl_on_error;
+
+/* "stop", "skip", "quarantine". A static string. */
+PAWL_API const char *pawl_on_error_name(pawl_on_error on_error);
+
 typedef struct pawl_backfill_options
 {
     const char *database;      /* libpq conninfo or URI; NULL: libpq's environment */
@@ -56,6 +67,9 @@ typedef struct pawl_backfill_options
     const char *const *redact; /* columns whose values never appear in errors */
     size_t nredact;
     bool restart; /* a job of this name that was abandoned may be begun anew, with all rows */
+    pawl_on_error on_error;
+    int64_t max_rejects;   /* the call fails when there are more; 0: 1000 */
+    int64_t allow_rejects; /* a job with no more than these of them left is done */
 } pawl_backfill_options;
 
 typedef struct pawl_backfill_result
@@ -63,11 +77,13 @@ typedef struct pawl_backfill_result
     int64_t job_id;
     bool was_resumed;       /* an unfinished job was carried on */
     bool was_done;          /* the job had been finished before this call */
+    int64_t rejects;        /* quarantined rows that wait to be dealt with */
+    bool has_findings;      /* there are more of them than allow_rejects: the job is not done yet */
     pawl_progress progress; /* totals over all runs of the job */
 } pawl_backfill_result;
 
 /*
- * Run it to its end. PAWL_E_STOPPED on request; PAWL_E_TRANSFORM, PAWL_E_SERVER with the row's key in the detail when
+ * Run it to its end. PAWL_OK also when rows were rejected: look at `has_findings`. PAWL_E_STOPPED on request; PAWL_E_TRANSFORM, PAWL_E_SERVER with the row's key in the detail when
  * a row is at fault: the batches before it are committed, and the same call carries on after the cause is mended.
  */
 PAWL_API PAWL_NODISCARD pawl_status pawl_backfill(const pawl_backfill_options *options,

@@ -39,6 +39,8 @@ typedef struct pawl_job
     int64_t started_us; /* wall time: the transform's `now` */
     bool was_resumed;
     bool is_done;      /* was finished before */
+    bool has_findings; /* finished but for rejects that somebody has to deal with */
+    int64_t rejects;   /* of them, when the job is finished */
     pawl_keyval bound; /* not set: the table was empty */
     int64_t rows_estimate;
 } pawl_job;
@@ -113,8 +115,17 @@ PAWL_NODISCARD pawl_status pawl_job_wait_writers(const pawl_job *job, uint32_t o
 /* What a running job relies on in the columns of its table, as one text. */
 void pawl_job_fingerprint(const pawl_job *job, pawl_strbuf *out);
 
-/* Close the job in the ledger when it is done; PAWL_E_BUG when it is not. */
+/*
+ * Close the job in the ledger when everything is handed out and done: as done, or with findings when more rows were
+ * rejected than its step allows. PAWL_E_STATE when it cannot be. Fills has_findings and rejects.
+ */
 PAWL_NODISCARD pawl_status pawl_job_finish(pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err);
+
+/*
+ * A job that ended with findings is done as soon as no more rejects are open than its step allows: look, and close it then.
+ * Fills has_findings and rejects.
+ */
+PAWL_NODISCARD pawl_status pawl_job_settle(pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err);
 
 /* Totals over all runs, from the ledger. */
 PAWL_NODISCARD pawl_status pawl_job_totals(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg,

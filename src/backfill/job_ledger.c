@@ -197,6 +197,7 @@ find(pawl_job *job, const pawl_backfill_id *id, const job_args *a, pawl_ledger *
         return PAWL_OK;
     job->id = pawl_pg_i64(res, 0, 0);
     job->is_done = strcmp(pawl_pg_text(res, 0, 1), "open") != 0;
+    job->has_findings = strcmp(pawl_pg_text(res, 0, 1), "findings") == 0;
     job->started_us = pawl_pg_i64(res, 0, 2);
     job->was_resumed = !job->is_done;
     if (job->is_done)
@@ -387,12 +388,39 @@ pawl_job_open(pawl_job *job, const pawl_backfill_spec *spec, const pawl_backfill
     return st;
 }
 
+/* The job is closed: by us, and then an event says how it ended; or by another process that shared it. */
+static pawl_status
+note_finish(pawl_job *job, const pawl_pg_result *closed, const pawl_pg_result *state, pawl_ledger *ledger,
+            pawl_pg *pg, pawl_error *err)
+{
+    bool is_ours = pawl_pg_rows(closed) == 1;
+    const char *now = is_ours                    ? pawl_pg_text(closed, 0, 0)
+                      : pawl_pg_rows(state) == 1 ? pawl_pg_text(state, 0, 0)
+                                                 : "no longer in the ledger";
+    PAWL_STRBUF_AUTO(detail);
+
+    job->has_findings = strcmp(now, "findings") == 0;
+    if (!job->has_findings && strcmp(now, "done") != 0)
+        return pawl_error_set(err, PAWL_E_STATE, "job %lld is %s and cannot be closed as done",
+                              (long long) job->id, now);
+    if (!is_ours)
+        return PAWL_OK;
+    job->rejects = pawl_pg_i64(closed, 0, 1);
+    if (job->rejects > 0)
+        pawl_strbuf_addf(&detail, "%lld rows rejected", (long long) job->rejects);
+    if (pawl_pg_i64(closed, 0, 2) > 0)
+        pawl_strbuf_addf(&detail, "%s%lld rows skipped", detail.length > 0 ? ", " : "",
+                         (long long) pawl_pg_i64(closed, 0, 2));
+    return pawl_ledger_event(ledger, pg, job->has_findings ? "job_findings" : "job_done", "", job->id,
+                             detail.length > 0 ? detail.data : "", err);
+}
+
 pawl_status
 pawl_job_finish(pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
     PAWL_AUTO(pawl_pg_result) state = NULL;
-    const pawl_pg_arg args[] = {PAWL_ARG_I64(job->id)};
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(job->id), PAWL_ARG_I64(job->spec->allow_rejects)};
     const pawl_pg_pins pins = {0};
     pawl_status st;
 
@@ -400,17 +428,32 @@ pawl_job_finish(pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err
         return st;
     if ((st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_job_lock), 1, args, &state, err)) ==
             PAWL_OK &&
-        (st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_job_finish), 1, args, &res, err)) ==
+        (st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_job_finish), 2, args, &res, err)) ==
             PAWL_OK)
+        st = note_finish(job, res, state, ledger, pg, err);
+    if (st == PAWL_OK)
+        return pawl_pg_commit(pg, err);
+    pawl_pg_rollback(pg);
+    return st;
+}
+
+pawl_status
+pawl_job_settle(pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(job->id), PAWL_ARG_I64(job->spec->allow_rejects)};
+    const pawl_pg_pins pins = {0};
+    pawl_status st = pawl_pg_begin(pg, &pins, err);
+
+    if (st == PAWL_OK)
+        st = pawl_ledger_query(ledger, pg, pawl_sql_backfill_job_settle, 2, args, &res, err);
+    if (st == PAWL_OK && pawl_pg_rows(res) == 1)
     {
-        if (pawl_pg_affected(res) == 1)
-            st = pawl_ledger_event(ledger, pg, "job_done", "", job->id, "", err);
-        else if (pawl_pg_rows(state) == 1 && strcmp(pawl_pg_text(state, 0, 0), "done") == 0)
-            st = PAWL_OK; /* another process that shared the job was first */
-        else
-            st = pawl_error_set(
-                err, PAWL_E_STATE, "job %lld is %s and cannot be closed as done", (long long) job->id,
-                pawl_pg_rows(state) == 1 ? pawl_pg_text(state, 0, 0) : "no longer in the ledger");
+        job->has_findings = strcmp(pawl_pg_text(res, 0, 0), "findings") == 0;
+        job->rejects = pawl_pg_i64(res, 0, 1);
+        if (pawl_pg_is_true(res, 0, 2))
+            st = pawl_ledger_event(ledger, pg, "job_done", "", job->id,
+                                   "its rejects are dealt with or allowed", err);
     }
     if (st == PAWL_OK)
         return pawl_pg_commit(pg, err);

@@ -120,6 +120,7 @@ typedef struct pass
     const pawl_rowset_source *source;
     int *only; /* NULL: all rows; else those that the transform is given, by their place in the result */
     int nonly;
+    int offset;     /* of the rows that the transform is given, among all that it has to see */
     bool has_named; /* the failure that put returned names its row */
 } pass;
 
@@ -157,7 +158,7 @@ pass_get(void *ctx, int row, int column)
 {
     const pass *p = ctx;
 
-    return value_of(p->source, row_of(p, row), column);
+    return value_of(p->source, row_of(p, p->offset + row), column);
 }
 
 /* The key of a row into the detail. */
@@ -255,6 +256,16 @@ add_key(pawl_rowset *set, const pawl_rowset_source *source, int row, pawl_error 
 }
 
 static pawl_status
+out_of_range(const pawl_rowset *set, int column, const pawl_lua_value *v, pawl_error *err)
+{
+    (void) pawl_error_set(err, PAWL_E_TRANSFORM,
+                          "the value %.*s is out of range for column \"%s\" of type %s",
+                          (int) (v->length < 80 ? v->length : 80), v->data, set->job->write[column]->name,
+                          set->job->write[column]->type_name);
+    return pawl_error_sqlstate(err, "22003");
+}
+
+static pawl_status
 add_values(pawl_rowset *set, const pawl_lua_answer *answer, pawl_error *err)
 {
     for (int i = 0; i < set->job->nwrite; i++)
@@ -269,11 +280,35 @@ add_values(pawl_rowset *set, const pawl_lua_answer *answer, pawl_error *err)
         if (!answer->is_set[i] || v->data == NULL)
             pawl_pg_array_add_null(&set->values[i]);
         else if (!pawl_wire_can_add(pawl_wire_of(set->job->write[i]), &set->values[i], v->data, v->length))
-            return pawl_error_set(err, PAWL_E_TRANSFORM,
-                                  "the value %.*s is out of range for column \"%s\" of type %s",
-                                  (int) (v->length < 80 ? v->length : 80), v->data, set->job->write[i]->name,
-                                  set->job->write[i]->type_name);
+            return out_of_range(set, i, v, err);
     }
+    return PAWL_OK;
+}
+
+/* A row that is set aside may leave nothing behind in the arrays: it is looked at before anything is added. */
+static pawl_status
+check_values(const pawl_rowset *set, const pawl_lua_answer *answer, pawl_error *err)
+{
+    for (int i = 0; i < set->job->nwrite; i++)
+    {
+        const pawl_lua_value *v = &answer->values[i];
+
+        if (answer->is_set[i] && v->data != NULL &&
+            !pawl_wire_can_hold(pawl_wire_of(set->job->write[i]), v->data, v->length))
+            return out_of_range(set, i, v, err);
+    }
+    return PAWL_OK;
+}
+
+/* The row is bad: set it aside, or fail with its key in the detail. */
+static pawl_status
+set_aside(pass *p, int row, pawl_error *err)
+{
+    pawl_rejects *rejects = set_of(p, row)->rejects;
+
+    if (rejects == NULL)
+        return name_row(p, row, err);
+    pawl_rejects_add(rejects, p->source->rows, row, p->source->first + 1, err);
     return PAWL_OK;
 }
 
@@ -323,8 +358,10 @@ static pawl_status
 pass_put(void *ctx, int index, const pawl_lua_answer *answer, pawl_error *err)
 {
     pass *p = ctx;
-    int row = row_of(p, index);
+    int row = row_of(p, p->offset + index);
     pawl_rowset *set = set_of(p, row);
+    pawl_error bad = PAWL_ERROR_INIT;
+    pawl_error *why = set->rejects != NULL ? &bad : err;
     bool any = false;
     pawl_status st;
 
@@ -333,8 +370,8 @@ pass_put(void *ctx, int index, const pawl_lua_answer *answer, pawl_error *err)
         return st;
     if (answer->verdict == PAWL_LUA_REJECT)
     {
-        (void) pawl_error_set(err, PAWL_E_TRANSFORM, "the transform rejects the row: %s", answer->reason);
-        return name_row(p, row, err);
+        (void) pawl_error_set(why, PAWL_E_TRANSFORM, "the transform rejects the row: %s", answer->reason);
+        return set_aside(p, row, why);
     }
     for (int i = 0; answer->verdict == PAWL_LUA_WRITE && i < set->job->nwrite; i++)
         any = any || answer->is_set[i];
@@ -343,6 +380,8 @@ pass_put(void *ctx, int index, const pawl_lua_answer *answer, pawl_error *err)
         set->left++;
         return PAWL_OK;
     }
+    if (set->rejects != NULL && check_values(set, answer, why) != PAWL_OK)
+        return set_aside(p, row, why);
     if ((st = add_key(set, p->source, row, err)) != PAWL_OK || (st = add_values(set, answer, err)) != PAWL_OK)
         return name_row(p, row, err);
     if (pawl_pg_rows(p->source->rows) == 1)
@@ -380,30 +419,64 @@ check_memory(const pawl_rowset *set, pawl_error *err)
     return ok ? PAWL_OK : pawl_error_nomem(err, "the rows of a batch");
 }
 
+/* What the transform raised: say of which row, unless put has said it. */
 static pawl_status
-transform(pass *p, const pawl_job *job, pawl_error *err)
+name_failed(pass *p, int row, pawl_error *err)
 {
-    const pawl_rowset_source *source = p->source;
-    const pawl_lua_rows rows = {.count = p->only != NULL ? p->nonly : pawl_pg_rows(source->rows),
-                                .ctx = p,
-                                .get = pass_get,
-                                .put = pass_put};
-    int failed = -1;
-    pawl_status st = pawl_lua_run(source->lua, &rows, &failed, err);
+    const pawl_job *job = p->sets->job;
+    char key[200];
+    char was[sizeof err->detail];
 
-    if (st == PAWL_E_TRANSFORM && !p->has_named)
+    if (!p->has_named)
         pawl_job_redact(job, err);
-    if (st == PAWL_E_TRANSFORM && failed >= 0)
-    {
-        char key[200];
-        char lua_detail[sizeof err->detail];
+    if (row < 0)
+        return err->code;
+    pawl_fmt(was, sizeof was, "%s", err->detail);
+    pawl_rowset_describe(job, p->source->rows, row, p->source->first + 1, key, sizeof key);
+    return pawl_error_detail(err, "row %s of \"%s.%s\"%s%s", key, job->table->schema, job->table->name,
+                             was[0] != '\0' ? "; " : "", was);
+}
 
-        pawl_fmt(lua_detail, sizeof lua_detail, "%s", err->detail);
-        pawl_rowset_describe(job, source->rows, row_of(p, failed), source->first + 1, key, sizeof key);
-        return pawl_error_detail(err, "row %s of \"%s.%s\"%s%s", key, job->table->schema, job->table->name,
-                                 lua_detail[0] != '\0' ? "; " : "", lua_detail);
+/*
+ * Run the transform over the rows. Where bad rows are set aside, one that raises is passed over; a `batch` that raises
+ * as a whole tells no row, and is run over halves: `suspect` is the end of the rows among which a bad one is known to be.
+ */
+static pawl_status
+transform(pass *p, pawl_error *err)
+{
+    int total = p->only != NULL ? p->nonly : pawl_pg_rows(p->source->rows);
+    int suspect = 0;
+    int end = total;
+
+    while (p->offset < total)
+    {
+        const pawl_lua_rows rows = {.count = end - p->offset, .ctx = p, .get = pass_get, .put = pass_put};
+        pawl_error failure = PAWL_ERROR_INIT;
+        int failed = -1;
+        pawl_status st = pawl_lua_run(p->source->lua, &rows, &failed, &failure);
+
+        if (st != PAWL_OK && (st != PAWL_E_TRANSFORM || p->sets->rejects == NULL))
+        {
+            *err = failure;
+            return st != PAWL_E_TRANSFORM
+                       ? st
+                       : name_failed(p, failed < 0 ? -1 : row_of(p, p->offset + failed), err);
+        }
+        if (st != PAWL_OK && failed < 0 && rows.count > 1)
+            suspect = end;
+        else if (st != PAWL_OK)
+        {
+            int row = row_of(p, p->offset + (failed < 0 ? 0 : failed));
+
+            pawl_rejects_add(set_of(p, row)->rejects, p->source->rows, row, p->source->first + 1, &failure);
+            p->offset += failed < 0 ? 1 : failed + 1;
+            suspect = 0;
+        }
+        else
+            p->offset = end;
+        end = suspect > p->offset ? p->offset + (suspect - p->offset + 1) / 2 : total;
     }
-    return st;
+    return PAWL_OK;
 }
 
 pawl_status
@@ -414,8 +487,10 @@ pawl_rowset_transform(pawl_rowset *set, const pawl_rowset_source *source, pawl_e
     pawl_status st = choose_rows(&p, set->job, err);
 
     if (st == PAWL_OK)
-        st = transform(&p, set->job, err);
+        st = transform(&p, err);
     pawl_free(p.only);
+    if (st == PAWL_OK && set->rejects != NULL)
+        st = pawl_rejects_check(set->rejects, err);
     for (int i = 0; st == PAWL_OK && i < nsets; i++)
         st = check_memory(&set[i], err);
     return st;

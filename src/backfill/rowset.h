@@ -9,6 +9,7 @@
 #ifndef PAWL_BACKFILL_ROWSET_H
 #define PAWL_BACKFILL_ROWSET_H
 
+#include "backfill/reject.h"
 #include "backfill/stmt.h"
 
 typedef struct pawl_rowset
@@ -28,8 +29,9 @@ typedef struct pawl_rowset
     bool one_xmin;
     uint32_t first_xmin;
     char xmin_text[24];
-    int64_t left;    /* rows that the transform left alone, or that would not change */
-    char tried[280]; /* of a batch of one row: what is to be written, for messages */
+    pawl_rejects *rejects; /* where bad rows go; NULL: the first of them is a failure */
+    int64_t left;          /* rows that the transform left alone, or that would not change */
+    char tried[280];       /* of a batch of one row: what is to be written, for messages */
 } pawl_rowset;
 
 /* What transform needs beside the rows. */
@@ -52,7 +54,8 @@ void pawl_rowset_reset(pawl_rowset *set);
 
 /*
  * Run the transform over the rows and take up those that change. PAWL_E_TRANSFORM (with the row's key in the detail)
- * when it fails or rejects a row.
+ * when it fails or rejects a row and `rejects` is NULL; else such rows are added to it. A `batch` function that fails as
+ * a whole is run again over halves, down to the rows that make it fail.
  */
 PAWL_NODISCARD pawl_status pawl_rowset_transform(pawl_rowset *set, const pawl_rowset_source *source,
                                                  pawl_error *err);

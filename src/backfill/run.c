@@ -150,7 +150,8 @@ close_once(pawl_job *job, pawl_ledger *ledger, pawl_progress *totals, pawl_error
     pawl_status st = open_session(job->env, &pg, err);
 
     PAWL_FAILPOINT("job.before_finish");
-    if (st != PAWL_OK || (st = pawl_job_finish(job, ledger, pg, err)) != PAWL_OK)
+    if (st != PAWL_OK || (st = pawl_job_finish(job, ledger, pg, err)) != PAWL_OK ||
+        (job->has_findings && (st = pawl_job_settle(job, ledger, pg, err)) != PAWL_OK))
         return st;
     return pawl_job_totals(job, ledger, pg, totals, err);
 }
@@ -186,6 +187,16 @@ close_job(pawl_job *job, pawl_ledger *ledger, pawl_progress *totals, pawl_error 
     }
 }
 
+/* Finished before, and left with rejects: that may have changed, and so may what the step allows. */
+static pawl_status
+settle(pawl_job *job, pawl_ledger *ledger, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg) pg = NULL;
+    pawl_status st = open_session(job->env, &pg, err);
+
+    return st != PAWL_OK ? st : pawl_job_settle(job, ledger, pg, err);
+}
+
 static pawl_status
 open_and_run(pawl_job *job, const pawl_backfill_spec *spec, const pawl_backfill_env *env,
              const pawl_backfill_id *id, pawl_backfill_result *result, pawl_error *err)
@@ -208,8 +219,14 @@ open_and_run(pawl_job *job, const pawl_backfill_spec *spec, const pawl_backfill_
             (st = close_job(job, ledger, &base, err)) != PAWL_OK)
             return st;
     }
-    *result = (pawl_backfill_result){
-        .job_id = job->id, .was_resumed = job->was_resumed, .was_done = job->is_done, .progress = base};
+    else if (job->has_findings && (st = settle(job, ledger, err)) != PAWL_OK)
+        return st;
+    *result = (pawl_backfill_result){.job_id = job->id,
+                                     .was_resumed = job->was_resumed,
+                                     .was_done = job->is_done,
+                                     .rejects = job->rejects,
+                                     .has_findings = job->has_findings,
+                                     .progress = base};
     return PAWL_OK;
 }
 

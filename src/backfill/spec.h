@@ -23,7 +23,9 @@ typedef struct pawl_backfill_promise
     const char *expression; /* its default, SQL; NULL: none */
 } pawl_backfill_promise;
 
-/* What is done. An unfinished job must find it unchanged, Lua, pace and `redact` excepted. */
+#define PAWL_MAX_REJECTS 1000 /* where nothing is said: so many bad rows are no accident */
+
+/* What is done. An unfinished job must find it unchanged, Lua, pace, `redact` and what is said of bad rows excepted. */
 typedef struct pawl_backfill_spec
 {
     const char *table;
@@ -48,6 +50,9 @@ typedef struct pawl_backfill_spec
     bool fire_triggers;
     const char *const *redact; /* columns whose values are kept out of messages */
     size_t nredact;
+    pawl_on_error on_error;
+    int64_t max_rejects;
+    int64_t allow_rejects;
     const pawl_backfill_promise *promised; /* for pawl_job_look only */
     size_t npromised;
     /* pace */

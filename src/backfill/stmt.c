@@ -161,6 +161,29 @@ pawl_stmt_ahead(pawl_strbuf *b, const pawl_job *job, bool has_lower)
 }
 
 void
+pawl_stmt_range_rows(pawl_strbuf *b, const pawl_job *job, bool has_lower, const pawl_column *const *columns,
+                     int ncolumns)
+{
+    pawl_strbuf_reset(b);
+    pawl_sql_add(b, "SELECT ");
+    key_list(b, job, 0);
+    for (int i = 0; i < ncolumns; i++)
+    {
+        pawl_sql_add(b, ", ");
+        pawl_sql_column(b, "t", columns[i]->name);
+    }
+    pawl_sql_add(b, " FROM ");
+    from_table(b, job);
+    pawl_sql_add(b, " WHERE ");
+    int param = range(b, job, has_lower, 0, 1);
+    pawl_sql_add(b, " ORDER BY ");
+    key_list(b, job, 0);
+    pawl_sql_add(b, " LIMIT ");
+    pawl_sql_param(b, param);
+    pawl_sql_add(b, "::bigint FOR NO KEY UPDATE OF t");
+}
+
+void
 pawl_stmt_bound(pawl_strbuf *b, const pawl_job *job)
 {
     pawl_strbuf_reset(b);
@@ -231,6 +254,25 @@ has_integer(const char *text, size_t length, int64_t *out)
     if (value > (uint64_t) INT64_MAX + (negative ? 1u : 0u))
         return false;
     *out = negative ? (int64_t) (0 - value) : (int64_t) value;
+    return true;
+}
+
+bool
+pawl_wire_can_hold(pawl_wire wire, const char *text, size_t length)
+{
+    int64_t value = 0;
+
+    switch (wire)
+    {
+        case PAWL_WIRE_INT2:
+            return has_integer(text, length, &value) && value >= INT16_MIN && value <= INT16_MAX;
+        case PAWL_WIRE_INT4:
+            return has_integer(text, length, &value) && value >= INT32_MIN && value <= INT32_MAX;
+        case PAWL_WIRE_INT8:
+            return has_integer(text, length, &value);
+        case PAWL_WIRE_TEXT:
+            return true;
+    }
     return true;
 }
 

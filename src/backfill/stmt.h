@@ -38,6 +38,10 @@ void pawl_stmt_ahead(pawl_strbuf *b, const pawl_job *job, bool has_lower);
 /* The greatest key. No parameters. */
 void pawl_stmt_bound(pawl_strbuf *b, const pawl_job *job);
 
+/* At most $n rows of a range, locked: [lower parts] upper parts, n. Columns: key, then `columns`. Without `where`. */
+void pawl_stmt_range_rows(pawl_strbuf *b, const pawl_job *job, bool has_lower,
+                          const pawl_column *const *columns, int ncolumns);
+
 /*
  * UPDATE from arrays. Parameters: [lower parts, upper parts,] [ctids,] keys, xmin(s), then for each written column its
  * values and, where masked, its mask; with ordinals the number of rows last.
@@ -89,6 +93,9 @@ typedef enum pawl_wire
 pawl_wire pawl_wire_of(const pawl_column *column);
 uint32_t pawl_wire_element(pawl_wire wire);
 uint32_t pawl_wire_array(pawl_wire wire);
+
+/* Whether a value given as text is one of the integers of the wire; true for texts. */
+bool pawl_wire_can_hold(pawl_wire wire, const char *text, size_t length);
 
 /* Add a value given as text. False when an integer column got something that is none (a bug of the caller). */
 bool pawl_wire_can_add(pawl_wire wire, pawl_pg_array *array, const char *text, size_t length);

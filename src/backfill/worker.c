@@ -168,25 +168,6 @@ claim(pawl_worker *w, bool *done, pawl_error *err)
     return pawl_stop_sleep(w->job->env->stop, PAWL_STOP_FINISH, IDLE_MS, err);
 }
 
-/* A batch is in: whatever went wrong before is over. */
-static void
-forgive(pawl_worker *w)
-{
-    w->repeats = 0;
-    w->cancels = 0;
-    w->has_replanned = false;
-    pawl_backoff_reset(&w->backoff);
-    pawl_meter_hold(w->run->meter, w->number, "");
-    if (w->limit == 0)
-        w->is_narrowing = false;
-    else
-    {
-        w->limit *= 2;
-        if (w->limit >= pawl_pace_rows(w->run->pace))
-            w->limit = 0;
-    }
-}
-
 /* Nothing is kept: not the chunk, not what was read ahead. */
 static void
 give_back(pawl_worker *w)
@@ -242,7 +223,7 @@ advance(pawl_worker *w, int64_t *rows, bool *done, pawl_error *err)
         return st;
     st = pawl_worker_batch(w, rows, err);
     if (st == PAWL_OK)
-        forgive(w);
+        pawl_worker_forgive(w, *rows);
     return st;
 }
 

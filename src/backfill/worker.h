@@ -63,6 +63,9 @@ typedef struct pawl_worker
     pawl_pg_result *next; /* the answer to the read that was sent with the last commit */
     int64_t next_asked;
     int64_t limit;      /* rows while a fault is narrowed down; 0: none */
+    int64_t suspects;   /* rows from the cursor on among which a bad one is known to be; 0: none */
+    int64_t clean;      /* rows committed since the last one that was set aside for the server's sake */
+    bool has_condemned; /* the batch just committed was one row, and that is set aside */
     bool is_narrowing;  /* since a lock was met, and until a batch of full size gets in */
     int64_t renewed_us; /* when the lease was last renewed, as far as we know */
     pawl_backoff backoff;
@@ -82,6 +85,9 @@ void pawl_run_note_batch(pawl_run *run, int64_t rows, int64_t elapsed_us);
 /* The parts of a batch; on success each has done what it is called for, and `answer` is the caller's. */
 PAWL_NODISCARD pawl_status pawl_worker_read(pawl_worker *w, const pawl_reading *reading,
                                             pawl_pg_result **answer, pawl_error *err);
+
+/* Begin, and hold the chunk, with nothing to write. */
+PAWL_NODISCARD pawl_status pawl_worker_hold(pawl_worker *w, pawl_error *err);
 
 /* Write until every row is accounted for. The transaction stays open. */
 PAWL_NODISCARD pawl_status pawl_worker_write(pawl_worker *w, pawl_attempt *attempt, pawl_error *err);
@@ -109,6 +115,15 @@ void pawl_worker_leave(pawl_worker *w);
 
 /* Did the call fail because the part's table is gone? It is ended then, and there is nothing to answer for. */
 bool pawl_worker_has_lost_part(pawl_worker *w, const pawl_error *err);
+
+/*
+ * After a failure of a batch: where that is the fault of its one row, and the step sets such rows aside, pass over the row
+ * in a transaction of its own. False when the failure stands; it may have become another.
+ */
+bool pawl_worker_has_condemned(pawl_worker *w, pawl_attempt *attempt, pawl_error *err);
+
+/* A batch is in: what went wrong before is over, and the next one gets its size. `rows`: that it had. */
+void pawl_worker_forgive(pawl_worker *w, int64_t rows);
 
 /* Forget what was read ahead. */
 void pawl_worker_drop_next(pawl_worker *w);

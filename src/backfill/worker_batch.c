@@ -112,6 +112,25 @@ write_batch(pawl_worker *w, pawl_attempt *attempt, pawl_pg_pipe *pipe, int *slot
     return pawl_pg_pipe_run(pipe, NULL, err);
 }
 
+pawl_status
+pawl_worker_hold(pawl_worker *w, pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(path);
+    pawl_pg_pins pins = batch_pins(w->job, &path);
+    pawl_pg_pipe pipe;
+
+    pawl_pg_pipe_init(&pipe, w->pg);
+    (void) pawl_pg_pipe_begin(&pipe, &pins);
+    (void) pawl_pg_pipe_add(&pipe, pawl_sql_backfill_plan_range, 0, NULL);
+    queue_hold(w, &w->chunk, &pipe);
+    (void) pawl_pg_pipe_sync(&pipe);
+
+    pawl_status st = pawl_pg_pipe_run(&pipe, NULL, err);
+
+    pawl_pg_pipe_fini(&pipe);
+    return st;
+}
+
 /* The first try counts; when rows are missing it is rolled back and the second names them and settles them in its own
  * transaction. */
 pawl_status
@@ -177,6 +196,12 @@ move_chunk(pawl_chunk *chunk, const pawl_attempt *attempt, pawl_error *err)
     return st;
 }
 
+static int64_t
+rejected(const pawl_attempt *attempt)
+{
+    return attempt->rejects == NULL ? 0 : attempt->rejects->count;
+}
+
 static void
 queue_checkpoint(pawl_worker *w, const pawl_attempt *attempt, pawl_pg_pipe *pipe)
 {
@@ -199,7 +224,7 @@ queue_checkpoint(pawl_worker *w, const pawl_attempt *attempt, pawl_pg_pipe *pipe
                                 PAWL_ARG_I64(attempt->written),
                                 PAWL_ARG_I64(attempt->moved),
                                 PAWL_ARG_I64(attempt->gone),
-                                PAWL_ARG_TEXT("0"),
+                                PAWL_ARG_I64(rejected(attempt)),
                                 key_arg(after.batch_hi != NULL ? after.batch_hi : &none, &batch_hi),
                                 PAWL_ARG_I64(after.stripe)};
 
@@ -238,6 +263,8 @@ run_commit(pawl_worker *w, const pawl_attempt *attempt, const pawl_reading *next
     queue_table_check(w, w->job->table, &pipe);
     if (w->job->target != NULL)
         queue_table_check(w, w->job->target, &pipe);
+    if (attempt->rejects != NULL)
+        pawl_rejects_queue(attempt->rejects, w->ledger, &pipe);
     queue_checkpoint(w, attempt, &pipe);
     int commit = pawl_pg_pipe_commit(&pipe);
     (void) pawl_pg_pipe_sync(&pipe);
@@ -267,6 +294,7 @@ pawl_worker_commit(pawl_worker *w, pawl_chunk *chunk, const pawl_attempt *attemp
                                       .written = attempt->written,
                                       .moved = attempt->moved,
                                       .gone = attempt->gone,
+                                      .rejected = rejected(attempt),
                                       .batches = 1};
     pawl_status st = run_commit(w, attempt, next, answer, err);
 
@@ -321,7 +349,8 @@ pawl_worker_timed(pawl_worker *w, int64_t rows, int64_t elapsed_us)
 pawl_status
 pawl_worker_batch(pawl_worker *w, int64_t *rows, pawl_error *err)
 {
-    pawl_attempt attempt = {.chunk = &w->chunk, .sets = &w->writer.rows, .set = &w->writer.rows};
+    pawl_attempt attempt = {
+        .chunk = &w->chunk, .sets = &w->writer.rows, .set = &w->writer.rows, .rejects = &w->writer.rejects};
     int64_t began_us = pawl_clock_us();
     pawl_pg_result *answer = NULL;
     pawl_status st;
@@ -339,6 +368,8 @@ pawl_worker_batch(pawl_worker *w, int64_t *rows, pawl_error *err)
     attempt.rows = w->next_asked;
     st = run_attempt(w, &attempt, err);
     *rows = attempt.rows;
+    if (st != PAWL_OK && pawl_worker_has_condemned(w, &attempt, err))
+        st = PAWL_OK;
     if (st == PAWL_OK)
     {
         pawl_worker_timed(w, attempt.rows, pawl_clock_us() - began_us);

@@ -110,6 +110,96 @@ wait_for_lock(pawl_worker *w, int64_t rows, pawl_error *err)
     return pause_then(w, PAWL_ANSWER_AGAIN, err);
 }
 
+/*
+ * How many rows next. A bad row is searched for by halves of the rows that are known to hold one; found, the batches grow
+ * again from the distance between bad rows, so that a table full of them is not read over and over.
+ */
+static void
+resize(pawl_worker *w, int64_t rows)
+{
+    if (w->has_condemned)
+    {
+        w->suspects = 0;
+        w->limit = w->clean > 0 ? w->clean : 1;
+        w->clean = 0;
+    }
+    else
+    {
+        w->suspects = w->suspects > rows ? w->suspects - rows : 0;
+        w->clean += rows;
+        w->limit = w->suspects > 0 ? (w->suspects + 1) / 2 : 2 * w->limit;
+    }
+    w->has_condemned = false;
+    if (w->suspects == 0 && w->limit >= pawl_pace_rows(w->run->pace))
+        w->limit = 0;
+    if (w->limit > 0 && w->next_asked > w->limit)
+        pawl_worker_drop_next(w);
+}
+
+void
+pawl_worker_forgive(pawl_worker *w, int64_t rows)
+{
+    w->repeats = 0;
+    w->cancels = 0;
+    w->has_replanned = false;
+    pawl_backoff_reset(&w->backoff);
+    pawl_meter_hold(w->run->meter, w->number, "");
+    if (w->limit == 0)
+        w->is_narrowing = false;
+    resize(w, rows);
+}
+
+static bool
+is_rows_fault(const pawl_error *err)
+{
+    pawl_fault fault = pawl_fault_of(err);
+
+    return err->code == PAWL_E_SERVER && (fault == PAWL_FAULT_ROW || fault == PAWL_FAULT_READ);
+}
+
+/* In a transaction that holds the chunk: who is it? */
+static pawl_status
+condemn(pawl_worker *w, pawl_attempt *attempt, const pawl_error *why, pawl_error *err)
+{
+    int count = 0;
+    pawl_status st;
+
+    pawl_rejects_reset(&w->writer.rejects);
+    if ((st = pawl_worker_hold(w, err)) != PAWL_OK ||
+        (st = w->writer.kind->condemn(&w->writer, w->pg, attempt, why, &count, err)) != PAWL_OK)
+        return st;
+    if (count != 1)
+    {
+        (void) pawl_error_set(err, PAWL_E_SERVER, "the rows of a batch have changed while one was refused");
+        return pawl_error_sqlstate(err, "40001");
+    }
+    attempt->read = 1;
+    attempt->written = 0;
+    attempt->moved = 0;
+    attempt->gone = 0;
+    return pawl_worker_commit(w, &w->chunk, attempt, NULL, &w->next, err);
+}
+
+bool
+pawl_worker_has_condemned(pawl_worker *w, pawl_attempt *attempt, pawl_error *err)
+{
+    pawl_error why = *err;
+    pawl_error failure = PAWL_ERROR_INIT;
+
+    if (!pawl_job_has_rejects(w->job) || w->writer.kind->condemn == NULL || attempt->rows != 1 ||
+        !is_rows_fault(err) || !pawl_pg_is_usable(w->pg))
+        return false;
+    pawl_pg_rollback(w->pg);
+    pawl_worker_drop_next(w);
+    if (condemn(w, attempt, &why, &failure) != PAWL_OK)
+    {
+        *err = failure;
+        return false;
+    }
+    w->has_condemned = true;
+    return true;
+}
+
 static pawl_answer
 blame_row(pawl_worker *w, int64_t rows, pawl_error *err)
 {
@@ -118,7 +208,10 @@ blame_row(pawl_worker *w, int64_t rows, pawl_error *err)
     char was[sizeof err->detail];
 
     if (can_shrink(w, rows))
+    {
+        w->suspects = rows;
         return PAWL_ANSWER_AGAIN;
+    }
     pawl_fmt(was, sizeof was, "%s", err->detail);
     if (w->at_fault[0] != '\0')
         (void) pawl_error_detail(err, "row %s of \"%s.%s\"%s%s%s%s", w->at_fault, table->schema, table->name,

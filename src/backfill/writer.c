@@ -14,7 +14,10 @@ pawl_status
 pawl_writer_open(pawl_writer *w, const pawl_job *job, const pawl_writer_hooks *hooks, pawl_error *err)
 {
     *w = (pawl_writer){.job = job, .hooks = *hooks, .kind = kind_of(job->spec), .sql = PAWL_STRBUF_INIT};
-    return w->kind->open(w, err);
+
+    pawl_status st = pawl_rejects_init(&w->rejects, job, err);
+
+    return st != PAWL_OK ? st : w->kind->open(w, err);
 }
 
 void
@@ -24,5 +27,6 @@ pawl_writer_close(pawl_writer *w)
         return;
     w->kind->close(w);
     pawl_strbuf_fini(&w->sql);
+    pawl_rejects_fini(&w->rejects);
     *w = (pawl_writer){0};
 }

@@ -47,9 +47,10 @@ typedef struct pawl_attempt
     int next;          /* striped: the first that is not */
     pawl_rowset *sets; /* of the update writer: one; striped, one for each `per_set` stripes */
     int per_set;
-    pawl_rowset *set; /* of the update writer: what is written now */
-    bool is_exact;    /* the second try: find out which rows were not written */
-    int64_t rows;     /* rows at stake: what a halving halves */
+    pawl_rowset *set;      /* of the update writer: what is written now */
+    pawl_rejects *rejects; /* rows set aside, to go in with the checkpoint; NULL: there are none */
+    bool is_exact;         /* the second try: find out which rows were not written */
+    int64_t rows;          /* rows at stake: what a halving halves */
     int64_t read;
     int64_t written;
     int64_t moved;
@@ -72,9 +73,10 @@ typedef struct pawl_writer
     const pawl_job *job;
     pawl_lua *lua;
     pawl_rowset rows;
-    pawl_rowset again; /* rows that moved, second time */
-    pawl_outrows out;  /* of `into`: instead of the two */
-    int insert_slot;   /* of `merge`: where the INSERT stands in the pipe, -1: it does not */
+    pawl_rowset again;    /* rows that moved, second time */
+    pawl_outrows out;     /* of `into`: instead of the two */
+    int insert_slot;      /* of `merge`: where the INSERT stands in the pipe, -1: it does not */
+    pawl_rejects rejects; /* of the batch in flight; take begins afresh */
     pawl_strbuf sql;
     pawl_pg_arg *args; /* of the update writer: room for the widest statement */
     pawl_writer_hooks hooks;
@@ -101,6 +103,13 @@ struct pawl_writer_kind
     pawl_status (*finish)(pawl_writer *w, const pawl_pg_pipe *pipe, pawl_attempt *attempt, pawl_error *err);
     /* Say more of a failed write, and make a fault that halving would hide one that ends the run. NULL: nothing. */
     void (*explain)(const pawl_writer *w, pawl_error *err);
+    /*
+     * The server refuses a batch of one row, because of `why`: add that row to the rejects, in a transaction that holds
+     * the chunk. *count is how many rows the batch turned out to have; only 1 is passed over. NULL: such
+     * a row always ends the run.
+     */
+    pawl_status (*condemn)(pawl_writer *w, pawl_pg *pg, const pawl_attempt *attempt, const pawl_error *why,
+                           int *count, pawl_error *err);
 };
 
 extern const pawl_writer_kind pawl_writer_update; /* Lua: rows out, arrays in */

@@ -38,6 +38,7 @@ set_queue_read(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_reading *reading)
 static pawl_status
 set_take(pawl_writer *w, pawl_attempt *attempt, pawl_error *err)
 {
+    pawl_rejects_reset(&w->rejects);
     attempt->rows = attempt->asked;
     attempt->is_end = pawl_pg_rows(attempt->answer) == 0;
     if (attempt->is_end)
@@ -81,6 +82,29 @@ set_settle(pawl_writer *w, pawl_pg *pg, const pawl_pg_result *answer, pawl_attem
     return pawl_error_set(err, PAWL_E_BUG, "a set write has nothing to settle");
 }
 
+/* The row has to be looked up: the read has only said where it ends. It is locked, so that what is kept of it is what
+ * was refused, or newer. */
+static pawl_status
+set_condemn(pawl_writer *w, pawl_pg *pg, const pawl_attempt *attempt, const pawl_error *why, int *count,
+            pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    pawl_pg_arg args[2 * PAWL_KEY_MAX + 1];
+    int n = pawl_keyval_args(&attempt->to, args, pawl_keyval_args(attempt->from, args, 0));
+
+    args[n++] = PAWL_ARG_I64(2);
+    pawl_stmt_range_rows(&w->sql, w->job, attempt->from->is_set, w->rejects.columns, w->rejects.ncolumns);
+
+    pawl_status st = pawl_pg_query(pg, w->sql.data, n, args, &res, err);
+
+    if (st != PAWL_OK)
+        return st;
+    *count = pawl_pg_rows(res);
+    if (*count == 1)
+        pawl_rejects_add(&w->rejects, res, 0, 0, why);
+    return pawl_rejects_check(&w->rejects, err);
+}
+
 const pawl_writer_kind pawl_writer_set = {
     .name = "set",
     .open = set_open,
@@ -90,4 +114,5 @@ const pawl_writer_kind pawl_writer_set = {
     .queue_write = set_queue_write,
     .is_complete = set_is_complete,
     .settle = set_settle,
+    .condemn = set_condemn,
 };

@@ -33,6 +33,11 @@ update_open(pawl_writer *w, pawl_error *err)
     if ((st = pawl_rowset_init(&w->rows, job, err)) != PAWL_OK ||
         (st = pawl_rowset_init(&w->again, job, err)) != PAWL_OK)
         return st;
+    if (pawl_job_has_rejects(job))
+    {
+        w->rows.rejects = &w->rejects;
+        w->again.rejects = &w->rejects;
+    }
     options.log = w->hooks.log;
     options.log_ctx = w->hooks.ctx;
     return pawl_lua_open(&options, &w->lua, err);
@@ -84,10 +89,13 @@ update_take(pawl_writer *w, pawl_attempt *attempt, pawl_error *err)
                                        .tick_ctx = w->hooks.ctx};
 
     if (!attempt->is_striped)
+    {
         pawl_rowset_reset(attempt->sets);
+        pawl_rejects_reset(&w->rejects);
+    }
     st = pawl_rowset_transform(attempt->sets, &source, err);
     if (!attempt->is_striped)
-        attempt->read = pawl_rowset_read(attempt->sets);
+        attempt->read = pawl_rowset_read(attempt->sets) + w->rejects.count;
     return st;
 }
 
@@ -135,11 +143,22 @@ update_is_complete(pawl_writer *w, const pawl_pg_result *answer, pawl_attempt *a
     return attempt->written == attempt->set->count;
 }
 
-/* Rows that could not be written although nobody else changed them. */
+/* Rows that could not be written although nobody else changed them: `missing` has their ordinals. */
 static pawl_status
-suppressed(const pawl_writer *w, const pawl_pg_result *locked, int row, pawl_error *err)
+suppressed(pawl_writer *w, const pawl_pg_result *locked, const pawl_pg_result *missing, pawl_error *err)
 {
+    int row = w->again.source[pawl_pg_i64(missing, 0, 0) - 1];
     char key[200];
+
+    for (int i = 0; w->again.rejects != NULL && i < pawl_pg_rows(missing); i++)
+    {
+        pawl_error why = PAWL_ERROR_INIT;
+
+        (void) pawl_error_set(&why, PAWL_E_REFUSED, "a trigger on the table suppresses the update");
+        pawl_rejects_add(&w->rejects, locked, w->again.source[pawl_pg_i64(missing, i, 0) - 1], 2, &why);
+    }
+    if (w->again.rejects != NULL)
+        return pawl_rejects_check(&w->rejects, err);
 
     pawl_rowset_describe(w->job, locked, row, 2, key, sizeof key);
     (void) pawl_error_set(err, PAWL_E_TRANSFORM,
@@ -214,10 +233,8 @@ write_locked(pawl_writer *w, pawl_pg *pg, const pawl_pg_result *locked, pawl_att
     st = pawl_pg_query(pg, w->sql.data, n, w->args, &missing, err);
     if (st != PAWL_OK)
         return st;
-    if (pawl_pg_rows(missing) > 0)
-        return suppressed(w, locked, w->again.source[pawl_pg_i64(missing, 0, 0) - 1], err);
-    attempt->written += w->again.count;
-    return PAWL_OK;
+    attempt->written += w->again.count - pawl_pg_rows(missing);
+    return pawl_pg_rows(missing) > 0 ? suppressed(w, locked, missing, err) : PAWL_OK;
 }
 
 /*
@@ -301,6 +318,18 @@ update_settle(pawl_writer *w, pawl_pg *pg, const pawl_pg_result *answer, pawl_at
     return pawl_pg_exec(pg, "SET CONSTRAINTS ALL IMMEDIATE", err);
 }
 
+/* The row is still at hand, as the transform was given it. */
+static pawl_status
+update_condemn(pawl_writer *w, pawl_pg *pg, const pawl_attempt *attempt, const pawl_error *why, int *count,
+               pawl_error *err)
+{
+    (void) pg;
+    *count = pawl_pg_rows(attempt->answer);
+    if (*count == 1)
+        pawl_rejects_add(&w->rejects, attempt->answer, 0, 1, why);
+    return pawl_rejects_check(&w->rejects, err);
+}
+
 const pawl_writer_kind pawl_writer_update = {
     .name = "update",
     .open = update_open,
@@ -310,4 +339,5 @@ const pawl_writer_kind pawl_writer_update = {
     .queue_write = update_queue_write,
     .is_complete = update_is_complete,
     .settle = update_settle,
+    .condemn = update_condemn,
 };

@@ -33,6 +33,10 @@ check(const pawl_backfill_options *o, pawl_error *err)
         wrong = "a backfill needs either a Lua file or SQL expressions";
     else if (o->lua_file != NULL && o->nwrite == 0)
         wrong = "a backfill with a Lua file needs the columns that it may write";
+    else if (o->on_error < PAWL_ON_ERROR_STOP || o->on_error > PAWL_ON_ERROR_QUARANTINE)
+        wrong = "on_error is none of the three";
+    else if (o->max_rejects < 0 || o->allow_rejects < 0)
+        wrong = "max_rejects and allow_rejects cannot be negative";
     else if (o->workers < 0 || o->batch_rows < 0 || o->target_ms < 0)
         wrong = "workers, batch_rows and target_ms cannot be negative";
     return wrong == NULL ? PAWL_OK : pawl_error_set(err, PAWL_E_USAGE, "%s", wrong);
@@ -85,6 +89,9 @@ pawl_backfill(const pawl_backfill_options *o, pawl_backfill_result *result, pawl
         .where = o->where,
         .redact = o->redact,
         .nredact = o->nredact,
+        .on_error = o->on_error,
+        .max_rejects = o->max_rejects == 0 ? PAWL_MAX_REJECTS : o->max_rejects,
+        .allow_rejects = o->allow_rejects,
         .fire_triggers = true,
         .workers = o->workers == 0 ? DEFAULT_WORKERS : o->workers,
         .batch_rows = o->batch_rows,

@@ -113,11 +113,18 @@ is_complete(const descent *d)
     return true;
 }
 
+/* It has done what it does, if not to every row. */
+static bool
+is_through(const pawl_applied_step *record)
+{
+    return has_state(record, "done") || has_state(record, "findings");
+}
+
 static bool
 has_done_step(const descent *d)
 {
     for (size_t i = 0; i < d->loaded.nup; i++)
-        if (has_state(pawl_passage_record(&d->passage, "up", (int) i + 1), "done"))
+        if (is_through(pawl_passage_record(&d->passage, "up", (int) i + 1)))
             return true;
     return false;
 }
@@ -163,7 +170,7 @@ plan_step(descent *d, int ordinal, pawl_error *err)
 
     if (record == NULL || has_state(record, "skipped"))
         return PAWL_OK;
-    if (!has_state(record, "done"))
+    if (!is_through(record))
     {
         /* Its transaction was rolled back; only what runs outside of one can have left something. */
         if (!step->is_transactional && step->kind->revert != NULL)

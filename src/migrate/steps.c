@@ -160,11 +160,11 @@ work_fail(pawl_step_run *run, void *ctx, pawl_error *err)
 {
     const pawl_step_end *end = ctx;
     char ordinal[24];
-    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(end->revision), PAWL_ARG_TEXT(end->direction),
+    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(end->revision),        PAWL_ARG_TEXT(end->direction),
                                 pawl_arg_i64(end->ordinal, ordinal), PAWL_ARG_TEXT(end->error),
-                                PAWL_ARG_TEXT(end->sqlstate)};
+                                PAWL_ARG_TEXT(end->sqlstate),        PAWL_ARG_TEXT(end->state)};
 
-    return pawl_ledger_query(run->ledger, run->pg, pawl_sql_migrate_fail, 5, args, NULL, err);
+    return pawl_ledger_query(run->ledger, run->pg, pawl_sql_migrate_fail, 6, args, NULL, err);
 }
 
 /* "revision a41c20f9, step 2 (sql): " and the place, unless a better one is known. */
@@ -191,7 +191,7 @@ failed(pawl_migration *m, const pawl_passage *p, const pawl_task *task, pawl_err
     if (err->code == PAWL_E_STOPPED)
         return err->code;
     pawl_strbuf_addf(&text, "%s%s%s", err->message, err->detail[0] == '\0' ? "" : "; ", err->detail);
-    fill_attempt(m, p, task, "failed", &a);
+    fill_attempt(m, p, task, err->code == PAWL_E_FINDINGS ? "findings" : "failed", &a);
     a.end.error = text.data;
     a.end.sqlstate = err->sqlstate;
     if (err->code != PAWL_E_LEASE && can_still_write(m) &&

@@ -27,6 +27,9 @@ typedef struct data
     const char **redact;
     size_t nredact;
     const char *where;
+    pawl_on_error on_error;
+    int64_t max_rejects;
+    int64_t allow_rejects;
     bool fire_triggers;
     int64_t workers; /* these five: 0 when the step does not say */
     int64_t batch_rows;
@@ -54,9 +57,6 @@ static const struct
     {"capture", "false", "capture the changes of other sessions"},
     {"throttle", NULL, "throttle a backfill"},
     {"verify", "none", "verify a backfill"},
-    {"allow_rejects", "0", "set rejected rows aside"},
-    {"max_rejects", "0", "set rejected rows aside"},
-    {"on_error", "stop", "go on after a row that failed"},
 };
 
 static void
@@ -221,7 +221,30 @@ freeze_list(pawl_digest *digest, const char *name, const char *const *items, siz
         freeze_text(digest, items[i]);
 }
 
-/* What may not change while the job is open: everything but Lua and pace. */
+/* What becomes of a row that the transform or the server refuses. */
+static void
+read_rejects(pawl_reader *r, data *d)
+{
+    static const char *const words[] = {"stop", "skip", "quarantine", NULL};
+    size_t word = 0;
+
+    if (pawl_reader_has_word(r, "on_error", words, &word))
+        d->on_error = (pawl_on_error) word;
+    if (d->on_error != PAWL_ON_ERROR_STOP && pawl_reader_has(r, "into"))
+        pawl_reader_problem(
+            r, "on_error", "leave `on_error` out",
+            "a backfill `into` another table cannot set bad rows aside: it stops at the first");
+    d->max_rejects = PAWL_MAX_REJECTS;
+    pawl_reader_has_i64(r, "max_rejects", 0, INT64_MAX, &d->max_rejects);
+    pawl_reader_has_i64(r, "allow_rejects", 0, INT64_MAX, &d->allow_rejects);
+    if (d->max_rejects < d->allow_rejects)
+        pawl_reader_problem(r, "allow_rejects", "raise `max_rejects` as well",
+                            "`allow_rejects` (%lld) is more than the %lld rows at which the job stops "
+                            "(`max_rejects`)",
+                            (long long) d->allow_rejects, (long long) d->max_rejects);
+}
+
+/* What may not change while the job is open: everything but Lua, pace, and what is done about bad rows. */
 static pawl_status
 freeze(const pawl_step_entry *entry, const data *d, pawl_step *step, pawl_error *err)
 {
@@ -268,6 +291,7 @@ read_keys(pawl_reader *r, data *d)
     pawl_reader_has_sql(r, "where", &d->where);
     pawl_reader_has_i64(r, "workers", 1, MAX_WORKERS, &d->workers);
     pawl_reader_has_bool(r, "fire_triggers", &d->fire_triggers);
+    read_rejects(r, d);
 }
 
 pawl_status
@@ -342,6 +366,9 @@ pawl_step_backfill_spec(const pawl_step *step, const pawl_settings *settings, pa
         .where = d->where,
         .redact = d->redact,
         .nredact = d->nredact,
+        .on_error = d->on_error,
+        .max_rejects = d->max_rejects,
+        .allow_rejects = d->allow_rejects,
         .fire_triggers = d->fire_triggers,
         .workers = choose(settings, PAWL_SET_WORKERS, d->workers, settings->workers),
         .batch_rows = is_by_time ? 0 : choose(settings, PAWL_SET_BATCH, d->batch_rows, settings->batch_rows),
@@ -352,6 +379,23 @@ pawl_step_backfill_spec(const pawl_step *step, const pawl_settings *settings, pa
     /* One bound from the step and one from the settings may cross: the stronger one has said its word. */
     if (out->batch_min > out->batch_max)
         out->batch_min = out->batch_max;
+}
+
+/* Every row is done or set aside, and nothing may build on it before somebody has looked. */
+static pawl_status
+end_with_findings(const pawl_backfill_spec *spec, const pawl_backfill_result *result, pawl_error *err)
+{
+    long long job = (long long) result->job_id;
+
+    (void) pawl_error_set(err, PAWL_E_FINDINGS,
+                          "job %lld has left %lld rejected %s of \"%s\" undone, and allows %lld", job,
+                          (long long) result->rejects, result->rejects == 1 ? "row" : "rows", spec->table,
+                          (long long) spec->allow_rejects);
+    return pawl_error_hint(
+        err,
+        "see them with `pawl rejects %lld`; mend the transform or the rows, then `pawl rejects %lld "
+        "--retry`, or raise allow_rejects in the step; then go on with `pawl upgrade`",
+        job, job);
 }
 
 pawl_status
@@ -393,5 +437,7 @@ pawl_kind_backfill_apply(pawl_step_run *run, const pawl_step *step, pawl_error *
         return st;
     run->info_out = pawl_arena_fmt(run->arena, "{\"job_id\": %lld, \"frozen\": \"%s\"}",
                                    (long long) result.job_id, step->frozen);
-    return run->info_out == NULL ? pawl_error_nomem(err, "the record of a step") : PAWL_OK;
+    if (run->info_out == NULL)
+        return pawl_error_nomem(err, "the record of a step");
+    return result.has_findings ? end_with_findings(&spec, &result, err) : PAWL_OK;
 }

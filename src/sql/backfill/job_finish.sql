@@ -1,7 +1,9 @@
 -- Close a job whose every chunk is done and whose frontier is the bound. No row: it is not so, or it is closed already.
--- $1 job
+-- $1 job  $2 rejects that its step allows -> state, open rejects, skipped rows
 UPDATE @ledger@.job j
-   SET state = 'done', finished_at = clock_timestamp()
+   SET state = CASE WHEN r.open > $2::bigint THEN 'findings' ELSE 'done' END, finished_at = clock_timestamp()
+  FROM (SELECT count(*) FILTER (WHERE state = 'open') AS open, count(*) FILTER (WHERE state = 'skipped') AS skipped
+          FROM @ledger@.reject WHERE job_id = $1::bigint) r
  WHERE j.job_id = $1::bigint AND j.state = 'open'
    AND NOT EXISTS (SELECT FROM @ledger@.progress p
                     WHERE p.job_id = j.job_id AND p.chunk_id > 0 AND p.state = 'open')
@@ -10,3 +12,4 @@ UPDATE @ledger@.job j
                       AND b.bound IS DISTINCT FROM (SELECT p.hi FROM @ledger@.progress p
                                                      WHERE p.job_id = b.job_id AND p.part = b.part AND p.chunk_id > 0
                                                      ORDER BY p.chunk_id DESC LIMIT 1))
+RETURNING j.state, r.open, r.skipped

@@ -124,14 +124,19 @@ CREATE TABLE @ledger@.progress (
     UNIQUE (job_id, part, pass, lo_hash)
 ) WITH (fillfactor = 50);
 
+-- Rows that the transform or the server refused. open: waits for a retry; skipped: `on_error: skip`, nothing waits for
+-- it, and its input is not kept; done, gone, unmatched: what a retry made of it (written, no longer there, no longer
+-- chosen by `where:`).
 CREATE TABLE @ledger@.reject (
     reject_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     job_id bigint NOT NULL REFERENCES @ledger@.job ON DELETE CASCADE,
+    part integer NOT NULL,
     key text[] NOT NULL,
     input jsonb NOT NULL,
     sqlstate text NOT NULL,
     message text NOT NULL,
-    state text NOT NULL DEFAULT 'open',
+    state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'skipped', 'done', 'gone', 'unmatched')),
+    attempts integer NOT NULL DEFAULT 1,
     at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 CREATE INDEX ON @ledger@.reject (job_id, state);
@@ -221,6 +226,24 @@ BEGIN
     END IF;
 END
 $checkpoint$;
+
+-- Behind an insert into reject. The lock on the job lets those who reject rows count one after the other, each with what
+-- the others have committed.
+CREATE FUNCTION @ledger@.check_rejects(job bigint, most bigint)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $check_rejects$
+DECLARE
+    n bigint;
+BEGIN
+    PERFORM FROM @ledger@.job j WHERE j.job_id = job FOR NO KEY UPDATE;
+    SELECT count(*) INTO n FROM @ledger@.reject r WHERE r.job_id = job AND r.state IN ('open', 'skipped');
+    IF n > most THEN
+        RAISE EXCEPTION USING ERRCODE = 'PW003',
+            MESSAGE = format('job %s has met more rejected rows than max_rejects (%s) allows', job, most),
+            HINT = format('see what they have in common with `pawl rejects %s`; mend the transform or the rows, or '
+                          'raise max_rejects; then run the same again: it goes on from here', job);
+    END IF;
+END
+$check_rejects$;
 
 -- Behind a write, whose lock on the table keeps the name, and the partition, where they are: the rows were those of the
 -- table that was meant. `root` is the table that it is a part of, or NULL.

@@ -382,9 +382,7 @@ required_modules_belong_to_the_step(void **state)
 static void
 words_that_this_version_cannot_obey_are_refused_by_name(void **state)
 {
-    static const char *const words[] = {"capture: true",  "throttle: { max_rate: 1 }",
-                                        "verify: sample", "allow_rejects: 1",
-                                        "max_rejects: 5", "on_error: skip"};
+    static const char *const words[] = {"capture: true", "throttle: { max_rate: 1 }", "verify: sample"};
     PAWL_STRBUF_AUTO(text);
 
     (void) state;
@@ -396,6 +394,23 @@ words_that_this_version_cannot_obey_are_refused_by_name(void **state)
     }
     fixture f =
         parse("  - backfill: { table: t, set: { b: a }, on_error: stop, capture: false, verify: none }\n");
+    assert_non_null(f.step);
+    drop(&f);
+}
+
+static void
+what_is_said_of_bad_rows_is_checked(void **state)
+{
+    (void) state;
+    assert_problem("  - backfill: { table: t, set: { b: a }, on_error: quarantin }\n", 4, "quarantine");
+    assert_problem("  - backfill: { table: t, set: { b: a }, max_rejects: -1 }\n", 4, "max_rejects");
+    assert_problem("  - backfill:\n      table: t\n      set: { b: a }\n      on_error: quarantine\n"
+                   "      allow_rejects: 2000\n",
+                   8, "is more than the 1000 rows at which the job stops");
+
+    fixture f = parse("  - backfill: { table: t, set: { b: a }, on_error: quarantine, max_rejects: 5, "
+                      "allow_rejects: 5 }\n");
+
     assert_non_null(f.step);
     drop(&f);
 }
@@ -554,6 +569,7 @@ main(void)
         cmocka_unit_test(backfill_lua_is_loaded_at_parse_time),
         cmocka_unit_test(required_modules_belong_to_the_step),
         cmocka_unit_test(words_that_this_version_cannot_obey_are_refused_by_name),
+        cmocka_unit_test(what_is_said_of_bad_rows_is_checked),
         cmocka_unit_test(frozen_leaves_out_lua_and_pace_only),
         cmocka_unit_test(pace_of_the_step_yields_to_variables_and_flags),
     };

@@ -1,0 +1,194 @@
+#include "backfill/reject.h"
+
+#include <string.h>
+
+#include "backfill/preview.h"
+#include "backfill/rowset.h"
+#include "config/utf8.h"
+#include "pawl_sql.h"
+#include "util/alloc.h"
+
+#include "util/banned.h"
+
+const char *
+pawl_on_error_name(pawl_on_error on_error)
+{
+    static const char *const names[] = {"stop", "skip", "quarantine"};
+
+    return names[on_error];
+}
+
+bool
+pawl_job_has_rejects(const pawl_job *job)
+{
+    return job->spec->on_error != PAWL_ON_ERROR_STOP;
+}
+
+/* What a transform was given; of SQL expressions nobody knows what they read: the whole row. */
+static pawl_status
+choose_columns(pawl_rejects *r, pawl_error *err)
+{
+    const pawl_job *job = r->job;
+    bool is_whole = job->spec->lua_file == NULL;
+    int most = is_whole ? job->table->ncolumns : job->nread;
+
+    r->columns = pawl_calloc((size_t) (most > 0 ? most : 1), sizeof *r->columns);
+    if (r->columns == NULL)
+        return pawl_error_nomem(err, "the columns of rejected rows");
+    for (int i = 0; i < most; i++)
+    {
+        const pawl_column *column = is_whole ? &job->table->columns[i] : job->read[i];
+        bool is_key = false;
+
+        for (int k = 0; k < job->key->ncolumns; k++)
+            is_key = is_key || job->key->columns[k].column == column;
+        if (!is_key)
+            r->columns[r->ncolumns++] = column;
+    }
+    return PAWL_OK;
+}
+
+pawl_status
+pawl_rejects_init(pawl_rejects *r, const pawl_job *job, pawl_error *err)
+{
+    pawl_pg_array *const arrays[] = {&r->names, &r->keys, &r->values, &r->sqlstates, &r->messages};
+
+    *r = (pawl_rejects){.job = job};
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+        pawl_pg_array_init(arrays[i], PAWL_OID_TEXT);
+
+    pawl_status st = choose_columns(r, err);
+
+    for (int i = 0; st == PAWL_OK && i < job->key->ncolumns + r->ncolumns; i++)
+    {
+        const char *name = i < job->key->ncolumns ? job->key->columns[i].column->name
+                                                  : r->columns[i - job->key->ncolumns]->name;
+
+        pawl_pg_array_add_bytes(&r->names, name, strlen(name));
+    }
+    return st;
+}
+
+void
+pawl_rejects_fini(pawl_rejects *r)
+{
+    if (r->job == NULL)
+        return;
+    pawl_pg_array_fini(&r->names);
+    pawl_pg_array_fini(&r->keys);
+    pawl_pg_array_fini(&r->values);
+    pawl_pg_array_fini(&r->sqlstates);
+    pawl_pg_array_fini(&r->messages);
+    pawl_free(r->columns);
+    *r = (pawl_rejects){0};
+}
+
+void
+pawl_rejects_reset(pawl_rejects *r)
+{
+    pawl_pg_array_reset(&r->keys);
+    pawl_pg_array_reset(&r->values);
+    pawl_pg_array_reset(&r->sqlstates);
+    pawl_pg_array_reset(&r->messages);
+    r->count = 0;
+}
+
+/* A transform may raise any bytes, and a text that was cut may end inside a character: the server takes neither. */
+static void
+make_valid(char *text)
+{
+    pawl_utf8_fault fault;
+
+    if (!pawl_utf8_has_fault(text, strlen(text), &fault))
+        return;
+    for (char *c = text; *c != '\0'; c++)
+        if ((unsigned char) *c >= 0x80 || ((unsigned char) *c < 0x20 && *c != '\n' && *c != '\t'))
+            *c = '?';
+}
+
+void
+pawl_reject_text(const pawl_error *why, char *out, size_t size)
+{
+    if (why->code != PAWL_E_TRANSFORM)
+        pawl_fmt(out, size, "%s%s%s", why->message, why->detail[0] != '\0' ? "; " : "", why->detail);
+    else if (why->file[0] != '\0' && why->line > 0 && strstr(why->message, why->file) == NULL)
+        pawl_fmt(out, size, "%s (%s:%d)", why->message, why->file, why->line);
+    else
+        pawl_fmt(out, size, "%s", why->message);
+    out[pawl_utf8_cut(out, strlen(out))] = '\0';
+    make_valid(out);
+}
+
+static void
+add_value(pawl_rejects *r, const pawl_pg_result *res, int row, int at, bool is_redacted)
+{
+    if (pawl_pg_is_null(res, row, at))
+        pawl_pg_array_add_null(&r->values);
+    else if (is_redacted)
+        pawl_pg_array_add_bytes(&r->values, PAWL_REDACTED, strlen(PAWL_REDACTED));
+    else
+        pawl_pg_array_add_bytes(&r->values, pawl_pg_text(res, row, at),
+                                (size_t) pawl_pg_length(res, row, at));
+}
+
+void
+pawl_rejects_add(pawl_rejects *r, const pawl_pg_result *res, int row, int first_key, const pawl_error *why)
+{
+    const pawl_job *job = r->job;
+    int nkey = job->key->ncolumns;
+    char text[sizeof why->message + sizeof why->detail + sizeof why->file + 40];
+    char key[200];
+    pawl_error told = *why;
+
+    pawl_job_redact(job, &told);
+    pawl_reject_text(&told, text, sizeof text);
+    for (int i = 0; i < nkey; i++)
+        pawl_pg_array_add_bytes(&r->keys, pawl_pg_text(res, row, first_key + i),
+                                (size_t) pawl_pg_length(res, row, first_key + i));
+    for (int i = 0; i < nkey + r->ncolumns; i++)
+        add_value(r, res, row, first_key + i,
+                  i >= nkey && pawl_job_is_redacted(job, r->columns[i - nkey]->name));
+    pawl_pg_array_add_bytes(&r->sqlstates, told.sqlstate, strlen(told.sqlstate));
+    pawl_pg_array_add_bytes(&r->messages, text, strlen(text));
+    r->count++;
+
+    pawl_rowset_describe(job, res, row, first_key, key, sizeof key);
+    pawl_fmt(r->last, sizeof r->last, "row %s: %s", key, text);
+}
+
+pawl_status
+pawl_rejects_check(const pawl_rejects *r, pawl_error *err)
+{
+    const pawl_pg_array *const arrays[] = {&r->names, &r->keys, &r->values, &r->sqlstates, &r->messages};
+
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+        if (!pawl_pg_array_is_ok(arrays[i]))
+            return pawl_error_nomem(err, "rejected rows");
+    return PAWL_OK;
+}
+
+void
+pawl_rejects_queue(pawl_rejects *r, pawl_ledger *ledger, pawl_pg_pipe *pipe)
+{
+    const pawl_job *job = r->job;
+    bool is_kept = job->spec->on_error == PAWL_ON_ERROR_QUARANTINE;
+    int nkey = job->key->ncolumns;
+
+    if (r->count == 0)
+        return;
+
+    const pawl_pg_arg rows[] = {PAWL_ARG_I64(job->id),
+                                PAWL_ARG_TEXT(is_kept ? "open" : "skipped"),
+                                PAWL_ARG_I64(nkey),
+                                pawl_pg_array_arg(&r->keys, PAWL_OID_TEXT_ARRAY),
+                                PAWL_ARG_I64(nkey + r->ncolumns),
+                                pawl_pg_array_arg(&r->names, PAWL_OID_TEXT_ARRAY),
+                                is_kept ? pawl_pg_array_arg(&r->values, PAWL_OID_TEXT_ARRAY) : PAWL_ARG_NULL,
+                                pawl_pg_array_arg(&r->sqlstates, PAWL_OID_TEXT_ARRAY),
+                                pawl_pg_array_arg(&r->messages, PAWL_OID_TEXT_ARRAY),
+                                PAWL_ARG_I64(job->part)};
+    const pawl_pg_arg most[] = {PAWL_ARG_I64(job->id), PAWL_ARG_I64(job->spec->max_rejects)};
+
+    (void) pawl_pg_pipe_add(pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_reject_insert), 10, rows);
+    (void) pawl_pg_pipe_add(pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_reject_limit), 2, most);
+}
