@@ -1,0 +1,247 @@
+/*
+ * What other sessions do to a row between its read and its COPY. The row that is written stands in another table, so
+ * that nothing of it can match the version that was read: a trigger that keeps the other table up to date must not be
+ * overtaken by an older version.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "support/job.h"
+#include "support/proxy.h"
+#include "support/server.h"
+#include "support/session.h"
+#include "util/failpoint.h"
+
+#include "util/banned.h"
+
+enum
+{
+    HELD_MS = 300 /* the failpoint set in main: after the read */
+};
+
+static const char *const READ_N[] = {"n"};
+static const char *const WRITE_OF[] = {"source", "n"};
+static const char *const BY_SOURCE[] = {"source"};
+
+/* t (id, n, s) with `rows` rows; h (source, n) without a key. */
+static const char *
+counted(const char *name, int rows)
+{
+    const char *db = pawl_test_counted(name, "bigint", rows);
+
+    pawl_test_exec(db, "CREATE TABLE h (source bigint, n int)");
+    return db;
+}
+
+static void
+prepare(pawl_test_job *j, const char *db, const char *name)
+{
+    const char *dir =
+        pawl_test_transform("into", "return function(row) return { source = row.id, n = row.n } end");
+
+    *j = (pawl_test_job){.spec = pawl_test_spec("t"), .env = pawl_test_env(db, dir), .job = name};
+    j->spec.lua_file = "transforms/into.lua";
+    j->spec.read = READ_N;
+    j->spec.nread = 1;
+    j->spec.write = WRITE_OF;
+    j->spec.nwrite = 2;
+    j->spec.into = "h";
+    j->spec.workers = 1;
+}
+
+/* The first batch has been read and is held. */
+static void
+wait_until_read(const char *db)
+{
+    pawl_test_wait_until(db, "SELECT count(*) = 1 FROM pawl.progress", 10000);
+    pawl_test_pause_ms(HELD_MS / 2);
+}
+
+#define SAME_IN_BOTH "SELECT count(*) FROM t FULL JOIN h ON id = source WHERE t.n IS DISTINCT FROM h.n"
+
+static void
+changed_rows_are_written_from_their_new_version_and_deleted_ones_not_at_all(void **state)
+{
+    const char *db = counted("changed", 100);
+    pawl_test_job r;
+
+    (void) state;
+    prepare(&r, db, "changed");
+    pawl_test_job_go(&r);
+    wait_until_read(db);
+    pawl_test_exec(db, "UPDATE t SET n = n + 1000 WHERE id % 3 = 0");
+    pawl_test_exec(db, "UPDATE t SET s = 'y' WHERE id % 3 = 1");
+    pawl_test_exec(db, "DELETE FROM t WHERE id IN (50, 53)");
+    pawl_test_exec(db,
+                   "BEGIN; DELETE FROM t WHERE id IN (2, 5); INSERT INTO t VALUES (5, 5000, 'z'); COMMIT");
+    pawl_test_job_finish(&r);
+    assert_int_equal(pawl_test_query_i64(db, SAME_IN_BOTH), 0);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM h"), 97);
+    assert_int_equal(r.result.progress.rows_moved, 68);
+    assert_int_equal(r.result.progress.rows_gone, 3);
+    assert_int_equal(r.result.progress.rows_written, 97);
+}
+
+static void
+a_row_that_no_longer_matches_where_is_not_written(void **state)
+{
+    const char *db = counted("where", 100);
+    pawl_test_job r;
+
+    (void) state;
+    prepare(&r, db, "where");
+    r.spec.where = "s = 'x'";
+    pawl_test_job_go(&r);
+    wait_until_read(db);
+    pawl_test_exec(db, "UPDATE t SET s = 'taken' WHERE id <= 10");
+    pawl_test_job_finish(&r);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM h WHERE source > 10"), 90);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM h"), 90);
+}
+
+/* Half of a dual write: each update of t goes on to h, where there is something to update. */
+#define FOLLOW                                                                  \
+    "CREATE FUNCTION follow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"     \
+    " UPDATE public.h SET n = NEW.n WHERE source = NEW.id; RETURN NEW; END $$;" \
+    "CREATE TRIGGER follow AFTER UPDATE ON t FOR EACH ROW EXECUTE FUNCTION follow()"
+
+/* Without the lock an update between read and COPY finds nothing to update, and the older version goes in behind it. */
+static void
+a_trigger_that_follows_is_not_overtaken_by_an_older_version(void **state)
+{
+    const char *db = counted("follow", 100);
+    pawl_test_job r;
+
+    (void) state;
+    pawl_test_exec(db, FOLLOW);
+    prepare(&r, db, "follow");
+    pawl_test_job_go(&r);
+    wait_until_read(db);
+    pawl_test_exec(db, "UPDATE t SET n = 7 WHERE id = 42");
+    pawl_test_job_finish(&r);
+    assert_int_equal(pawl_test_query_i64(db, SAME_IN_BOTH), 0);
+}
+
+static void
+without_the_lock_the_older_version_may_win_as_the_docs_say(void **state)
+{
+    const char *db = counted("unlocked", 100);
+    pawl_test_job r;
+
+    (void) state;
+    pawl_test_exec(db, FOLLOW);
+    prepare(&r, db, "unlocked");
+    r.spec.is_unlocked = true;
+    pawl_test_job_go(&r);
+    wait_until_read(db);
+    pawl_test_exec(db, "UPDATE t SET n = 7 WHERE id = 42");
+    pawl_test_job_finish(&r);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT n FROM h WHERE source = 42"), 0);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM h"), 100);
+}
+
+static void
+a_merge_does_not_overwrite_what_is_newer(void **state)
+{
+    const char *db = counted("newer", 100);
+    pawl_test_job r;
+
+    (void) state;
+    pawl_test_exec(db, "CREATE UNIQUE INDEX ON h (source);"
+                       "CREATE FUNCTION follow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                       " INSERT INTO public.h VALUES (NEW.id, NEW.n) ON CONFLICT (source) DO UPDATE SET n = "
+                       "excluded.n; RETURN NEW; END $$;"
+                       "CREATE TRIGGER follow AFTER UPDATE ON t FOR EACH ROW EXECUTE FUNCTION follow()");
+    prepare(&r, db, "newer");
+    r.spec.merge = BY_SOURCE;
+    r.spec.nmerge = 1;
+    pawl_test_job_go(&r);
+    wait_until_read(db);
+    pawl_test_exec(db, "UPDATE t SET n = 7 WHERE id = 42");
+    pawl_test_job_finish(&r);
+    assert_int_equal(pawl_test_query_i64(db, SAME_IN_BOTH), 0);
+    assert_int_equal(r.result.progress.rows_moved, 1);
+}
+
+/* An update that has not ended: the batch gives way, and takes the row when it is free. */
+static void
+a_row_that_is_held_is_waited_for_and_written_as_it_became(void **state)
+{
+    const char *db = counted("held", 100);
+    PGconn *other = pawl_test_connect(db);
+    pawl_test_job r;
+
+    (void) state;
+    pawl_test_exec(db, FOLLOW);
+    prepare(&r, db, "held");
+    pawl_test_job_go(&r);
+    wait_until_read(db);
+    pawl_test_run_on(other, "BEGIN; UPDATE t SET n = 9 WHERE id = 30");
+    pawl_test_pause_ms(2 * HELD_MS);
+    pawl_test_run_on(other, "COMMIT");
+    pawl_test_job_finish(&r);
+    PQfinish(other);
+    assert_int_equal(pawl_test_query_i64(db, SAME_IN_BOTH), 0);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM h"), 100);
+}
+
+/* ---- connections that die around COMMIT ------------------------------------------------------------------------------ */
+
+static void
+lost_commit(const char *name, pawl_test_cut how)
+{
+    const char *db = counted(name, 1000);
+    pawl_test_proxy *proxy = pawl_test_proxy_start();
+    char through[300];
+    pawl_test_job r;
+
+    pawl_test_proxy_conninfo(proxy, name, through, sizeof through);
+    prepare(&r, through, name);
+    r.spec.batch_rows = 250;
+    pawl_test_proxy_cut_on(proxy, ".checkpoint(", 2, how);
+    pawl_test_job_go(&r);
+    pawl_test_wait_until(db, "SELECT coalesce(sum(batches), 0) >= 1 FROM pawl.progress", 10000);
+    pawl_test_pause_ms(2 * HELD_MS);
+    pawl_test_proxy_release(proxy);
+    pawl_test_job_finish(&r);
+    assert_int_equal(pawl_test_proxy_cuts(proxy), 1);
+    pawl_test_proxy_stop(proxy);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM h"), 1000);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(DISTINCT source) FROM h"), 1000);
+}
+
+static void
+a_commit_that_arrives_late_copies_nothing_twice(void **state)
+{
+    (void) state;
+    lost_commit("late", PAWL_TEST_CUT_BEFORE);
+}
+
+static void
+an_answer_that_is_lost_copies_nothing_twice(void **state)
+{
+    (void) state;
+    lost_commit("lost", PAWL_TEST_CUT_AFTER);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(changed_rows_are_written_from_their_new_version_and_deleted_ones_not_at_all),
+        cmocka_unit_test(a_row_that_no_longer_matches_where_is_not_written),
+        cmocka_unit_test(a_trigger_that_follows_is_not_overtaken_by_an_older_version),
+        cmocka_unit_test(without_the_lock_the_older_version_may_win_as_the_docs_say),
+        cmocka_unit_test(a_merge_does_not_overwrite_what_is_newer),
+        cmocka_unit_test(a_row_that_is_held_is_waited_for_and_written_as_it_became),
+        cmocka_unit_test(a_commit_that_arrives_late_copies_nothing_twice),
+        cmocka_unit_test(an_answer_that_is_lost_copies_nothing_twice),
+    };
+
+    pawl_failpoint_arm("backfill.after_read=sleep:300");
+    return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
+}
