@@ -18,6 +18,7 @@ static const struct
     const char *key;
     const char *name;
 } kinds[PAWL_HANG_KINDS] = {
+    [PAWL_HANG_COLUMN] = {"column", "column"},
     [PAWL_HANG_DEFAULT] = {"default", "default of"},
     [PAWL_HANG_NOT_NULL] = {"not_null", "NOT NULL of"},
     [PAWL_HANG_IDENTITY] = {"identity", "identity sequence"},

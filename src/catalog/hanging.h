@@ -24,6 +24,7 @@
 typedef enum pawl_hang_kind
 {
     /* of a column; `name` is the column's */
+    PAWL_HANG_COLUMN,   /* its type and, when it is not the type's own, its collation */
     PAWL_HANG_DEFAULT,  /* the expression */
     PAWL_HANG_NOT_NULL, /* "" */
     PAWL_HANG_IDENTITY, /* "ALWAYS" or "BY DEFAULT"; relation: its sequence; tail: the sequence's options */

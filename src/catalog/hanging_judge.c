@@ -27,6 +27,7 @@ typedef struct fate_of
 #define USE_USING  "use `using:` with an SQL expression, which keeps the new column in step"
 
 static const fate_of table_of_fates[PAWL_HANG_KINDS] = {
+    [PAWL_HANG_COLUMN] = {{NONE, NONE, NONE}, "", ""},
     [PAWL_HANG_DEFAULT] = {{CARRIED, CARRIED, CARRIED}, "", ""},
     [PAWL_HANG_NOT_NULL] = {{CARRIED, CARRIED, CARRIED}, "", ""},
     [PAWL_HANG_IDENTITY] = {{REFUSED, CARRIED, CARRIED}, NEEDS_STEP, USE_USING},

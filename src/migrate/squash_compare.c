@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "catalog/compare.h"
 #include "core/log.h"
 #include "migrate/squash.h"
 #include "pawl_sql.h"
@@ -85,17 +86,10 @@ read_catalogue(const pawl_squash_run *s, int which, pawl_pg_result **out, pawl_e
     return PAWL_OK;
 }
 
-static int
-compare_rows(const pawl_pg_result *a, int i, const pawl_pg_result *b, int k)
-{
-    int order = strcmp(pawl_pg_text(a, i, 0), pawl_pg_text(b, k, 0));
-
-    return order != 0 ? order : strcmp(pawl_pg_text(a, i, 1), pawl_pg_text(b, k, 1));
-}
-
 static pawl_status
-note_difference(pawl_squash_run *s, char sign, const pawl_pg_result *res, int row, pawl_error *err)
+note_difference(void *ctx, char sign, const pawl_pg_result *res, int row, pawl_error *err)
 {
+    pawl_squash_run *s = ctx;
     const char *definition = pawl_pg_text(res, row, 1);
     const char *text = pawl_arena_fmt(s->arena, "%c %s%s%s", sign, pawl_pg_text(res, row, 0),
                                       definition[0] == '\0' ? "" : ": ", definition);
@@ -110,26 +104,12 @@ pawl_squash_compare(pawl_squash_run *s, pawl_error *err)
     PAWL_AUTO(pawl_pg_result) range = NULL;
     PAWL_AUTO(pawl_pg_result) baseline = NULL;
     pawl_status st = read_catalogue(s, 0, &range, err);
-    int i = 0;
-    int k = 0;
 
     if (st == PAWL_OK)
         st = read_catalogue(s, 1, &baseline, err);
     if (st != PAWL_OK)
         return pawl_error_prefix(err, "comparing the scratch databases");
-    while (st == PAWL_OK && (i < pawl_pg_rows(range) || k < pawl_pg_rows(baseline)))
-    {
-        int order = i == pawl_pg_rows(range)      ? 1
-                    : k == pawl_pg_rows(baseline) ? -1
-                                                  : compare_rows(range, i, baseline, k);
-
-        if (order < 0)
-            st = note_difference(s, '-', range, i, err);
-        else if (order > 0)
-            st = note_difference(s, '+', baseline, k, err);
-        i += order <= 0 ? 1 : 0;
-        k += order >= 0 ? 1 : 0;
-    }
+    st = pawl_compare_results(range, baseline, note_difference, s, err);
     s->report->facts = pawl_pg_rows(range);
     return st;
 }

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "catalog/compare.h"
 #include "catalog/table.h"
 #include "online/carry.h"
 #include "pawl_sql.h"
@@ -129,9 +130,30 @@ plan(place *p, const pawl_carry_swap_spec *spec)
     return pawl_carry_swap(p->pg, p->hanging, spec, p->arena, &p->carry, &p->err);
 }
 
+/* What is there now differs from the plan's inventory only as the swap of this column makes it. Within a transaction. */
+static void
+differs_as_expected(place *p, const pawl_carry_swap_spec *spec, bool is_pending)
+{
+    const pawl_compare_options options = {.changed = &spec->column,
+                                          .nchanged = 1,
+                                          .kept = spec->kept,
+                                          .replacement = spec->replacement,
+                                          .temporary = "pawl_7_",
+                                          .is_pending = is_pending};
+    pawl_compare_diff diff = {.nlines = 0};
+    pawl_hanging *now = NULL;
+
+    is_ok(pawl_hanging_load(p->pg, p->hanging->oid, "pawl", p->arena, &now, &p->err), &p->err);
+    is_ok(pawl_compare(p->hanging, now, &options, p->arena, &diff, &p->err), &p->err);
+    for (size_t i = 0; i < diff.nlines; i++)
+        if (!diff.lines[i].is_expected)
+            print_message("%c %s\n", diff.lines[i].sign, diff.lines[i].text);
+    is_ok(pawl_compare_check(now, &diff, &p->err), &p->err);
+}
+
 /* From a planned swap to the end; `make` adds the new column, `fill` fills it. */
 static void
-go(place *p, const char *make, const char *fill)
+go(place *p, const pawl_carry_swap_spec *spec, const char *make, const char *fill)
 {
     run_each(p, &p->carry->before);
     is_ok(pawl_pg_begin(p->pg, NULL, &p->err), &p->err);
@@ -147,8 +169,12 @@ go(place *p, const char *make, const char *fill)
     run_together(p, &p->carry->locks);
     is_ok(pawl_pg_exec(p->pg, "DROP TRIGGER IF EXISTS \"~step\" ON public.t", &p->err), &p->err);
     run_together(p, &p->carry->cutover);
+    differs_as_expected(p, spec, true);
     is_ok(pawl_pg_commit(p->pg, &p->err), &p->err);
     run_each(p, &p->carry->after);
+    is_ok(pawl_pg_begin(p->pg, NULL, &p->err), &p->err);
+    differs_as_expected(p, spec, false);
+    is_ok(pawl_pg_commit(p->pg, &p->err), &p->err);
 }
 
 static pawl_carry_swap_spec
@@ -239,7 +265,7 @@ everything_on_a_column_is_there_again(void **state)
         char *after;
 
         is_ok(plan(&p, &spec), &p.err);
-        go(&p, "ALTER TABLE public.t ADD COLUMN \"x new\" int", "UPDATE t SET \"x new\" = a");
+        go(&p, &spec, "ALTER TABLE public.t ADD COLUMN \"x new\" int", "UPDATE t SET \"x new\" = a");
         after = schema_without(&p, kept_only, 1);
         is_same(before, after);
         pawl_free(before);
@@ -276,7 +302,7 @@ key_becomes_bigint(const char *database, const char *create)
     char *after;
 
     is_ok(plan(&p, &spec), &p.err);
-    go(&p, "ALTER TABLE public.t ADD COLUMN \"x new\" bigint", IN_STEP);
+    go(&p, &spec, "ALTER TABLE public.t ADD COLUMN \"x new\" bigint", IN_STEP);
     pawl_test_exec(p.conninfo, "DROP FUNCTION step()");
     after = schema_without(&p, key_words, 3);
     is_same(before, after);
@@ -349,7 +375,7 @@ views_are_made_anew_with_all_that_hangs_on_them(void **state)
     spec.options.recreate_views = true;
     before = schema_without(&p, (const char *const[]){"x old", "column "}, 2);
     is_ok(plan(&p, &spec), &p.err);
-    go(&p, "ALTER TABLE public.t ADD COLUMN \"x new\" bigint", NULL);
+    go(&p, &spec, "ALTER TABLE public.t ADD COLUMN \"x new\" bigint", NULL);
     after = schema_without(&p, (const char *const[]){"x old", "column "}, 2);
     is_same(before, after);
     pawl_free(before);
@@ -391,7 +417,7 @@ what_the_new_type_does_not_bear_is_refused_by_name(void **state)
         pawl_test_query_i64(p.conninfo, "SELECT count(*) FROM pg_attribute WHERE attname LIKE 'x %'"), 0);
     spec = spec_of(PAWL_HANG_SWAP_CAPTURED, "b", "numeric(10,2)");
     is_ok(plan(&p, &spec), &p.err);
-    go(&p, "ALTER TABLE public.t ADD COLUMN \"x new\" numeric(10,2)", NULL);
+    go(&p, &spec, "ALTER TABLE public.t ADD COLUMN \"x new\" numeric(10,2)", NULL);
     assert_int_equal(
         pawl_test_query_i64(p.conninfo, "INSERT INTO t (id, a) VALUES (1, 'x') RETURNING b * 100"), 1250);
     place_end(&p);
@@ -417,7 +443,7 @@ way_back_makes_what_was_there_and_not_what_became_of_it(void **state)
     is_ok(pawl_carry_load(json, p.arena, &saved, &p.err), &p.err);
     assert_int_equal(saved->after.length, p.carry->after.length);
     assert_string_equal(saved->after.items[0].sql[0], p.carry->after.items[0].sql[0]);
-    go(&p, "ALTER TABLE public.t ADD COLUMN \"x new\" int", "UPDATE t SET \"x new\" = a::int");
+    go(&p, &spec, "ALTER TABLE public.t ADD COLUMN \"x new\" int", "UPDATE t SET \"x new\" = a::int");
     assert_int_equal(pawl_test_query_i64(p.conninfo, "SELECT a FROM t"), 17);
 
     spec.replacement = "x old";
@@ -426,7 +452,7 @@ way_back_makes_what_was_there_and_not_what_became_of_it(void **state)
     spec.saved = saved;
     pawl_test_exec(p.conninfo, "UPDATE t SET \"x old\" = a::text");
     is_ok(plan(&p, &spec), &p.err);
-    go(&p, NULL, NULL);
+    go(&p, &spec, NULL, NULL);
     pawl_test_exec(p.conninfo, "ALTER TABLE t DROP COLUMN \"x new\"");
     after = schema_without(&p, NULL, 0);
     is_same(before, after);
@@ -462,6 +488,64 @@ what_was_made_before_the_cut_over_is_undone_without_a_trace(void **state)
     place_end(&p);
 }
 
+/* ---- comparing -------------------------------------------------------------------------------------------------- */
+
+/* The unexpected differences between a table as it was and as it is after a statement. */
+static const char *
+difference_after(place *p, const char *sql)
+{
+    const pawl_compare_options options = {.changed = NULL};
+    pawl_compare_diff diff = {.nlines = 0};
+    pawl_hanging *now = NULL;
+    PAWL_STRBUF_AUTO(text);
+
+    look(p, &(pawl_hang_options){.mode = PAWL_HANG_REWRITE});
+    pawl_test_exec(p->conninfo, sql);
+    is_ok(pawl_pg_begin(p->pg, NULL, &p->err), &p->err);
+    is_ok(pawl_hanging_load(p->pg, p->hanging->oid, "pawl", p->arena, &now, &p->err), &p->err);
+    is_ok(pawl_pg_commit(p->pg, &p->err), &p->err);
+    is_ok(pawl_compare(p->hanging, now, &options, p->arena, &diff, &p->err), &p->err);
+    for (size_t i = 0; i < diff.nlines; i++)
+        pawl_strbuf_addf(&text, "%s%c%s", i > 0 ? " " : "", diff.lines[i].sign, diff.lines[i].text);
+    assert_int_equal(diff.nunexpected, diff.nlines);
+    assert_int_equal(pawl_compare_check(now, &diff, &p->err), diff.nlines > 0 ? PAWL_E_STATE : PAWL_OK);
+    return pawl_arena_strdup(p->arena, text.data);
+}
+
+static void
+whatever_somebody_changes_meanwhile_is_seen(void **state)
+{
+    place p = place_with("carrymeanwhile", EVERYTHING);
+
+    (void) state;
+    assert_string_equal(difference_after(&p, "SELECT 1"), "");
+    assert_string_equal(difference_after(&p, "DELETE FROM t WHERE id = 9; ANALYZE t"), "");
+    assert_string_equal(difference_after(&p, "CREATE INDEX later ON t (c)"),
+                        "+index public.later: CREATE INDEX later ON public.t USING btree (c)");
+    assert_string_equal(difference_after(&p, "ALTER TABLE t ALTER b SET NOT NULL"), "+NOT NULL of b");
+    assert_string_equal(difference_after(&p, "DROP INDEX a_hash"),
+                        "-index public.a_hash: CREATE INDEX a_hash ON public.t USING hash (a)");
+    assert_string_equal(difference_after(&p, "ALTER TABLE t ALTER a SET DEFAULT 6"),
+                        "-default of a: 5 +default of a: 6");
+    assert_string_equal(difference_after(&p, "ALTER TABLE t ALTER id TYPE bigint"),
+                        "-column id: integer +column id: bigint");
+    assert_string_equal(
+        difference_after(&p, "ALTER TABLE t VALIDATE CONSTRAINT a_odd"),
+        "-check constraint a_odd: CHECK ((a <> 13)) NOT VALID; not_valid +check constraint a_odd: CHECK "
+        "((a <> 13))");
+    assert_string_equal(
+        difference_after(&p, "GRANT DELETE ON t TO carry_reader"),
+        "+privileges of carry_reader: GRANT DELETE ON TABLE public.t TO carry_reader +privileges of "
+        "postgres: GRANT DELETE, INSERT, REFERENCES, SELECT, TRIGGER, TRUNCATE, UPDATE ON TABLE public.t "
+        "TO postgres; owner");
+    assert_string_equal(
+        difference_after(&p, "CREATE VIEW later_v AS SELECT a FROM t"),
+        "+view public.later_v: CREATE VIEW public.later_v (a) AS  SELECT t.a\n   FROM public.t +part of "
+        "view later_v: ALTER TABLE public.later_v OWNER TO postgres; a1");
+    pawl_test_exec(p.conninfo, "DROP OWNED BY carry_reader; DROP ROLE carry_reader");
+    place_end(&p);
+}
+
 int
 main(void)
 {
@@ -473,6 +557,7 @@ main(void)
         cmocka_unit_test(what_the_new_type_does_not_bear_is_refused_by_name),
         cmocka_unit_test(way_back_makes_what_was_there_and_not_what_became_of_it),
         cmocka_unit_test(what_was_made_before_the_cut_over_is_undone_without_a_trace),
+        cmocka_unit_test(whatever_somebody_changes_meanwhile_is_seen),
     };
 
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);

@@ -120,6 +120,16 @@ WITH RECURSIVE t AS MATERIALIZED (
      WHERE l.classoid = 'pg_class'::regclass AND l.objoid = t.oid
 ), thing(rank, kind, oid, schema, name, relation, definition, tail, attnums, others, flags, comment, tablespace) AS (
     -- of a column
+    SELECT 9, 'column', 0::oid, '', col.attname::text, '',
+           concat_ws(' ', format_type(col.atttypid, col.atttypmod),
+                     (SELECT format('COLLATE %I.%I', n.nspname, l.collname)
+                        FROM pg_collation l
+                        JOIN pg_namespace n ON n.oid = l.collnamespace
+                        JOIN pg_type y ON y.oid = col.atttypid
+                       WHERE l.oid = col.attcollation AND y.typcollation <> col.attcollation)),
+           '', ARRAY[col.attnum], NULL::text[], '', NULL, NULL
+      FROM col
+    UNION ALL
     SELECT 10, CASE WHEN col.attgenerated = '' THEN 'default' ELSE 'generated' END, d.oid, '', col.attname::text, '',
            pg_get_expr(d.adbin, d.adrelid), '',
            ARRAY[col.attnum] || ARRAY(SELECT dep.attnum FROM dep
