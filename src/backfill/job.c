@@ -484,6 +484,8 @@ pawl_job_check(pawl_job *job, const pawl_backfill_spec *spec, const pawl_backfil
         (st = pawl_job_begin_user(job, pg, err)) != PAWL_OK)
         return st;
     st = pawl_job_check_statements(job, pg, err);
+    if (st == PAWL_OK)
+        st = pawl_job_check_plan(job, pg, err);
     pawl_pg_rollback(pg);
     return st;
 }

@@ -78,10 +78,12 @@ PAWL_NODISCARD pawl_status pawl_job_try_into(const pawl_job *job, pawl_pg *pg, p
 
 /*
  * The steps of a check, for part.h: `job` has its spec, env, arena and table, and `pg` is in a transaction. Columns and
- * key of the table; then, with the user's search_path, the statements.
+ * key of the table; then, with the user's search_path, the statements, and whether they go along the key (job_plan.c:
+ * changes planner settings of the transaction).
  */
 PAWL_NODISCARD pawl_status pawl_job_check_table(pawl_job *job, pawl_pg *pg, pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_job_check_statements(const pawl_job *job, pawl_pg *pg, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_job_check_plan(const pawl_job *job, pawl_pg *pg, pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_job_check_transform(const pawl_job *job, pawl_error *err);
 
 /* BEGIN with the pins under which the user's expressions are read. */

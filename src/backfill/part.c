@@ -157,6 +157,8 @@ draft_member(const pawl_job *job, uint32_t oid, pawl_pg *pg, pawl_part_drafts *o
         (st = pawl_job_begin_user(&part, pg, err)) == PAWL_OK)
     {
         st = hint_about_parts(&part, pawl_job_check_statements(&part, pg, err), err);
+        if (st == PAWL_OK)
+            st = pawl_job_check_plan(&part, pg, err);
         if (st == PAWL_OK && out != NULL)
             st = draft(&part, job, pg, out, err);
         pawl_pg_rollback(pg);

@@ -48,6 +48,7 @@ typedef struct pawl_backfill_spec
     size_t nset;
     const char *where; /* NULL: every row */
     bool fire_triggers;
+    bool any_plan;             /* go on even where the server would not go along the key's index */
     const char *const *redact; /* columns whose values are kept out of messages */
     size_t nredact;
     pawl_on_error on_error;

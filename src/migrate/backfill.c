@@ -93,6 +93,7 @@ pawl_backfill(const pawl_backfill_options *o, pawl_backfill_result *result, pawl
         .max_rejects = o->max_rejects == 0 ? PAWL_MAX_REJECTS : o->max_rejects,
         .allow_rejects = o->allow_rejects,
         .fire_triggers = true,
+        .any_plan = o->any_plan,
         .workers = o->workers == 0 ? DEFAULT_WORKERS : o->workers,
         .batch_rows = o->batch_rows,
         .target_ms = o->target_ms == 0 ? DEFAULT_TARGET_MS : o->target_ms,

@@ -19,6 +19,7 @@ typedef struct data
     const char **merge;
     size_t nmerge;
     bool lock_rows;
+    bool any_plan;
     const char **key;
     size_t nkey;
     const char *lua;
@@ -43,9 +44,9 @@ typedef struct data
 #define MAX_WORKERS 256
 
 static const char *const backfill_keys[] = {
-    "table",    "read",    "write",         "lua",           "set",         "where",     "key",
-    "batch",    "workers", "fire_triggers", "on_error",      "into",        "merge",     "capture",
-    "throttle", "verify",  "redact",        "allow_rejects", "max_rejects", "lock_rows", NULL};
+    "table",   "read",          "write",       "lua",       "set",      "where",   "key",      "batch",
+    "workers", "fire_triggers", "on_error",    "into",      "merge",    "capture", "throttle", "verify",
+    "redact",  "allow_rejects", "max_rejects", "lock_rows", "any_plan", NULL};
 
 /* Words of the language that this version does not act on; a value that asks for nothing is let pass. */
 static const struct
@@ -285,6 +286,7 @@ read_keys(pawl_reader *r, data *d)
     pawl_reader_has_text(r, "into", &d->into);
     pawl_reader_has_list(r, "merge", &d->merge, &d->nmerge);
     pawl_reader_has_bool(r, "lock_rows", &d->lock_rows);
+    pawl_reader_has_bool(r, "any_plan", &d->any_plan);
     pawl_reader_has_list(r, "key", &d->key, &d->nkey);
     pawl_reader_has_list(r, "redact", &d->redact, &d->nredact);
     pawl_reader_has_text(r, "lua", &d->lua);
@@ -361,6 +363,7 @@ pawl_step_backfill_spec(const pawl_step *step, const pawl_settings *settings, pa
         .merge = d->merge,
         .nmerge = d->nmerge,
         .is_unlocked = !d->lock_rows,
+        .any_plan = d->any_plan,
         .set = d->set,
         .nset = d->nset,
         .where = d->where,

@@ -9,6 +9,7 @@
 
 #include "support/job.h"
 #include "support/server.h"
+#include "support/session.h"
 
 #include "util/banned.h"
 
@@ -111,12 +112,50 @@ a_batch_inside_one_tenant_does_not_read_the_tenant(void **state)
     assert_true(read_by(db, "by_tenant") < 3 * 30000);
 }
 
+/* An index that was built while an older transaction may still look at the table is passed over by new ones. */
+static void
+an_index_that_is_not_used_yet_is_noticed_before_the_first_row(void **state)
+{
+    static const pawl_set_expression set[] = {{"n", "n + 1"}};
+    const char *db = pawl_test_database_new("unused");
+    PGconn *old = pawl_test_connect(db);
+    pawl_backfill_env env = pawl_test_env(db, pawl_test_transform("increment", INCREMENT));
+    pawl_backfill_spec spec = increment_spec();
+    pawl_backfill_result r = {0};
+    pawl_error err = PAWL_ERROR_INIT;
+
+    (void) state;
+    pawl_test_exec(db, "CREATE TABLE t (id int NOT NULL, n int NOT NULL) WITH (fillfactor = 20);"
+                       "INSERT INTO t SELECT i, 0 FROM generate_series(1, 5000) i; ANALYZE t");
+    pawl_test_ledger(db);
+    pawl_test_run_on(old, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT pg_current_xact_id()");
+    pawl_test_exec(db, "UPDATE t SET id = id + 10000 WHERE id < 100");
+    pawl_test_exec(db, "CREATE UNIQUE INDEX fresh ON t (id)");
+    assert_int_equal(pawl_test_query_i64(
+                         db, "SELECT count(*) FROM pg_index WHERE indcheckxmin AND indrelid = 't'::regclass"),
+                     1);
+    spec.batch_rows = 500;
+    assert_int_equal(pawl_test_backfill(&spec, &env, "unused", &r, &err), PAWL_E_REFUSED);
+    pawl_test_assert_contains(err.message, "\"fresh\"");
+    pawl_test_assert_contains(err.detail, "Seq Scan on t");
+    spec.any_plan = true;
+    (void) pawl_test_backfill_ok(&spec, &env, "unused");
+    PQfinish(old);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 5000);
+    spec = pawl_test_spec("t");
+    spec.set = set;
+    spec.nset = 1;
+    (void) pawl_test_backfill_ok(&spec, &env, "used");
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 2"), 5000);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_where_does_not_choose_the_index_of_a_read),
         cmocka_unit_test(a_where_does_not_choose_the_index_of_a_set),
+        cmocka_unit_test(an_index_that_is_not_used_yet_is_noticed_before_the_first_row),
         cmocka_unit_test(a_batch_inside_one_tenant_does_not_read_the_tenant),
     };
 
