@@ -68,6 +68,16 @@ PAWL_API PAWL_NODISCARD pawl_status pawl_job_abandon(pawl_project *project, cons
                                                      const pawl_run_options *options,
                                                      pawl_control_report **out, pawl_error *err);
 
+/*
+ * Join an open job of an upgrade with more workers, in this process, until nothing of it is left to do. The step is read
+ * from this project's own directory, and refused (PAWL_E_STATE) when its text, its Lua or the -x arguments are not those that the
+ * job runs with. Workers and connections are this project's; the pace is the job's. It may come, die and come back; what
+ * it held is taken over by the others. The job is closed by the upgrade, which goes on with the next step.
+ */
+PAWL_API PAWL_NODISCARD pawl_status pawl_work(pawl_project *project, const char *job,
+                                              const pawl_run_options *options, pawl_control_report **out,
+                                              pawl_error *err);
+
 PAWL_API void pawl_control_report_free(pawl_control_report *report);
 
 #endif

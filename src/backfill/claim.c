@@ -83,11 +83,12 @@ pawl_chunk_take_over(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, cons
                                 backend_pid(pg, (char[24]){0}),
                                 backend_start(pg),
                                 pawl_pg_array_arg(&held, PAWL_OID_INT8_ARRAY),
-                                who->nheld > 0 ? PAWL_ARG_I64(job->part) : PAWL_ARG_NULL};
+                                who->nheld > 0 ? PAWL_ARG_I64(job->part) : PAWL_ARG_NULL,
+                                PAWL_ARG_TEXT(job->checksum)};
 
     pawl_pg_pipe_init(&pipe, pg);
     (void) pawl_pg_pipe_begin(&pipe, &pins);
-    int slot = pawl_pg_pipe_add(&pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_claim_open), 7, args);
+    int slot = pawl_pg_pipe_add(&pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_claim_open), 8, args);
     (void) pawl_pg_pipe_commit(&pipe);
     (void) pawl_pg_pipe_sync(&pipe);
     pawl_pg_array_fini(&held);
@@ -202,6 +203,8 @@ advance(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const char *owner
         *out = PAWL_CLAIM_DONE;
         return PAWL_OK;
     }
+    if (strcmp(pawl_pg_text(state, 0, 1), job->checksum) != 0)
+        return pawl_job_is_changed(job, err);
     /* No row: there is no such part any more. */
     if (pawl_pg_rows(last) == 0 || !job->bound.is_set || pawl_pg_is_true(last, 0, 1))
     {

@@ -139,7 +139,7 @@ tune_pace(const pawl_control *control, const pawl_pacing *pacing)
 static void
 take_up(pawl_control *control, const pawl_pg_result *res)
 {
-    const char *ours = control->options.checksum;
+    const char *ours = control->options.job->checksum;
     pawl_pacing pacing = fold(control, pawl_pg_text(res, 0, 4));
 
     tune_pace(control, &pacing);
@@ -148,7 +148,7 @@ take_up(pawl_control *control, const pawl_pg_result *res)
 
     s->pacing = pacing;
     s->is_abandoned = strcmp(pawl_pg_text(res, 0, 0), "abandoned") == 0;
-    s->is_changed = ours != NULL && strcmp(pawl_pg_text(res, 0, 1), ours) != 0;
+    s->is_changed = strcmp(pawl_pg_text(res, 0, 1), ours) != 0;
     pawl_fmt(s->abandoned_by, sizeof s->abandoned_by, "%s", pawl_pg_text(res, 0, 5));
     s->paused[0] = '\0';
     if (!pawl_pg_is_null(res, 0, 2))
@@ -335,12 +335,6 @@ pawl_control_check(pawl_control *control, pawl_error *err)
                                "what it has written stays; to begin the step anew: pawl upgrade --restart");
     }
     if (is_changed)
-    {
-        (void) pawl_error_set(
-            err, PAWL_E_STATE,
-            "the step of job %lld was changed: another process runs it with another text or Lua",
-            (long long) job->id);
-        return pawl_error_hint(err, "bring the migrations directory here to the same state, then join again");
-    }
+        return pawl_job_is_changed(job, err);
     return PAWL_OK;
 }

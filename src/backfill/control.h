@@ -24,9 +24,8 @@ typedef struct pawl_control pawl_control;
 typedef struct pawl_control_options
 {
     const pawl_job *job;
-    const char *checksum; /* of the step that this process runs; NULL: the job's may be any */
-    bool is_helper;       /* one that joined: `tune workers=` is not for it */
-    pawl_pace *pace;      /* is told when its values are tuned */
+    bool is_helper;  /* one that joined: `tune workers=` is not for it */
+    pawl_pace *pace; /* is told when its values are tuned */
 } pawl_control_options;
 
 PAWL_NODISCARD pawl_status pawl_control_new(const pawl_control_options *options, pawl_control **out,

@@ -36,6 +36,8 @@ typedef struct pawl_job
     int nlua_read;
     pawl_lua_column *lua_write;
     int64_t id;
+    const char
+        *checksum; /* of the step that this process runs: what the ledger says too, or it claims nothing */
     int64_t started_us; /* wall time: the transform's `now` */
     bool was_resumed;
     bool is_done;      /* was finished before */
@@ -88,6 +90,9 @@ PAWL_NODISCARD pawl_status pawl_job_check_transform(const pawl_job *job, pawl_er
 
 /* BEGIN with the pins under which the user's expressions are read. */
 PAWL_NODISCARD pawl_status pawl_job_begin_user(const pawl_job *job, pawl_pg *pg, pawl_error *err);
+
+/* PAWL_E_STATE: another process runs the job with another text of its step. */
+pawl_status pawl_job_is_changed(const pawl_job *job, pawl_error *err);
 
 /* True when values of the column are to be kept out of messages. */
 bool pawl_job_is_redacted(const pawl_job *job, const char *column);

@@ -181,6 +181,25 @@ note_checksum(pawl_job *job, const pawl_backfill_id *id, const char *was, pawl_l
     return pawl_ledger_event(ledger, pg, "job_changed", id->revision, job->id, detail.data, err);
 }
 
+/* Two processes must not work on one job with two transforms. */
+static pawl_status
+keep_checksum(pawl_job *job, const pawl_backfill_id *id, const char *was, pawl_error *err)
+{
+    if (id->joins != 0 && id->checksum != NULL && strcmp(id->checksum, was) != 0)
+    {
+        (void) pawl_error_set(
+            err, PAWL_E_STATE,
+            "job %lld runs another text of step %d of revision %s, or other Lua, than is here",
+            (long long) job->id, id->ordinal, id->revision);
+        (void) pawl_error_detail(err, "its checksum is %s, that of the step here is %s", was, id->checksum);
+        return pawl_error_hint(
+            err, "bring the migrations directory to the state that the job was started from, and "
+                 "give the same -x arguments");
+    }
+    job->checksum = pawl_arena_strdup(job->arena, id->checksum != NULL ? id->checksum : was);
+    return job->checksum == NULL ? pawl_error_nomem(err, "a job") : PAWL_OK;
+}
+
 /* *found is false when there is no job yet. */
 static pawl_status
 find(pawl_job *job, const pawl_backfill_id *id, const job_args *a, pawl_ledger *ledger, pawl_pg *pg,
@@ -211,6 +230,8 @@ find(pawl_job *job, const pawl_backfill_id *id, const job_args *a, pawl_ledger *
             err, "while a data step is open only its Lua, batch and workers may change; put the "
                  "rest back as it was");
     }
+    if ((st = keep_checksum(job, id, pawl_pg_text(res, 0, 3), err)) != PAWL_OK)
+        return st;
     st = note_checksum(job, id, pawl_pg_text(res, 0, 3), ledger, pg, err);
     return st != PAWL_OK ? st : load_bound(job, ledger, pg, err);
 }
@@ -228,6 +249,8 @@ create(pawl_job *job, const pawl_backfill_id *id, const job_args *a, pawl_ledger
         return st;
     job->id = pawl_pg_i64(res, 0, 0);
     job->started_us = pawl_pg_i64(res, 0, 1);
+    if ((st = keep_checksum(job, id, "", err)) != PAWL_OK)
+        return st;
     if (!job->is_divided && (st = pawl_keyval_copy(&job->bound, &a->parts.list[0].bound, err)) != PAWL_OK)
         return st;
     if ((st = pawl_parts_insert(job, ledger, pg, &a->parts, 0, err)) != PAWL_OK)
@@ -356,6 +379,11 @@ find_or_create(const opening *o, pawl_error *err)
     bool found = false;
     pawl_status st = look(o, false, &found, err);
 
+    if (st == PAWL_OK && o->id->joins != 0)
+        return found && o->job->id == o->id->joins
+                   ? PAWL_OK
+                   : pawl_error_set(err, PAWL_E_STATE, "job %lld is not the one that its step has now",
+                                    (long long) o->id->joins);
     if (st == PAWL_OK && !found)
         st = pawl_job_check_abandoned(o->job, o->id, o->ledger, o->pg, err);
     if (st != PAWL_OK || found ||
@@ -484,4 +512,14 @@ pawl_job_totals(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, pawl_prog
     out->batches = pawl_pg_i64(res, 0, 5);
     out->rows_total = pawl_pg_i64(res, 0, 6);
     return PAWL_OK;
+}
+
+pawl_status
+pawl_job_is_changed(const pawl_job *job, pawl_error *err)
+{
+    (void) pawl_error_set(
+        err, PAWL_E_STATE,
+        "the step of job %lld was changed: another process runs it with another text or other Lua",
+        (long long) job->id);
+    return pawl_error_hint(err, "bring the migrations directory here to the same state, then join again");
 }

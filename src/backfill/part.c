@@ -37,6 +37,7 @@ part_init(pawl_job *part, const pawl_job *job, int number, pawl_error *err)
                        .root = job->table,
                        .part = number,
                        .id = job->id,
+                       .checksum = job->checksum,
                        .started_us = job->started_us};
     return part->arena == NULL ? pawl_error_nomem(err, "a part of a job") : PAWL_OK;
 }

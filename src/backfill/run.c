@@ -204,6 +204,7 @@ open_and_run(pawl_job *job, const pawl_backfill_spec *spec, const pawl_backfill_
     PAWL_AUTO(pawl_ledger) ledger = NULL;
     PAWL_AUTO(pawl_pg) pg = NULL;
     pawl_progress base = {0};
+    bool is_helper = id->joins != 0;
     pawl_status st;
 
     if ((st = pawl_ledger_new(env->schema, &ledger, err)) != PAWL_OK ||
@@ -215,8 +216,12 @@ open_and_run(pawl_job *job, const pawl_backfill_spec *spec, const pawl_backfill_
     pg = NULL;
     if (!job->is_done)
     {
-        if ((st = run_to_the_end(job, ledger, &base, err)) != PAWL_OK ||
-            (st = close_job(job, ledger, &base, err)) != PAWL_OK)
+        st = is_helper ? run_workers(job, &base, true, err) : run_to_the_end(job, ledger, &base, err);
+        if (st != PAWL_OK)
+            return st;
+        /* Whoever runs the step closes the job, and knows what has to be done before. */
+        st = is_helper ? totals_so_far(job, ledger, &base, err) : close_job(job, ledger, &base, err);
+        if (st != PAWL_OK)
             return st;
     }
     else if (job->has_findings && (st = settle(job, ledger, err)) != PAWL_OK)

@@ -95,6 +95,7 @@ typedef struct pawl_backfill_id
     const char *direction; /* up, down, api */
     int ordinal;
     const char *checksum; /* of the whole step: recorded, and an event when it has changed */
+    int64_t joins;        /* a job that another process runs: never created, never changed; 0: none */
 } pawl_backfill_id;
 
 #endif

@@ -19,4 +19,11 @@ bool pawl_step_is_backfill(const pawl_step *step);
  */
 void pawl_step_backfill_spec(const pawl_step *step, const pawl_settings *settings, pawl_backfill_spec *out);
 
+/*
+ * The checksum that its job is recorded under: that of the step and, where a transform may look at them, behind it one of
+ * the -x arguments. NULL when memory ran out.
+ */
+const char *pawl_step_backfill_checksum(const pawl_step *step, const pawl_lua_pair *x, size_t nx,
+                                        pawl_arena *arena);
+
 #endif
