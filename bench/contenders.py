@@ -23,6 +23,7 @@ up:
 {what}
       batch: {batch}
       workers: {workers}
+      form: {form}
     down: nothing
 """
 BY_LUA = "      read: [price]\n      write: [price_amount]\n      lua: transforms/price.lua"
@@ -48,11 +49,11 @@ def peak_kib(pid, out, over):
             return
 
 
-def write_project(server, directory, what, batch, workers):
+def write_project(server, directory, what, batch, workers, form):
     os.makedirs(os.path.join(directory, "migrations", "transforms"), exist_ok=True)
     files = {
         "pawl.yaml": f"database: \"{server.conninfo}\"\n",
-        "migrations/b0000001_prices.yaml": REVISION.format(what=what, batch=batch, workers=workers),
+        "migrations/b0000001_prices.yaml": REVISION.format(what=what, batch=batch, workers=workers, form=form),
         "migrations/transforms/price.lua": LUA,
     }
     for name, text in files.items():
@@ -60,9 +61,9 @@ def write_project(server, directory, what, batch, workers):
             file.write(text)
 
 
-def pawl(what, batch):
+def pawl(what, batch, form):
     def contend(server, rows, directory, program, workers=2):
-        write_project(server, directory, what, batch, workers)
+        write_project(server, directory, what, batch, workers, form)
         command = [program, "upgrade", "--quiet"]
         process = subprocess.Popen(command, cwd=directory, env=clean_environment(), stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -111,8 +112,10 @@ def guide_loop(server, rows, directory, program):
 CONTENDERS = {
     "one-update": one_update,
     "sql-batches": sql_batches,
-    "pawl-lua": pawl(BY_LUA, BATCH),
-    "pawl-lua-auto": pawl(BY_LUA, "auto"),
-    "pawl-set": pawl(BY_SET, BATCH),
+    "pawl-lua": pawl(BY_LUA, BATCH, "plain"),
+    "pawl-lua-auto": pawl(BY_LUA, "auto", "auto"),
+    "pawl-striped": pawl(BY_LUA, BATCH, "striped"),
+    "pawl-set": pawl(BY_SET, BATCH, "plain"),
+    "pawl-set-striped": pawl(BY_SET, BATCH, "striped"),
     "guide-loop": guide_loop,
 }

@@ -489,10 +489,12 @@ pawl_rowset_transform(pawl_rowset *set, const pawl_rowset_source *source, pawl_e
     if (st == PAWL_OK)
         st = transform(&p, err);
     pawl_free(p.only);
-    if (st == PAWL_OK && set->rejects != NULL)
-        st = pawl_rejects_check(set->rejects, err);
     for (int i = 0; st == PAWL_OK && i < nsets; i++)
+    {
         st = check_memory(&set[i], err);
+        if (st == PAWL_OK && set[i].rejects != NULL)
+            st = pawl_rejects_check(set[i].rejects, err);
+    }
     return st;
 }
 

@@ -4,6 +4,7 @@
 
 #include "backfill/crew.h"
 #include "backfill/part.h"
+#include "backfill/stripe.h"
 #include "util/alloc.h"
 #include "util/clock.h"
 #include "util/failpoint.h"
@@ -26,6 +27,13 @@ open_session(const pawl_backfill_env *env, pawl_pg **out, pawl_error *err)
     return pawl_pg_open(&options, out, err);
 }
 
+static bool
+can_stripe(const pawl_job *job)
+{
+    return job->spec->form == PAWL_FORM_STRIPED && job->spec->into == NULL && !job->is_divided &&
+           pawl_stripe_has_texts(job->key);
+}
+
 static pawl_status
 run_init(pawl_run *run, const pawl_job *job, const pawl_progress *base, bool is_helper, pawl_error *err)
 {
@@ -45,7 +53,7 @@ run_init(pawl_run *run, const pawl_job *job, const pawl_progress *base, bool is_
                                       .now_us = pawl_clock_us()};
     pawl_status st;
 
-    *run = (pawl_run){.job = job};
+    *run = (pawl_run){.job = job, .is_striped = can_stripe(job)};
     if (!pawl_mutex_can_init(&run->lock))
         return pawl_error_set(err, PAWL_E_NOMEM, "cannot create a mutex");
     if (!pawl_cond_can_init(&run->changed))

@@ -23,6 +23,14 @@ typedef struct pawl_backfill_promise
     const char *expression; /* its default, SQL; NULL: none */
 } pawl_backfill_promise;
 
+/* How an in-place update is written. */
+typedef enum pawl_form_choice
+{
+    PAWL_FORM_AUTO,
+    PAWL_FORM_PLAIN,   /* a batch is a transaction */
+    PAWL_FORM_STRIPED, /* a batch is several, each over a part of the rows of every page */
+} pawl_form_choice;
+
 #define PAWL_MAX_REJECTS 1000 /* where nothing is said: so many bad rows are no accident */
 
 /* What is done. An unfinished job must find it unchanged, Lua, pace, `redact` and what is said of bad rows excepted. */
@@ -63,6 +71,7 @@ typedef struct pawl_backfill_spec
     int64_t batch_min;
     int64_t batch_max;
     int64_t chunk_rows; /* 0: about 20 batches */
+    pawl_form_choice form;
 } pawl_backfill_spec;
 
 /* Where and for whom. */

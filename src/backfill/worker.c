@@ -1,5 +1,6 @@
 #include "backfill/worker.h"
 
+#include "backfill/flight.h"
 #include "util/clock.h"
 #include "util/failpoint.h"
 
@@ -72,7 +73,8 @@ chunk_rows(const pawl_worker *w)
     const pawl_backfill_spec *spec = job->spec;
     int64_t rows = pawl_pace_rows(w->run->pace) * CHUNK_BATCHES;
     int64_t workers = pawl_control_pacing(w->run->control).workers;
-    int64_t share = job->rows_estimate / (workers * CHUNKS_PER_WORKER);
+    int64_t at_once = w->flights != NULL ? PAWL_FLIGHTS : 1;
+    int64_t share = job->rows_estimate / (workers * CHUNKS_PER_WORKER * at_once);
 
     if (spec->chunk_rows > 0)
         return spec->chunk_rows;
@@ -83,18 +85,22 @@ chunk_rows(const pawl_worker *w)
     return rows > CHUNK_ROWS_MAX ? CHUNK_ROWS_MAX : rows;
 }
 
-/* Between the rows of a long transform: the session is idle then, so that it renews its own lease. */
+/* Between the rows of a long transform: the session is idle then, so that it renews its own leases. A third of a lease
+ * before its end; with batches in flight a sixth, because each of them may take so long before its chunk's turn. */
 static pawl_status
 renew_when_due(void *ctx, pawl_error *err)
 {
     pawl_worker *w = ctx;
     const pawl_job *job = w->job;
     int64_t now_us = pawl_clock_us();
-    pawl_status st;
+    pawl_status st = PAWL_OK;
 
-    if (now_us - w->renewed_us < job->env->lease_ms * 1000 / 3)
+    if (now_us - w->renewed_us < job->env->lease_ms * 1000 / (pawl_flights_has_any(w) ? 6 : 3))
         return PAWL_OK;
-    st = pawl_chunk_renew(job, w->ledger, w->pg, &w->chunk, err);
+    if (w->has_chunk)
+        st = pawl_chunk_renew(job, w->ledger, w->pg, &w->chunk, err);
+    if (st == PAWL_OK)
+        st = pawl_flights_renew(w, err);
     if (st == PAWL_OK)
         w->renewed_us = now_us;
     return st;
@@ -127,7 +133,10 @@ prepare(pawl_worker *w, pawl_error *err)
     w->hooks = (pawl_writer_hooks){.tick = renew_when_due, .log = note_log, .ctx = w};
     if (st != PAWL_OK || w->job->is_divided)
         return st;
-    return pawl_writer_open(&w->writer, w->job, &w->hooks, err);
+    st = pawl_writer_open(&w->writer, w->job, &w->hooks, err);
+    if (st == PAWL_OK && w->run->is_striped)
+        st = pawl_flights_new(w, err);
+    return st;
 }
 
 /* Taken up again and again, and nothing gets in: a row that takes its backend down, or batches that outlast the lease.
@@ -152,7 +161,8 @@ static pawl_status
 claim(pawl_worker *w, bool *done, pawl_error *err)
 {
     pawl_claim got = PAWL_CLAIM_WAIT;
-    const pawl_claimant who = {.owner = w->owner};
+    int64_t held[PAWL_FLIGHTS];
+    const pawl_claimant who = {.owner = w->owner, .held = held, .nheld = pawl_flights_ids(w, held)};
     pawl_status st = pawl_worker_claim(w, &who, chunk_rows(w), &got, err);
 
     if (st != PAWL_OK)
@@ -162,13 +172,14 @@ claim(pawl_worker *w, bool *done, pawl_error *err)
     *done = got == PAWL_CLAIM_DONE;
     if (w->has_chunk && w->chunk.attempts > MOST_ATTEMPTS)
         return give_up(w, err);
-    if (got != PAWL_CLAIM_WAIT)
+    w->is_dry = got == PAWL_CLAIM_WAIT || got == PAWL_CLAIM_NEXT;
+    if (!w->is_dry || pawl_flights_has_any(w))
         return PAWL_OK;
     pawl_meter_hold(w->run->meter, w->number, "");
     return pawl_stop_sleep(w->job->env->stop, PAWL_STOP_FINISH, IDLE_MS, err);
 }
 
-/* Nothing is kept: not the chunk, not what was read ahead. */
+/* Nothing is kept: no chunk, nothing of what was read ahead. */
 static void
 give_back(pawl_worker *w)
 {
@@ -176,6 +187,8 @@ give_back(pawl_worker *w)
     if (w->has_chunk && w->pg != NULL)
         pawl_chunk_release(w->job, w->ledger, w->pg, &w->chunk);
     w->has_chunk = false;
+    if (w->pg != NULL)
+        pawl_flights_release(w);
 }
 
 /* Whether a batch may begin now. When not, a moment has passed, or *done is set. */
@@ -196,11 +209,25 @@ ask_to_go(pawl_worker *w, bool *may_go, bool *done, pawl_error *err)
     pawl_meter_hold(w->run->meter, w->number, why);
     if (permit != PAWL_PERMIT_WAIT)
         give_back(w);
-    else if (w->has_chunk && (st = renew_when_due(w, err)) != PAWL_OK)
+    else if ((st = renew_when_due(w, err)) != PAWL_OK)
         return st;
     w->is_surplus = permit == PAWL_PERMIT_LEAVE;
     *done = w->is_surplus;
     return *done ? PAWL_OK : pawl_stop_sleep(w->job->env->stop, PAWL_STOP_FINISH, wait_ms, err);
+}
+
+/* With an empty hand: nothing is in flight, or there is room for more and something to be had. */
+static bool
+can_use_another(const pawl_worker *w)
+{
+    return !pawl_flights_has_any(w) || (pawl_flights_has_room(w) && !w->is_dry);
+}
+
+/* Not while a fault is being narrowed down, nor before the end of a batch of which some stripes are done. */
+static bool
+can_take_off(const pawl_worker *w)
+{
+    return w->has_chunk && pawl_flights_has_room(w) && w->limit == 0 && !w->chunk.batch_hi.is_set;
 }
 
 /* One thing after the other: a session, a chunk, a batch of it. *rows is what was at stake in the batch. */
@@ -216,12 +243,17 @@ advance(pawl_worker *w, int64_t *rows, bool *done, pawl_error *err)
         return pawl_worker_connect(w, err);
     if ((st = ask_to_go(w, &may_go, done, err)) != PAWL_OK || !may_go)
         return st;
-    if (!w->has_chunk)
+    if (!w->has_chunk && can_use_another(w))
         return claim(w, done, err);
+    if (can_take_off(w))
+    {
+        pawl_flights_take(w);
+        return PAWL_OK;
+    }
     /* Whoever waits for a row that others hold keeps the chunk meanwhile. */
     if (w->repeats > 0 && (st = renew_when_due(w, err)) != PAWL_OK)
         return st;
-    st = pawl_worker_batch(w, rows, err);
+    st = w->has_chunk ? pawl_worker_batch(w, rows, err) : pawl_flights_turn(w, rows, err);
     if (st == PAWL_OK)
         pawl_worker_forgive(w, *rows);
     return st;
@@ -244,6 +276,7 @@ work(pawl_worker *w, pawl_error *err)
                 break;
             case PAWL_ANSWER_CLAIM:
                 w->has_chunk = false;
+                pawl_flights_forget(w);
                 break;
             case PAWL_ANSWER_FAIL:
                 return err->code;
@@ -265,12 +298,10 @@ pawl_worker_main(void *worker)
 
     if (st == PAWL_OK)
         st = work(w, &err);
-    pawl_worker_drop_next(w);
-    if (w->has_chunk && w->pg != NULL)
-    {
+    if (w->pg != NULL)
         pawl_pg_ignore_stop(w->pg);
-        pawl_chunk_release(w->job, w->ledger, w->pg, &w->chunk);
-    }
+    give_back(w);
+    pawl_flights_free(w);
     pawl_worker_leave(w);
     pawl_chunk_fini(&w->chunk);
     pawl_ledger_free(w->ledger);

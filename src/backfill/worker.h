@@ -38,6 +38,7 @@ typedef struct pawl_run
     pawl_meter *meter;
     pawl_pace *pace;
     pawl_control *control;
+    bool is_striped;
     pawl_mutex lock;
     pawl_cond changed;
     struct pawl_run_end end_;
@@ -58,9 +59,11 @@ typedef struct pawl_worker
     int first_part;     /* those before it are handed out */
     pawl_writer writer; /* for `job`; of a divided job only while a part is at hand */
     pawl_writer_hooks hooks;
-    pawl_chunk chunk;
+    pawl_chunk chunk; /* in hand: worked on in the plain form */
     bool has_chunk;
-    pawl_pg_result *next; /* the answer to the read that was sent with the last commit */
+    bool is_dry;                  /* the last claim found nothing to be had */
+    struct pawl_flights *flights; /* NULL: the job is not written in stripes */
+    pawl_pg_result *next;         /* the answer to the read that was sent with the last commit */
     int64_t next_asked;
     int64_t limit;      /* rows while a fault is narrowed down; 0: none */
     int64_t suspects;   /* rows from the cursor on among which a bad one is known to be; 0: none */

@@ -155,10 +155,10 @@ suppressed(pawl_writer *w, const pawl_pg_result *locked, const pawl_pg_result *m
         pawl_error why = PAWL_ERROR_INIT;
 
         (void) pawl_error_set(&why, PAWL_E_REFUSED, "a trigger on the table suppresses the update");
-        pawl_rejects_add(&w->rejects, locked, w->again.source[pawl_pg_i64(missing, i, 0) - 1], 2, &why);
+        pawl_rejects_add(w->again.rejects, locked, w->again.source[pawl_pg_i64(missing, i, 0) - 1], 2, &why);
     }
     if (w->again.rejects != NULL)
-        return pawl_rejects_check(&w->rejects, err);
+        return pawl_rejects_check(w->again.rejects, err);
 
     pawl_rowset_describe(w->job, locked, row, 2, key, sizeof key);
     (void) pawl_error_set(err, PAWL_E_TRANSFORM,
@@ -292,6 +292,9 @@ update_settle(pawl_writer *w, pawl_pg *pg, const pawl_pg_result *answer, pawl_at
     int count = pawl_pg_rows(answer);
     pawl_status st;
 
+    /* Of a batch in flight each group of stripes sets its own rows aside. */
+    if (w->again.rejects != NULL)
+        w->again.rejects = attempt->rejects;
     attempt->written = attempt->set->count - count;
     if (count == 0)
         return PAWL_OK;

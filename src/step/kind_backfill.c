@@ -39,7 +39,11 @@ typedef struct data
     int64_t target_ms;
     int64_t batch_min;
     int64_t batch_max;
+    size_t form; /* a pawl_form_choice */
 } data;
+
+/* As in pawl_form_choice. */
+static const char *const form_words[] = {"auto", "plain", "striped", NULL};
 
 #define MAX_BATCH   1000000
 #define MAX_WORKERS 256
@@ -47,7 +51,7 @@ typedef struct data
 static const char *const backfill_keys[] = {
     "table",   "read",          "write",       "lua",       "set",      "where",   "key",      "batch",
     "workers", "fire_triggers", "on_error",    "into",      "merge",    "capture", "throttle", "verify",
-    "redact",  "allow_rejects", "max_rejects", "lock_rows", "any_plan", NULL};
+    "redact",  "allow_rejects", "max_rejects", "lock_rows", "any_plan", "form",    NULL};
 
 /* Words of the language that this version does not act on; a value that asks for nothing is let pass. */
 static const struct
@@ -295,6 +299,7 @@ read_keys(pawl_reader *r, data *d)
     pawl_reader_has_i64(r, "workers", 1, MAX_WORKERS, &d->workers);
     pawl_reader_has_bool(r, "fire_triggers", &d->fire_triggers);
     read_rejects(r, d);
+    pawl_reader_has_word(r, "form", form_words, &d->form);
 }
 
 pawl_status
@@ -380,6 +385,7 @@ pawl_step_backfill_spec(const pawl_step *step, const pawl_settings *settings, pa
         .batch_min = choose(settings, PAWL_SET_BATCH_MIN, d->batch_min, settings->batch_min),
         .batch_max = choose(settings, PAWL_SET_BATCH_MAX, d->batch_max, settings->batch_max),
     };
+    out->form = (pawl_form_choice) d->form;
     /* One bound from the step and one from the settings may cross: the stronger one has said its word. */
     if (out->batch_min > out->batch_max)
         out->batch_min = out->batch_max;

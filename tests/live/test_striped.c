@@ -16,6 +16,7 @@
 #include "support/server.h"
 #include "support/session.h"
 #include "util/alloc.h"
+#include "util/failpoint.h"
 
 #include "util/banned.h"
 
@@ -88,6 +89,8 @@ the_server_computes_the_same_stripes_for_every_type_of_key(void **state)
     }
 }
 
+static const pawl_set_expression up[] = {{"n", "t.n + 1"}};
+
 /* ---- a batch that was left half done ---------------------------------------------------------------------------- */
 
 /* As if a worker had died behind stripe 6 of a batch that ends at key 500: of its rows those of stripes 0 to 6 are done,
@@ -127,7 +130,6 @@ begin_and_fail(pawl_test_job *j, const char *db)
 static void
 finish_half_done(const char *name, bool by_lua, int64_t batch_rows)
 {
-    static const pawl_set_expression up[] = {{"n", "t.n + 1"}};
     const char *db = pawl_test_counted(name, "int", 2000);
     pawl_test_job j;
 
@@ -192,6 +194,94 @@ a_stripe_that_somebody_else_has_done_is_noticed(void **state)
     }
 }
 
+/* ---- batches in flight ------------------------------------------------------------------------------------------ */
+
+static void
+prepare_striped(pawl_test_job *j, const char *db, const char *name, bool by_lua)
+{
+    pawl_test_job_prepare(j, db, name);
+    j->spec.form = PAWL_FORM_STRIPED;
+    if (by_lua)
+        return;
+    j->spec.lua_file = NULL;
+    j->spec.nread = j->spec.nwrite = 0;
+    j->spec.set = up;
+    j->spec.nset = 1;
+}
+
+/* The application changes, deletes, deletes and inserts again, between the read of a batch and each of its stripes. */
+static void
+rows_that_others_change_between_stripes_are_done_once(void **state)
+{
+    const char *db = pawl_test_counted("changing", "int", 6000);
+    pawl_test_job j;
+
+    (void) state;
+    prepare_striped(&j, db, "changing", true);
+    j.spec.batch_rows = 2000;
+    j.spec.chunk_rows = 2000;
+    pawl_test_job_go(&j);
+    pawl_test_wait_until(db, "SELECT count(*) = 3 FROM pawl.progress WHERE stripe > 0", 10000);
+    pawl_test_exec(db, "DELETE FROM t WHERE id % 240 = 11");
+    for (int i = 0; i < 12; i++)
+    {
+        char sql[300];
+
+        (void) snprintf(
+            sql, sizeof sql,
+            "UPDATE t SET s = 'y%d' WHERE id %% 100 = %d;"
+            "WITH d AS (DELETE FROM t WHERE id %% 600 = %d RETURNING *) INSERT INTO t SELECT * FROM d",
+            i, i * 7, i + 12);
+        pawl_test_exec(db, sql);
+    }
+    pawl_test_job_finish(&j);
+    assert_once(db, 6000 - 25);
+    assert_true(j.result.progress.rows_moved > 0);
+    assert_true(j.result.progress.rows_gone > 0);
+    assert_int_equal(j.result.progress.rows_read, 6000);
+}
+
+static int64_t
+size_of(const char *db)
+{
+    return pawl_test_query_i64(db, "SELECT pg_table_size('t') + pg_indexes_size('t')");
+}
+
+/* Plain, a table of full pages doubles; in stripes each page takes its new versions itself: some 20 % more, and on a busy
+ * machine, where snapshots last longer, up to a third. */
+static void
+grow(const char *name, bool by_lua, bool is_striped, double least, double most)
+{
+    const char *db = pawl_test_counted(name, "int", 60000);
+    pawl_test_job j;
+    int64_t before = 0;
+    double growth = 0;
+
+    pawl_test_exec(db, "ALTER TABLE t SET (autovacuum_enabled = off)");
+    pawl_test_exec(db, "VACUUM (FREEZE, ANALYZE) t");
+    before = size_of(db);
+    prepare_striped(&j, db, name, by_lua);
+    j.spec.form = is_striped ? PAWL_FORM_STRIPED : PAWL_FORM_PLAIN;
+    j.spec.batch_rows = 5000;
+    j.spec.chunk_rows = 10000;
+    j.spec.workers = 2;
+    pawl_test_job_go(&j);
+    pawl_test_job_finish(&j);
+    assert_once(db, 60000);
+    growth = (double) (size_of(db) - before) / (double) before;
+    if (growth < least || growth > most)
+        fail_msg("%s: the table has grown by %.0f %%", name, growth * 100);
+}
+
+static void
+a_table_that_is_written_in_stripes_hardly_grows(void **state)
+{
+    (void) state;
+    grow("grow_lua", true, true, 0, 0.45);
+    grow("grow_set", false, true, 0, 0.45);
+    grow("grow_plain", true, false, 0.7, 2);
+}
+
 int
 main(void)
 {
@@ -199,7 +289,10 @@ main(void)
         cmocka_unit_test(the_server_computes_the_same_stripes_for_every_type_of_key),
         cmocka_unit_test(of_a_half_done_batch_exactly_the_stripes_that_are_left_are_done),
         cmocka_unit_test(a_stripe_that_somebody_else_has_done_is_noticed),
+        cmocka_unit_test(rows_that_others_change_between_stripes_are_done_once),
+        cmocka_unit_test(a_table_that_is_written_in_stripes_hardly_grows),
     };
 
+    pawl_failpoint_arm("backfill.between_stripes=sleep:2");
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
 }
