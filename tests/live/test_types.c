@@ -240,6 +240,80 @@ copy(const char *db, const char *table, size_t count, const char *from, const ch
     free(write);
 }
 
+/* The same into another table, its columns and the id; by COPY, or with `is_merged` by an upsert. */
+static void
+copy_into(const char *db, const char *table, size_t count, bool is_merged)
+{
+    static const char lua[] = "local n = tonumber(pawl.x.columns)\n"
+                              "return function(row)\n"
+                              "  local copy = { id = row.id }\n"
+                              "  for i = 1, n do copy['f' .. i] = row['c' .. i] end\n"
+                              "  return copy\n"
+                              "end\n";
+    static const char *const by_id[] = {"id"};
+    char(*names)[2][16] = calloc(count, sizeof *names);
+    const char **read = calloc(count, sizeof(const char *));
+    const char **write = calloc(count + 1, sizeof(const char *));
+    char numbers[24];
+    char target[40];
+    pawl_backfill_spec spec = pawl_test_spec(table);
+    pawl_backfill_env env = pawl_test_env(db, pawl_test_transform("into", lua));
+
+    assert_non_null(names);
+    assert_non_null(read);
+    assert_non_null(write);
+    pawl_fmt(numbers, sizeof numbers, "%zu", count);
+    pawl_fmt(target, sizeof target, "%s_%s", table, is_merged ? "merged" : "copied");
+    write[count] = "id";
+    for (size_t i = 0; i < count; i++)
+    {
+        pawl_fmt(names[i][0], sizeof names[i][0], "c%zu", i + 1);
+        pawl_fmt(names[i][1], sizeof names[i][1], "f%zu", i + 1);
+        read[i] = names[i][0];
+        write[i] = names[i][1];
+    }
+    const pawl_lua_pair x[] = {{"columns", numbers}};
+
+    spec.lua_file = "transforms/into.lua";
+    spec.read = read;
+    spec.nread = count;
+    spec.write = write;
+    spec.nwrite = count + 1;
+    spec.into = target;
+    spec.merge = is_merged ? by_id : NULL;
+    spec.nmerge = is_merged ? 1 : 0;
+    env.x = x;
+    env.nx = 1;
+    (void) pawl_test_backfill_ok(&spec, &env, target);
+    free(names);
+    free(read);
+    free(write);
+}
+
+/* Copy into a table of the same types, and put both side by side into `<table>_both`. */
+static void
+compare_into(const char *db, const char *table, size_t count, bool is_merged)
+{
+    PAWL_STRBUF_AUTO(sql);
+    PAWL_STRBUF_AUTO(columns);
+    const char *end = is_merged ? "merged" : "copied";
+
+    for (size_t i = 1; i <= count; i++)
+        pawl_strbuf_addf(&columns, ", c%zu AS f%zu", i, i);
+    pawl_strbuf_addf(&sql,
+                     "DROP TABLE IF EXISTS %s_both; CREATE TABLE %s_%s AS SELECT id%s FROM %s LIMIT %d;"
+                     "ALTER TABLE %s_%s ADD PRIMARY KEY (id)",
+                     table, table, end, columns.data, table, is_merged ? 2 : 0, table, end);
+    pawl_test_exec(db, sql.data);
+    copy_into(db, table, count, is_merged);
+    pawl_strbuf_reset(&sql);
+    pawl_strbuf_addf(&sql, "CREATE TABLE %s_both AS SELECT h.*", table);
+    for (size_t i = 1; i <= count; i++)
+        pawl_strbuf_addf(&sql, ", c%zu", i);
+    pawl_strbuf_addf(&sql, " FROM %s t FULL JOIN %s_%s h USING (id)", table, table, end);
+    pawl_test_exec(db, sql.data);
+}
+
 /* The first difference between two columns, "" when there is none: what is stored, what is sent, what is printed. */
 static void
 assert_same(const char *db, const char *table, const char *type, size_t n, const char *a, const char *b)
@@ -327,6 +401,15 @@ check_group(const char *db, size_t first, size_t count)
     {
         assert_same(db, table, samples[first + i].type, i + 1, "c", "d");
         assert_same(db, table, samples[first + i].type, i + 1, "c", "e");
+    }
+    for (int is_merged = 0; is_merged < 2; is_merged++)
+    {
+        PAWL_STRBUF_AUTO(both);
+
+        compare_into(db, table, count, is_merged == 1);
+        pawl_strbuf_addf(&both, "%s_both", table);
+        for (size_t i = 0; i < count; i++)
+            assert_same(db, both.data, samples[first + i].type, i + 1, "c", "f");
     }
 }
 
