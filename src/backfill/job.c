@@ -412,11 +412,12 @@ check_catalogue(pawl_job *job, bool is_look, pawl_pg *pg, pawl_error *err)
     if ((st = pawl_table_load(pg, job->spec->table, job->env->search_path, job->arena, &table, err)) !=
         PAWL_OK)
         return st;
+    job->is_look = is_look;
     job->is_divided = !is_look && pawl_table_is_divided(table);
     if (is_look && pawl_table_is_divided(table) && (st = look_at_largest(job, &table, pg, err)) != PAWL_OK)
         return st;
     job->table = table;
-    if (is_look && (st = pawl_job_promise(job, table, pg, err)) != PAWL_OK)
+    if (is_look && (st = pawl_job_promise(job, table, false, pg, err)) != PAWL_OK)
         return st;
     return pawl_job_check_table(job, pg, err);
 }

@@ -25,6 +25,7 @@ typedef struct pawl_job
     bool is_divided;        /* the rows lie in parts, each with a key of its own: this one's has no columns */
     const pawl_key *key;
     const pawl_table *target; /* of `into`: the table that `write` are columns of; NULL: the same table */
+    bool is_look;             /* opened by pawl_job_look */
     const int *merge;         /* of `merge`: places in `write` */
     int nmerge;
     const pawl_column **read; /* what READ brings, without the key columns */
@@ -62,9 +63,12 @@ PAWL_NODISCARD pawl_status pawl_job_check(pawl_job *job, const pawl_backfill_spe
 PAWL_NODISCARD pawl_status pawl_job_look(pawl_job *job, const pawl_backfill_spec *spec,
                                          const pawl_backfill_env *env, pawl_pg *pg, pawl_error *err);
 
-/* Add the columns to the table that are missing and promised (job_promise.c). Inside a transaction. */
-PAWL_NODISCARD pawl_status pawl_job_promise(const pawl_job *job, pawl_table *table, pawl_pg *pg,
-                                            pawl_error *err);
+/*
+ * Add the columns to the table that are missing and promised (job_promise.c): those of `read` and `write`, with `into`
+ * those of `read` to the table and, with is_target, those of `write` to the other one. Inside a transaction.
+ */
+PAWL_NODISCARD pawl_status pawl_job_promise(const pawl_job *job, pawl_table *table, bool is_target,
+                                            pawl_pg *pg, pawl_error *err);
 
 /*
  * Load the table of `into` into job->target and check that rows of job->table can be written there (job_into.c). Inside a

@@ -77,16 +77,42 @@ check_pair(const pawl_job *job, const pawl_table *t, pawl_pg *pg, pawl_error *er
     return PAWL_OK;
 }
 
+/* For a look the table may be one that an earlier step will make, of which nothing is known. */
+static pawl_status
+look_at_target(pawl_job *job, pawl_pg *pg, pawl_table **out, pawl_error *err)
+{
+    pawl_error missing = PAWL_ERROR_INIT;
+    pawl_table *t = NULL;
+    pawl_status st = pawl_table_load(pg, job->spec->into, job->env->search_path, job->arena, &t, &missing);
+
+    if (st != PAWL_OK && st != PAWL_E_INPUT)
+    {
+        *err = missing;
+        return st;
+    }
+    if (st == PAWL_E_INPUT)
+    {
+        t = pawl_arena_alloc(job->arena, sizeof *t);
+        if (t == NULL)
+            return pawl_error_nomem(err, "the description of a table");
+        *t = (pawl_table){.schema = "", .name = job->spec->into, .kind = 'r', .persistence = 'p'};
+    }
+    *out = t;
+    return pawl_job_promise(job, t, true, pg, err);
+}
+
 pawl_status
 pawl_job_find_target(pawl_job *job, pawl_pg *pg, pawl_error *err)
 {
     pawl_table *t = NULL;
-    pawl_status st = pawl_table_load(pg, job->spec->into, job->env->search_path, job->arena, &t, err);
+    pawl_status st = job->is_look
+                         ? look_at_target(job, pg, &t, err)
+                         : pawl_table_load(pg, job->spec->into, job->env->search_path, job->arena, &t, err);
 
     if (st == PAWL_E_INPUT)
         return pawl_error_prefix(err, "`into`");
     if (st != PAWL_OK || (st = check_kind(t, err)) != PAWL_OK ||
-        (st = check_pair(job, t, pg, err)) != PAWL_OK)
+        (!job->is_look && (st = check_pair(job, t, pg, err)) != PAWL_OK))
         return st;
     job->target = t;
     return PAWL_OK;

@@ -96,9 +96,11 @@ add_missing(const pawl_job *job, pawl_table *table, pawl_pg *pg, const char *nam
 }
 
 pawl_status
-pawl_job_promise(const pawl_job *job, pawl_table *table, pawl_pg *pg, pawl_error *err)
+pawl_job_promise(const pawl_job *job, pawl_table *table, bool is_target, pawl_pg *pg, pawl_error *err)
 {
     const pawl_backfill_spec *spec = job->spec;
+    size_t nwrite = is_target || spec->into == NULL ? spec->nwrite : 0;
+    size_t nread = is_target ? 0 : spec->nread;
     size_t there = (size_t) table->ncolumns;
     pawl_column *columns =
         pawl_arena_array(job->arena, there + spec->nread + spec->nwrite + spec->nset, sizeof *columns);
@@ -108,11 +110,11 @@ pawl_job_promise(const pawl_job *job, pawl_table *table, pawl_pg *pg, pawl_error
         return pawl_error_nomem(err, "the columns of a table");
     memcpy(columns, table->columns, there * sizeof *columns);
     table->columns = columns;
-    for (size_t i = 0; i < spec->nwrite && st == PAWL_OK; i++)
+    for (size_t i = 0; i < nwrite && st == PAWL_OK; i++)
         st = add_missing(job, table, pg, spec->write[i], true, err);
     for (size_t i = 0; i < spec->nset && st == PAWL_OK; i++)
         st = add_missing(job, table, pg, spec->set[i].column, true, err);
-    for (size_t i = 0; i < spec->nread && st == PAWL_OK; i++)
+    for (size_t i = 0; i < nread && st == PAWL_OK; i++)
         st = add_missing(job, table, pg, spec->read[i], false, err);
     return st;
 }

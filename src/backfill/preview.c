@@ -291,17 +291,30 @@ run_set(preview *p, pawl_trial_row **out, pawl_error *err)
     return st;
 }
 
+/* Outcomes: with `into` several may have come of one row. */
+static size_t
+count_rows(const preview *p, const pawl_trial_row *rows)
+{
+    size_t count = 0;
+
+    for (int i = 0; i < p->nrows; i++)
+        for (const pawl_trial_row *row = &rows[i]; row != NULL; row = row->more)
+            count++;
+    return count;
+}
+
 static pawl_status
 settle(preview *p, pawl_trial_row *rows, pawl_error *err)
 {
-    pawl_trial_row **list = pawl_arena_array(p->arena, (size_t) p->nrows, sizeof(pawl_trial_row *));
+    pawl_trial_row **list = pawl_arena_array(p->arena, count_rows(p, rows), sizeof(pawl_trial_row *));
     int count = 0;
 
     if (list == NULL)
         return pawl_error_nomem(err, "the rows of a preview");
     for (int i = 0; i < p->nrows; i++)
-        if (rows[i].outcome == PAWL_TRIAL_WRITE)
-            list[count++] = &rows[i];
+        for (pawl_trial_row *row = &rows[i]; row != NULL; row = row->more)
+            if (row->outcome == PAWL_TRIAL_WRITE)
+                list[count++] = row;
     return pawl_sample_settle(p->pg, &p->job, list, count, p->arena, err);
 }
 
@@ -334,17 +347,19 @@ report_values(const preview *p, int row, const pawl_trial_row *trial, pawl_previ
     for (int i = 0; i < p->job.nwrite; i++)
     {
         const char *name = p->job.write[i]->name;
-        const char *before = text_of(p, row, p->shape.stored[i]);
+        bool is_new = p->job.target != NULL;
+        const char *before = is_new ? NULL : text_of(p, row, p->shape.stored[i]);
         pawl_preview_value *v = &out->values[i];
         pawl_status st = show(p, name, before, &v->before, err);
 
         if (st != PAWL_OK)
             return st;
-        v->has_before = true;
-        v->is_set = trial->outcome == PAWL_TRIAL_WRITE && trial->is_set[i];
+        v->has_before = !is_new;
+        /* What a new row leaves out is written as NULL. */
+        v->is_set = trial->outcome == PAWL_TRIAL_WRITE && (trial->is_set[i] || is_new);
         if (!v->is_set)
             continue;
-        v->is_changed = !is_same_text(before, trial->values[i]);
+        v->is_changed = is_new || !is_same_text(before, trial->values[i]);
         *is_unchanged = *is_unchanged && !v->is_changed;
         if ((st = show(p, name, trial->values[i], &v->after, err)) != PAWL_OK)
             return st;
@@ -400,7 +415,8 @@ report_columns(preview *p, pawl_error *err)
     {
         bool is_written = i >= job->nlua_read;
         const char *name = is_written ? job->write[i - job->nlua_read]->name : job->lua_read[i].name;
-        const pawl_column *c = pawl_table_column(job->table, name);
+        const pawl_column *c =
+            is_written ? job->write[i - job->nlua_read] : pawl_table_column(job->table, name);
         const pawl_preview_column column = {.name = pawl_arena_strdup(p->arena, name),
                                             .type = pawl_arena_strdup(p->arena, c->type_name),
                                             .is_key = !is_written && job->lua_read[i].is_key,
@@ -422,6 +438,12 @@ report_columns(preview *p, pawl_error *err)
                                      "what the server would refuse of them is not seen"
                                    : "; its type is that of the add_column step on the way");
     }
+    if (st == PAWL_OK && job->target != NULL)
+        st = pawl_preview_note(
+            p->report, p->arena, err,
+            "what is shown as written are rows of %s%s%s%s; a column that a row leaves out is NULL",
+            job->target->schema, job->target->schema[0] != '\0' ? "." : "", job->target->name,
+            job->nmerge > 0 ? ", merged with those that are there" : "");
     p->report->given = given;
     p->report->ngiven = (size_t) job->nlua_read;
     p->report->written = written;
@@ -436,7 +458,7 @@ run(preview *p, pawl_error *err)
     pawl_trial_row *trials = NULL;
     pawl_status st;
 
-    if ((st = pawl_sample_widen(&p->job, &p->shape, err)) != PAWL_OK ||
+    if ((job->target == NULL && (st = pawl_sample_widen(&p->job, &p->shape, err)) != PAWL_OK) ||
         (st = report_columns(p, err)) != PAWL_OK || (st = read_rows(p, err)) != PAWL_OK)
         return st;
     st = job->spec->lua_file != NULL ? run_lua(p, &trials, err) : run_set(p, &trials, err);
@@ -446,13 +468,13 @@ run(preview *p, pawl_error *err)
     p->report->table = pawl_arena_fmt(p->arena, "%s.%s", job->table->schema, job->table->name);
     p->report->target = pawl_arena_strdup(p->arena, pawl_pg_target(p->pg));
     p->report->file = job->spec->lua_file == NULL ? "" : pawl_arena_strdup(p->arena, job->spec->lua_file);
-    p->report->rows = pawl_arena_array(p->arena, (size_t) p->nrows, sizeof *p->report->rows);
+    p->report->rows = pawl_arena_array(p->arena, count_rows(p, trials), sizeof *p->report->rows);
     if (p->report->table == NULL || p->report->target == NULL || p->report->file == NULL ||
         p->report->rows == NULL)
         return pawl_error_nomem(err, "a preview");
-    for (int i = 0; i < p->nrows && st == PAWL_OK; i++)
-        st = report_row(p, i, &trials[i], &p->report->rows[i], err);
-    p->report->nrows = (size_t) p->nrows;
+    for (int i = 0; i < p->nrows; i++)
+        for (const pawl_trial_row *trial = &trials[i]; trial != NULL && st == PAWL_OK; trial = trial->more)
+            st = report_row(p, i, trial, &p->report->rows[p->report->nrows++], err);
     return st;
 }
 
@@ -472,12 +494,6 @@ pawl_backfill_preview(const pawl_backfill_spec *spec, const pawl_backfill_env *e
 
     if (what->limit < 0 || what->limit > MOST_ROWS || what->nkeys > MOST_ROWS)
         return pawl_error_set(err, PAWL_E_USAGE, "a preview shows 1 to %d rows", MOST_ROWS);
-    if (spec->into != NULL)
-        return pawl_error_set(
-            err, PAWL_E_REFUSED,
-            "this backfill writes into \"%s\": this version of pawl previews only those that "
-            "write in place",
-            spec->into);
     st = pawl_pg_open(&options, &pg, err);
     if (st != PAWL_OK)
         return st;

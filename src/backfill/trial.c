@@ -32,6 +32,8 @@ typedef struct pass
     pawl_arena *arena;
     pawl_trial_row *out;
     int base;
+    int last;             /* the row that was put last, -1: none */
+    pawl_trial_row *tail; /* and its last outcome */
 } pass;
 
 static pawl_lua_value
@@ -99,8 +101,18 @@ pass_put(void *ctx, int row, const pawl_lua_answer *answer, pawl_error *err)
     pass *p = ctx;
     pawl_trial_row *out = &p->out[p->base + row];
     pawl_error rejected = PAWL_ERROR_INIT;
-    pawl_status st = keep_values(p, out, answer, err);
+    pawl_status st;
 
+    if (p->last == row)
+    {
+        out = pawl_arena_alloc(p->arena, sizeof *out);
+        if (out == NULL)
+            return pawl_error_nomem(err, "the outcome of a row");
+        p->tail->more = out;
+    }
+    p->last = row;
+    p->tail = out;
+    st = keep_values(p, out, answer, err);
     if (st != PAWL_OK)
         return st;
     if (answer->verdict == PAWL_LUA_REJECT)
@@ -124,8 +136,10 @@ run_slice(pass *p, int count, int *done, pawl_error *err)
     const pawl_lua_answer nothing = {.verdict = PAWL_LUA_LEAVE};
     pawl_error failure = PAWL_ERROR_INIT;
     int failed = -1;
-    pawl_status st = pawl_lua_run(p->lua, &rows, &failed, &failure);
+    pawl_status st;
 
+    p->last = -1;
+    st = pawl_lua_run(p->lua, &rows, &failed, &failure);
     *done = count;
     if (st == PAWL_OK)
         return PAWL_OK;
@@ -143,6 +157,7 @@ run_slice(pass *p, int count, int *done, pawl_error *err)
     if (failed < 0)
         failed = 0;
     *done = failed + 1;
+    p->out[p->base + failed].more = NULL;
     if ((st = keep_values(p, &p->out[p->base + failed], &nothing, err)) != PAWL_OK)
         return st;
     return keep_error(p, &p->out[p->base + failed], PAWL_TRIAL_FAIL, &failure, err);

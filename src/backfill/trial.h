@@ -28,8 +28,9 @@ typedef struct pawl_trial_row
     const bool *is_set;
     const char **values; /* texts; NULL is SQL NULL */
     const char *reason;
-    pawl_error *error; /* NULL unless REJECT or FAIL */
-    const char *log;   /* what pawl.log was given, a line each; "" */
+    pawl_error *error;           /* NULL unless REJECT or FAIL */
+    const char *log;             /* what pawl.log was given, a line each; "" */
+    struct pawl_trial_row *more; /* the next row that came of the same one, for another table; NULL: none */
 } pawl_trial_row;
 
 typedef struct pawl_trial

@@ -188,6 +188,44 @@ column_of_an_unknown_type_is_shown_as_lua_gives_it(void **state)
     end(&f);
 }
 
+static const char into[] =
+    "  - sql: CREATE TABLE h (source bigint, part numeric(10,2))\n    down: nothing\n"
+    "  - backfill: { table: t, read: [a], into: h, write: [source, part], lua: transforms/x.lua }\n"
+    "    down: nothing\n";
+
+static const char parts[] =
+    "return function(row)\n"
+    "  if row.a == nil then return nil end\n"
+    "  if row.a == 'N/A' then return { { source = row.id } } end\n"
+    "  if row.a == 'bad' then return { { source = row.id, part = 'x' } } end\n"
+    "  return { { source = row.id, part = row.a }, { source = row.id, part = '2' } }\n"
+    "end";
+
+static void
+rows_of_another_table_are_shown_one_by_one(void **state)
+{
+    fixture f = begin("into");
+
+    (void) state;
+    write_revision(&f, into, parts);
+    /* The table is not there yet: nothing is known of its columns. */
+    preview(&f, NULL, (const char *[]){"--limit", "4", NULL}, 0);
+    assert_int_equal(json_array_size(json_object_get(f.json, "rows")), 5);
+    assert_row(&f, 0, "write", "part", "1.5");
+    assert_row(&f, 1, "write", "part", "2");
+    assert_row(&f, 2, "leave", "part", "NULL");
+    drop_output(&f);
+    pawl_test_exec(f.db, "CREATE TABLE h (source bigint, part numeric(10,2))");
+    preview(&f, NULL, (const char *[]){"--limit", "4", NULL}, 4);
+    assert_int_equal(json_array_size(json_object_get(f.json, "rows")), 5);
+    assert_row(&f, 0, "write", "part", "1.50");
+    assert_row(&f, 1, "write", "part", "2.00");
+    assert_row(&f, 3, "write", "part", "NULL");
+    assert_string_equal(text(row(&f, 4), "outcome"), "fail");
+    assert_int_equal(pawl_test_query_i64(f.db, "SELECT count(*) FROM h"), 0);
+    end(&f);
+}
+
 static void
 values_that_the_server_would_refuse_are_found(void **state)
 {
@@ -411,6 +449,7 @@ main(void)
         cmocka_unit_test(preview_before_the_column_is_there_shows_what_would_be_stored),
         cmocka_unit_test(condition_on_the_missing_column_sees_its_default),
         cmocka_unit_test(column_of_an_unknown_type_is_shown_as_lua_gives_it),
+        cmocka_unit_test(rows_of_another_table_are_shown_one_by_one),
         cmocka_unit_test(values_that_the_server_would_refuse_are_found),
         cmocka_unit_test(preview_of_expressions_computes_them),
         cmocka_unit_test(composite_keys_are_named_part_by_part),
