@@ -252,7 +252,7 @@ what_a_transform_may_not_return_is_told_with_the_column(void **state)
     spec.merge = BY_SOURCE;
     spec.nmerge = 1;
     env = env_of(db, "return function(row) return { part = row.s } end");
-    pawl_test_exec(db, "UPDATE pawl.job SET state = 'abandoned'");
+    pawl_test_exec(db, "DELETE FROM pawl.job");
     must_fail(&spec, &env, PAWL_E_TRANSFORM, "no value for column \"source\"");
 }
 
@@ -272,7 +272,7 @@ a_trigger_that_suppresses_rows_ends_the_job(void **state)
     must_fail(&spec, &env, PAWL_E_TRANSFORM, "\"public.h\" took 99");
     spec.merge = BY_SOURCE;
     spec.nmerge = 1;
-    pawl_test_exec(db, "UPDATE pawl.job SET state = 'abandoned'");
+    pawl_test_exec(db, "DELETE FROM pawl.job");
     must_fail(&spec, &env, PAWL_E_TRANSFORM, "\"public.h\" took 99");
     pawl_test_exec(db, "DELETE FROM t WHERE id = 5");
     (void) pawl_test_backfill_ok(&spec, &env, "fails");
