@@ -16,6 +16,7 @@
 #include "pawl/graph.h"
 #include "pawl/health.h"
 #include "pawl/project.h"
+#include "pawl/rejects.h"
 #include "pawl/script.h"
 #include "pawl/squash.h"
 #include "pawl/stop.h"

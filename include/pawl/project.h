@@ -152,6 +152,7 @@ typedef struct pawl_job_status
     const char *started_at;
     const char *finished_at;
     pawl_progress progress;
+    int64_t rejects;             /* rows set aside that wait to be dealt with */
     double percent;              /* of the estimate; 100 only when done */
     pawl_worker_status *workers; /* holders of open chunks */
     size_t nworkers;

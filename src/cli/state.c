@@ -90,6 +90,23 @@ describe_target(pawl_cli_buf *buf, const pawl_status_report *r, bool has_color)
 
 /* ---- half-way revisions ---------------------------------------------------------------------------------------- */
 
+/* What to type where a step has left something for a person to look at. */
+static void
+describe_way_out(pawl_cli_buf *buf, const pawl_status_report *r)
+{
+    for (size_t i = 0; i < r->njobs; i++)
+    {
+        const pawl_job_status *job = &r->jobs[i];
+
+        if (strcmp(job->state, "findings") == 0)
+            pawl_cli_addf(buf,
+                          "  look at them with `pawl rejects %" PRId64
+                          "`, deal with them by `pawl rejects %" PRId64 " --retry` or allow_rejects\n",
+                          job->job_id, job->job_id);
+    }
+    pawl_cli_add(buf, "  to go on then: pawl upgrade\n");
+}
+
 static void
 describe_step(pawl_cli_buf *buf, const pawl_step_status *s, bool has_color)
 {
@@ -146,7 +163,7 @@ describe_steps(pawl_cli_buf *buf, const pawl_status_report *r, bool has_color)
     if (r->nsteps == 0 || is_running(r))
         return;
     if (has_findings)
-        pawl_cli_add(buf, "  it waits for a decision about its findings\n");
+        describe_way_out(buf, r);
     else if (is_down)
         pawl_cli_add(buf, "  to go on: repeat the `pawl downgrade`\n");
     else
@@ -194,7 +211,7 @@ describe_bar(pawl_cli_buf *buf, const pawl_job_status *job, pawl_cli_bar_style s
     pawl_progress progress = job->progress;
 
     pawl_cli_add(buf, "    ");
-    if (strcmp(job->state, "done") == 0)
+    if (strcmp(job->state, "done") == 0 || strcmp(job->state, "findings") == 0)
     {
         pawl_cli_plural(buf, progress.rows_read, "row");
         pawl_cli_add(buf, " read, ");
@@ -202,6 +219,8 @@ describe_bar(pawl_cli_buf *buf, const pawl_job_status *job, pawl_cli_bar_style s
         pawl_cli_add(buf, " written");
         if (progress.rows_rejected > 0)
             pawl_cli_addf(buf, ", %" PRId64 " rejected", progress.rows_rejected);
+        if (job->rejects > 0)
+            pawl_cli_addf(buf, " (%" PRId64 " to be dealt with)", job->rejects);
         if (job->finished_at != NULL && job->finished_at[0] != '\0')
         {
             pawl_cli_add(buf, "; finished ");
@@ -299,6 +318,7 @@ job_of(const void *items, size_t i)
     pawl_cli_put_text(&o, "started_at", job->started_at);
     pawl_cli_put_text(&o, "finished_at", job->finished_at);
     pawl_cli_put_real(&o, "percent", job->percent);
+    pawl_cli_put_int(&o, "rejects", job->rejects);
     pawl_cli_put(&o, "progress", progress_of(&job->progress));
     pawl_cli_put(&o, "workers", pawl_cli_json_array(job->nworkers, worker_of, job->workers));
     return pawl_cli_object_end(&o);

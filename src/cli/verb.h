@@ -86,6 +86,7 @@ extern const pawl_cli_verb pawl_cli_verb_tune;
 extern const pawl_cli_verb pawl_cli_verb_abandon;
 extern const pawl_cli_verb pawl_cli_verb_preview;
 extern const pawl_cli_verb pawl_cli_verb_verify;
+extern const pawl_cli_verb pawl_cli_verb_rejects;
 extern const pawl_cli_verb pawl_cli_verb_bench;
 extern const pawl_cli_verb pawl_cli_verb_check;
 extern const pawl_cli_verb pawl_cli_verb_doctor;

@@ -126,6 +126,7 @@ fill_progress(const pawl_pg_result *res, int row, pawl_job_status *job)
                                     .rows_rejected = pawl_pg_i64(res, row, 13),
                                     .batches = pawl_pg_i64(res, row, 14),
                                     .eta_ms = -1};
+    job->rejects = pawl_pg_i64(res, row, 15);
     job->percent = pawl_progress_percent(&job->progress, strcmp(job->state, "done") == 0);
 }
 

@@ -2,12 +2,13 @@
 -- Parameters: none.
 -- Result: one row a job, newest first, at most 200: job_id, revision, ordinal, table, state, writer, started_at,
 -- finished_at (ISO, UTC; '' while open), rows_estimate, rows_read, rows_written, rows_moved, rows_gone, rows_rejected,
--- batches.
+-- batches, rejects that wait to be dealt with.
 SELECT j.job_id, j.revision_id, j.ordinal, j.table_name, j.state, j.writer,
        to_char(timezone('UTC', j.started_at), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
        coalesce(to_char(timezone('UTC', j.finished_at), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), ''),
        j.rows_estimate, coalesce(p.rows_read, 0), coalesce(p.rows_written, 0), coalesce(p.rows_moved, 0),
-       coalesce(p.rows_gone, 0), coalesce(p.rows_rejected, 0), coalesce(p.batches, 0)
+       coalesce(p.rows_gone, 0), coalesce(p.rows_rejected, 0), coalesce(p.batches, 0),
+       (SELECT count(*) FROM @ledger@.reject r WHERE r.job_id = j.job_id AND r.state = 'open')
   FROM (SELECT * FROM @ledger@.job ORDER BY job_id DESC LIMIT 200) j
   LEFT JOIN LATERAL (
        SELECT sum(p.rows_read)::bigint AS rows_read, sum(p.rows_written)::bigint AS rows_written,

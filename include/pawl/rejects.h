@@ -1,0 +1,69 @@
+/*
+ * rejects.h - the rows that a backfill has set aside: look at them, and try them again.
+ *
+ * A step with `on_error: quarantine` or `skip` sets aside what its transform or the server refuses. Listing only reads.
+ * A retry takes the quarantined rows as they are now, transforms and writes them, and marks each as done or once more
+ * refused, in one transaction a batch: killed anywhere, it has lost and doubled nothing, and the same call goes on.
+ *
+ * Threads: as project.h.
+ * Memory:  reports belong to the caller and go back through their free function.
+ */
+#ifndef PAWL_REJECTS_H
+#define PAWL_REJECTS_H
+
+#include "pawl/project.h"
+
+typedef struct pawl_reject
+{
+    int64_t id;
+    const char *table;    /* "public.t"; of a partitioned table the partition */
+    const char *key;      /* "(id) = (42)" */
+    const char *key_json; /* {"id": "42"} */
+    const char *input;    /* a JSON object of texts as PostgreSQL prints them; "{}" where none is kept */
+    const char *sqlstate; /* "" when it was the transform */
+    const char *message;
+    const char *state; /* open, skipped, done, gone, unmatched */
+    int32_t attempts;
+    const char *at; /* ISO, UTC: when it was refused last, or dealt with */
+} pawl_reject;
+
+/* Rows in each state. */
+typedef struct pawl_reject_counts
+{
+    int64_t open;      /* wait to be dealt with */
+    int64_t skipped;   /* nothing waits for them */
+    int64_t done;      /* written by a retry, or left alone by the transform then */
+    int64_t gone;      /* no longer there when they were retried */
+    int64_t unmatched; /* no longer chosen by `where:` then */
+} pawl_reject_counts;
+
+typedef struct pawl_rejects_report
+{
+    const char *target;
+    int64_t job;
+    const char *job_state; /* open, done, findings, abandoned */
+    const char *revision;
+    int32_t step;
+    const char *table;
+    pawl_reject_counts counts;
+    pawl_reject *list; /* in the order in which they were set aside, as far as `most` goes */
+    size_t nlist;
+    int64_t chosen; /* how many there are of those that the list is of */
+    void *memory;
+} pawl_rejects_report;
+
+typedef struct pawl_rejects_options
+{
+    const char *job; /* the number of a job, or a revision; required */
+    int32_t step;    /* with a revision: from 1; 0: its only backfill */
+    bool is_all;     /* those that a retry has dealt with as well; else open and skipped ones */
+    int64_t most;    /* rows in the list; 0: all */
+} pawl_rejects_options;
+
+/* PAWL_E_STATE when there is no such job. */
+PAWL_API PAWL_NODISCARD pawl_status pawl_rejects_list(pawl_project *project, const pawl_rejects_options *what,
+                                                      const pawl_run_options *options,
+                                                      pawl_rejects_report **out, pawl_error *err);
+PAWL_API void pawl_rejects_report_free(pawl_rejects_report *report);
+
+#endif
