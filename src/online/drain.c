@@ -393,10 +393,9 @@ is_whole(pawl_drain *d, pawl_drain_end *out, pawl_error *err)
 pawl_status
 pawl_drain_hold(pawl_drain *d, pawl_error *err)
 {
-    const pawl_pg_arg args[] = {PAWL_ARG_I64(d->options.job), PAWL_ARG_TEXT("0"), PAWL_ARG_I64(d->fence),
-                                PAWL_ARG_NULL};
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(d->options.job), PAWL_ARG_I64(d->fence)};
 
-    return pawl_ledger_query(d->ledger, d->pg, pawl_sql_backfill_hold, 4, args, NULL, err);
+    return pawl_ledger_query(d->ledger, d->pg, pawl_sql_online_drain_hold, 2, args, NULL, err);
 }
 
 static pawl_status
