@@ -1,0 +1,299 @@
+#include "online/guard.h"
+
+#include <string.h>
+
+#include "pawl_sql.h"
+#include "pg/literal.h"
+#include "pg/sqlbuf.h"
+
+#include "util/banned.h"
+
+#define GUARD "guard"
+#define KEEP  "keep"
+#define LOST  "failed"
+
+static void
+add_part(pawl_strbuf *sql, const pawl_ledger *ledger, const char *prefix, int64_t job)
+{
+    char name[64];
+
+    pawl_fmt(name, sizeof name, "%s_%lld", prefix, (long long) job);
+    pawl_sql_ident2(sql, pawl_ledger_schema(ledger), name);
+}
+
+static pawl_status
+run(pawl_pg *pg, pawl_strbuf *sql, pawl_error *err)
+{
+    if (!pawl_strbuf_is_ok(sql))
+        return pawl_error_nomem(err, "a statement");
+
+    pawl_status st = pawl_pg_exec(pg, sql->data, err);
+
+    pawl_strbuf_reset(sql);
+    return st;
+}
+
+static pawl_status
+make_function(const char *prefix, int64_t job, const char *settings, const char *body, pawl_ledger *ledger,
+              pawl_pg *pg, pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(sql);
+    pawl_status st;
+
+    pawl_sql_add(&sql, "CREATE FUNCTION ");
+    add_part(&sql, ledger, prefix, job);
+    pawl_sql_add(&sql, "() RETURNS trigger LANGUAGE plpgsql ");
+    pawl_sql_add(&sql, settings);
+    pawl_sql_add(&sql, " AS ");
+    pawl_sql_dollar(&sql, body);
+    if ((st = run(pg, &sql, err)) != PAWL_OK)
+        return st;
+    pawl_sql_add(&sql, "REVOKE EXECUTE ON FUNCTION ");
+    add_part(&sql, ledger, prefix, job);
+    pawl_sql_add(&sql, "() FROM PUBLIC");
+    return run(pg, &sql, err);
+}
+
+/* Triggers before the function that they call. */
+static pawl_status
+remove_all(const char *prefix, int64_t job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    PAWL_STRBUF_AUTO(sql);
+    char function[64];
+    pawl_status st;
+
+    pawl_fmt(function, sizeof function, "%s_%lld", prefix, (long long) job);
+    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(function), PAWL_ARG_TEXT(pawl_ledger_schema(ledger))};
+
+    st = pawl_pg_query(pg, pawl_sql_online_capture_triggers, 2, args, &res, err);
+    for (int row = 0; st == PAWL_OK && row < pawl_pg_rows(res); row++)
+    {
+        pawl_sql_add(&sql, "DROP TRIGGER ");
+        pawl_sql_ident(&sql, pawl_pg_text(res, row, 2));
+        pawl_sql_add(&sql, " ON ");
+        pawl_sql_ident2(&sql, pawl_pg_text(res, row, 0), pawl_pg_text(res, row, 1));
+        st = run(pg, &sql, err);
+    }
+    if (st != PAWL_OK)
+        return st;
+    pawl_sql_add(&sql, "DROP FUNCTION IF EXISTS ");
+    add_part(&sql, ledger, prefix, job);
+    pawl_sql_add(&sql, "()");
+    st = run(pg, &sql, err);
+    (void) pawl_pg_take_notices(pg);
+    return st;
+}
+
+/* CREATE TRIGGER "<name>" BEFORE <event> ON the table FOR EACH ROW ... and ENABLE ALWAYS */
+typedef struct trigger
+{
+    const char *name;
+    const char *event;
+    const char *when; /* SQL, or "" */
+    const char *prefix;
+} trigger;
+
+static pawl_status
+make_trigger(const trigger *t, int64_t job, const pawl_table *table, const char *argument,
+             pawl_ledger *ledger, pawl_pg *pg, pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(sql);
+    pawl_status st;
+
+    pawl_sql_add(&sql, "CREATE TRIGGER ");
+    pawl_sql_ident(&sql, t->name);
+    pawl_strbuf_addf(&sql, " BEFORE %s ON ", t->event);
+    pawl_sql_ident2(&sql, table->schema, table->name);
+    pawl_strbuf_addf(&sql, " FOR EACH ROW %sEXECUTE FUNCTION ", t->when);
+    add_part(&sql, ledger, t->prefix, job);
+    pawl_sql_add(&sql, "(");
+    if (argument != NULL)
+        pawl_sql_literal(&sql, argument);
+    pawl_sql_add(&sql, ")");
+    if ((st = run(pg, &sql, err)) != PAWL_OK)
+        return st;
+    pawl_sql_add(&sql, "ALTER TABLE ");
+    pawl_sql_ident2(&sql, table->schema, table->name);
+    pawl_sql_add(&sql, " ENABLE ALWAYS TRIGGER ");
+    pawl_sql_ident(&sql, t->name);
+    return run(pg, &sql, err);
+}
+
+/* ---- the guard ------------------------------------------------------------------------------------------------------ */
+
+static void
+add_guard_body(pawl_strbuf *b, int64_t job)
+{
+    pawl_strbuf_addf(
+        b,
+        "BEGIN\n"
+        "IF current_setting('pawl.worker', true) = '%lld' THEN RETURN NEW; END IF;\n"
+        "RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',\n"
+        "    MESSAGE = format('column \"%%s\" of \"%%s\" is kept by pawl (job %lld) and cannot be written',\n"
+        "                     TG_ARGV[0], TG_TABLE_NAME),\n"
+        "    HINT = 'name the columns of your INSERT, and leave this one out';\n"
+        "END\n",
+        (long long) job, (long long) job);
+}
+
+static pawl_status
+make_guard_triggers(int64_t job, const pawl_table *table, const char *column, pawl_ledger *ledger,
+                    pawl_pg *pg, pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(insert);
+    PAWL_STRBUF_AUTO(update);
+    char names[2][64];
+
+    for (int i = 0; i < 2; i++)
+        pawl_fmt(names[i], sizeof names[i], "pawl_%lld_%c", (long long) job, "gh"[i]);
+    pawl_sql_add(&insert, "WHEN (");
+    pawl_sql_column(&insert, "NEW", column);
+    pawl_sql_add(&insert, " IS NOT NULL) ");
+    pawl_sql_add(&update, "WHEN (pg_catalog.record_image_ne(ROW(");
+    pawl_sql_column(&update, "OLD", column);
+    pawl_sql_add(&update, "), ROW(");
+    pawl_sql_column(&update, "NEW", column);
+    pawl_sql_add(&update, "))) ");
+    if (!pawl_strbuf_is_ok(&insert) || !pawl_strbuf_is_ok(&update))
+        return pawl_error_nomem(err, "a guard");
+
+    const trigger on_insert = {names[0], "INSERT", insert.data, GUARD};
+    const trigger on_update = {names[1], "UPDATE", update.data, GUARD};
+    pawl_status st = make_trigger(&on_insert, job, table, column, ledger, pg, err);
+
+    return st == PAWL_OK ? make_trigger(&on_update, job, table, column, ledger, pg, err) : st;
+}
+
+pawl_status
+pawl_guard_set(int64_t job, const pawl_table *table, const char *column, pawl_ledger *ledger, pawl_pg *pg,
+               pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(body);
+    pawl_status st = remove_all(GUARD, job, ledger, pg, err);
+
+    if (st != PAWL_OK)
+        return st;
+    add_guard_body(&body, job);
+    st = make_function(GUARD, job, "SET search_path = pg_catalog, pg_temp", body.data, ledger, pg, err);
+    return st == PAWL_OK ? make_guard_triggers(job, table, column, ledger, pg, err) : st;
+}
+
+pawl_status
+pawl_guard_remove(int64_t job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err)
+{
+    return remove_all(GUARD, job, ledger, pg, err);
+}
+
+/* ---- keeping a column in step --------------------------------------------------------------------------------------- */
+
+/*
+ * The expression names columns as they are in the table, or by the alias t. An error of it must not reach the
+ * application: the row goes in, and the mark is a sequence, which needs no lock and is not rolled back. It is named by
+ * its oid, because the application's role may not look into the ledger's schema.
+ */
+static void
+add_keep_body(pawl_strbuf *b, const pawl_keep *keep, const char *lost)
+{
+    pawl_sql_add(b, "#variable_conflict use_column\nBEGIN\nBEGIN\nSELECT ");
+    pawl_sql_fragment(b, keep->expression);
+    pawl_sql_add(b, " INTO ");
+    pawl_sql_column(b, "NEW", keep->column);
+    pawl_sql_add(b, " FROM (SELECT NEW.*) AS t;\nEXCEPTION WHEN OTHERS THEN\n");
+    pawl_sql_column(b, "NEW", keep->column);
+    pawl_strbuf_addf(b, " := NULL;\nPERFORM pg_catalog.nextval(%s::pg_catalog.regclass);\nEND;\n", lost);
+    pawl_sql_add(b, "RETURN NEW;\nEND\n");
+}
+
+/* Whoever writes the table marks it: no more than that he has done so can be learned or done. */
+static pawl_status
+make_mark(int64_t job, pawl_ledger *ledger, pawl_pg *pg, pawl_pg_result **oid, pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(sql);
+    PAWL_STRBUF_AUTO(name);
+    pawl_status st;
+
+    add_part(&name, ledger, LOST, job);
+    pawl_sql_add(&sql, "CREATE SEQUENCE ");
+    pawl_sql_add(&sql, name.data);
+    if ((st = run(pg, &sql, err)) != PAWL_OK)
+        return st;
+    pawl_sql_add(&sql, "GRANT USAGE ON SEQUENCE ");
+    pawl_sql_add(&sql, name.data);
+    pawl_sql_add(&sql, " TO PUBLIC");
+    if ((st = run(pg, &sql, err)) != PAWL_OK)
+        return st;
+    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(name.data)};
+
+    return pawl_pg_query(pg, "SELECT pg_catalog.to_regclass($1::text)::oid", 1, args, oid, err);
+}
+
+pawl_status
+pawl_keep_set(const pawl_keep *keep, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(body);
+    PAWL_STRBUF_AUTO(settings);
+    PAWL_AUTO(pawl_pg_result) oid = NULL;
+    char name[64];
+    pawl_status st = pawl_keep_remove(keep->job, ledger, pg, err);
+
+    if (st != PAWL_OK || (st = make_mark(keep->job, ledger, pg, &oid, err)) != PAWL_OK)
+        return st;
+    add_keep_body(&body, keep, pawl_pg_text(oid, 0, 0));
+    pawl_strbuf_addf(&settings, "SET search_path = pg_catalog, %s", keep->search_path);
+    if (!pawl_strbuf_is_ok(&body) || !pawl_strbuf_is_ok(&settings))
+        return pawl_error_nomem(err, "a trigger");
+    if ((st = make_function(KEEP, keep->job, settings.data, body.data, ledger, pg, err)) != PAWL_OK)
+        return st;
+    pawl_fmt(name, sizeof name, "~pawl_%lld_k", (long long) keep->job);
+    const trigger t = {name, "INSERT OR UPDATE", "", KEEP};
+
+    return make_trigger(&t, keep->job, keep->table, NULL, ledger, pg, err);
+}
+
+pawl_status
+pawl_keep_remove(int64_t job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(sql);
+    pawl_status st = remove_all(KEEP, job, ledger, pg, err);
+
+    if (st != PAWL_OK)
+        return st;
+    pawl_sql_add(&sql, "DROP SEQUENCE IF EXISTS ");
+    add_part(&sql, ledger, LOST, job);
+    st = run(pg, &sql, err);
+    (void) pawl_pg_take_notices(pg);
+    return st;
+}
+
+pawl_status
+pawl_keep_check(int64_t job, pawl_ledger *ledger, pawl_pg *pg, bool *is_there, bool *has_failed,
+                pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    PAWL_AUTO(pawl_pg_result) lost = NULL;
+    PAWL_STRBUF_AUTO(sql);
+    char function[64];
+    pawl_status st;
+
+    pawl_fmt(function, sizeof function, "%s_%lld", KEEP, (long long) job);
+    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(function), PAWL_ARG_TEXT(pawl_ledger_schema(ledger))};
+
+    if ((st = pawl_pg_query(pg, pawl_sql_online_keep_check, 2, args, &res, err)) != PAWL_OK)
+        return st;
+    if (pawl_pg_i64(res, 0, 0) == 0)
+    {
+        *is_there = false;
+        return PAWL_OK;
+    }
+    pawl_sql_add(&sql, "SELECT s.is_called FROM ");
+    add_part(&sql, ledger, LOST, job);
+    pawl_sql_add(&sql, " AS s");
+    if (!pawl_strbuf_is_ok(&sql))
+        return pawl_error_nomem(err, "a statement");
+    if ((st = pawl_pg_query(pg, sql.data, 0, NULL, &lost, err)) != PAWL_OK)
+        return st;
+    *is_there = true;
+    *has_failed = pawl_pg_is_true(lost, 0, 0);
+    return PAWL_OK;
+}

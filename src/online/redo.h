@@ -1,0 +1,50 @@
+/*
+ * redo.h - what a drain does with a slice of keys when one column of the same table is made from others: a swap before
+ * its cut-over, and the mirror after it with the roles exchanged.
+ *
+ *   open -> pawl_redo_apply as the function of a drain (drain.h) -> close
+ *
+ * The rows are locked (FOR NO KEY UPDATE), read, transformed and written in the drain's transaction, so nothing can come
+ * between. A row that the locking read does not find is gone; if it was deleted and inserted again meanwhile, that is in
+ * the log behind it and comes up again. nil writes NULL: leaving the row alone would keep the value of an older source.
+ *
+ * Threads: as drain.h.
+ * Memory:  open and close; the job must outlive it.
+ */
+#ifndef PAWL_ONLINE_REDO_H
+#define PAWL_ONLINE_REDO_H
+
+#include "online/drain.h"
+
+typedef struct pawl_redo
+{
+    const pawl_job *job; /* as pawl_job_check left it, with one written column */
+    pawl_lua *lua;       /* NULL: the expression */
+    const char *expression;
+} pawl_redo;
+
+/* `entry` is "row" or "reverse" for a job with a Lua file; a job with `set` has its expression there. */
+PAWL_NODISCARD pawl_status pawl_redo_open(pawl_redo *redo, const pawl_job *job, const char *entry,
+                                          pawl_error *err);
+void pawl_redo_close(pawl_redo *redo);
+
+/* A pawl_drain_apply; `ctx` is the pawl_redo. PAWL_E_TRANSFORM names the row that was rejected or failed. */
+PAWL_NODISCARD pawl_status pawl_redo_apply(void *ctx, pawl_pg *pg, const pawl_drain_slice *slice,
+                                           int64_t *written, pawl_error *err);
+
+typedef struct pawl_redo_sample
+{
+    int64_t rows;      /* compared */
+    int64_t differ;    /* whose stored value is not what the transform makes now */
+    char example[200]; /* the key of one */
+} pawl_redo_sample;
+
+/*
+ * Run the transform again over a sample of blocks and compare with what is stored, as the server would store it. Source
+ * and result of a row come from one statement; rows with an entry in the log are passed over: they are known to lag.
+ */
+PAWL_NODISCARD pawl_status pawl_redo_compare(const pawl_redo *redo, int64_t job, double percent,
+                                             pawl_ledger *ledger, pawl_pg *pg, pawl_redo_sample *out,
+                                             pawl_error *err);
+
+#endif
