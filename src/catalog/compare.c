@@ -134,6 +134,8 @@ is_expected_loss(const comparison *c, const pawl_hang *item)
 {
     if (is_only_on(item, c->options->replacement))
         return true;
+    if (c->options->without_views && (item->kind == PAWL_HANG_VIEW || item->kind == PAWL_HANG_VIEW_PART))
+        return item->fate == PAWL_FATE_CARRIED;
     switch ((int) item->kind)
     {
         case PAWL_HANG_NOT_NULL:
@@ -232,10 +234,11 @@ compare_thing(comparison *c, const pawl_hang *a, const pawl_hang *b)
     bool is_same_definition = is_same_text(a->definition, b->definition) && is_same_text(a->tail, b->tail);
     bool is_the_rest_same = has_same_flags(c, a, b) && is_same_text(a->comment, b->comment) &&
                             is_same_text(a->tablespace, b->tablespace);
+    /* Its type may have been widened already, its owner comes afterwards. */
     bool is_owned_later = c->options->is_pending && a->kind == PAWL_HANG_SEQUENCE;
     bool is_same_place = has_same_columns(a, b);
     bool is_expected = is_the_rest_same && (is_same_place || is_owned_later) &&
-                       (is_same_definition || is_printed_otherwise(c, a, b));
+                       (is_same_definition || is_owned_later || is_printed_otherwise(c, a, b));
 
     if (is_same_definition && is_the_rest_same && is_same_place && is_same_text(a->flags, b->flags))
         return;

@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "pawl_sql.h"
+#include "pg/literal.h"
+#include "pg/sqlbuf.h"
 
 #include "util/banned.h"
 
@@ -218,13 +220,20 @@ read_names(pawl_pg *pg, pawl_hanging *h, pawl_arena *arena, pawl_error *err)
     return h->schema != NULL && h->table != NULL ? PAWL_OK : pawl_error_nomem(err, "the name of a table");
 }
 
-pawl_status
-pawl_hanging_load(pawl_pg *pg, uint32_t table, const char *ledger_schema, pawl_arena *arena,
-                  pawl_hanging **out, pawl_error *err)
+/* The statement that lists, and its parameters. */
+typedef struct listing
+{
+    const char *sql;
+    int nargs;
+    const pawl_pg_arg *args;
+} listing;
+
+static pawl_status
+load(pawl_pg *pg, uint32_t table, const listing *how, pawl_arena *arena, pawl_hanging **out, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) things = NULL;
     PAWL_AUTO(pawl_pg_result) publications = NULL;
-    const pawl_pg_arg args[] = {PAWL_ARG_I64((int64_t) table), PAWL_ARG_TEXT(ledger_schema)};
+    const pawl_pg_arg oid[] = {PAWL_ARG_I64((int64_t) table)};
     pawl_hanging *h = pawl_arena_alloc(arena, sizeof *h);
     pawl_status st;
 
@@ -234,11 +243,11 @@ pawl_hanging_load(pawl_pg *pg, uint32_t table, const char *ledger_schema, pawl_a
     if ((st = read_names(pg, h, arena, err)) != PAWL_OK)
         return st;
 
-    const char *sql = h->server_version >= PUBLICATION_LISTS ? pawl_sql_catalog_hanging_publications
-                                                             : pawl_sql_catalog_hanging_publications_13;
+    const char *published = h->server_version >= PUBLICATION_LISTS ? pawl_sql_catalog_hanging_publications
+                                                                   : pawl_sql_catalog_hanging_publications_13;
 
-    if ((st = pawl_pg_query(pg, pawl_sql_catalog_hanging, 2, args, &things, err)) != PAWL_OK ||
-        (st = pawl_pg_query(pg, sql, 1, args, &publications, err)) != PAWL_OK)
+    if ((st = pawl_pg_query(pg, how->sql, how->nargs, how->args, &things, err)) != PAWL_OK ||
+        (st = pawl_pg_query(pg, published, 1, oid, &publications, err)) != PAWL_OK)
         return pawl_error_prefix(err, "listing what hangs on table %s.%s", h->schema, h->table);
     if ((st = add_rows(h, things, arena, err)) != PAWL_OK ||
         (st = add_rows(h, publications, arena, err)) != PAWL_OK)
@@ -246,6 +255,52 @@ pawl_hanging_load(pawl_pg *pg, uint32_t table, const char *ledger_schema, pawl_a
 
     *out = h;
     return PAWL_OK;
+}
+
+pawl_status
+pawl_hanging_load(pawl_pg *pg, uint32_t table, const char *ledger_schema, pawl_arena *arena,
+                  pawl_hanging **out, pawl_error *err)
+{
+    const pawl_pg_arg args[] = {PAWL_ARG_I64((int64_t) table), PAWL_ARG_TEXT(ledger_schema)};
+
+    return load(pg, table, &(listing){.sql = pawl_sql_catalog_hanging, .nargs = 2, .args = args}, arena, out,
+                err);
+}
+
+pawl_status
+pawl_hanging_prepare(pawl_pg *pg, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    PAWL_STRBUF_AUTO(sql);
+    pawl_status st = pawl_pg_query(pg, pawl_sql_catalog_hanging_prepared, 0, NULL, &res, err);
+
+    if (st != PAWL_OK)
+        return st;
+    if (pawl_pg_is_true(res, 0, 0) && (st = pawl_pg_exec(pg, "DEALLOCATE pawl_hanging", err)) != PAWL_OK)
+        return st;
+    pawl_sql_add(&sql, "PREPARE pawl_hanging (bigint, text) AS\n");
+    pawl_sql_add(&sql, pawl_sql_catalog_hanging);
+    return pawl_strbuf_is_ok(&sql) ? pawl_pg_exec(pg, sql.data, err) : pawl_error_nomem(err, "a statement");
+}
+
+pawl_status
+pawl_hanging_load_prepared(pawl_pg *pg, uint32_t table, const char *ledger_schema, pawl_arena *arena,
+                           pawl_hanging **out, pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(sql);
+
+    pawl_strbuf_addf(&sql, "EXECUTE pawl_hanging (%u, ", table);
+    pawl_sql_literal(&sql, ledger_schema);
+    pawl_sql_add(&sql, ")");
+    if (!pawl_strbuf_is_ok(&sql))
+        return pawl_error_nomem(err, "a statement");
+    return load(pg, table, &(listing){.sql = sql.data}, arena, out, err);
+}
+
+pawl_status
+pawl_hanging_unprepare(pawl_pg *pg, pawl_error *err)
+{
+    return pawl_pg_exec(pg, "DEALLOCATE pawl_hanging", err);
 }
 
 pawl_status

@@ -147,6 +147,16 @@ typedef struct pawl_hang_options
 PAWL_NODISCARD pawl_status pawl_hanging_load(pawl_pg *pg, uint32_t table, const char *ledger_schema,
                                              pawl_arena *arena, pawl_hanging **out, pawl_error *err);
 
+/*
+ * The same with the statement planned beforehand, which is most of its time: for a locked moment. prepare, then load once
+ * before the lock (with plan_cache_mode = force_generic_plan, as for each load), load under it, unprepare. The prepared
+ * statement is the session's; prepare replaces one that an earlier attempt has left.
+ */
+PAWL_NODISCARD pawl_status pawl_hanging_prepare(pawl_pg *pg, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_hanging_load_prepared(pawl_pg *pg, uint32_t table, const char *ledger_schema,
+                                                      pawl_arena *arena, pawl_hanging **out, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_hanging_unprepare(pawl_pg *pg, pawl_error *err);
+
 /* Add the functions whose text names `column` (NULL: any column) and that have to do with the table. */
 PAWL_NODISCARD pawl_status pawl_hanging_add_bodies(pawl_pg *pg, pawl_hanging *hanging, const char *column,
                                                    const char *ledger_schema, pawl_arena *arena,

@@ -155,6 +155,24 @@ pawl_carry_probe_by(pawl_carry_unit *unit, pawl_carry_probe probe, const char *r
     unit->probe_name = name;
 }
 
+/* As the catalogue had it: the way back puts other definitions into the inventory. */
+static const pawl_hanging *
+planned_copy(pawl_carry_builder *b, const pawl_hanging *hanging)
+{
+    pawl_hanging *copy = pawl_arena_alloc(b->arena, sizeof *copy);
+    pawl_hang *items = pawl_arena_array(b->arena, hanging->nitems, sizeof *items);
+
+    if (copy == NULL || items == NULL)
+    {
+        b->failed = true;
+        return hanging;
+    }
+    memcpy(items, hanging->items, hanging->nitems * sizeof *items);
+    *copy = *hanging;
+    copy->items = items;
+    return copy;
+}
+
 pawl_status
 pawl_carry_begin(pawl_carry_builder *b, pawl_hanging *hanging, int64_t job, pawl_arena *arena,
                  pawl_error *err)
@@ -166,7 +184,10 @@ pawl_carry_begin(pawl_carry_builder *b, pawl_hanging *hanging, int64_t job, pawl
     b->table = checked(b, pawl_arena_fmt(arena, "%s.%s", b->schema, pawl_carry_quote(b, hanging->table)));
     if (b->failed || b->carry == NULL || b->tried == NULL)
         return pawl_error_nomem(err, "what is carried over");
-    *b->carry = (pawl_carry){.nsaved = 0};
+    *b->carry = (pawl_carry){.planned = planned_copy(b, hanging),
+                             .temporary = checked(b, pawl_arena_fmt(arena, "pawl_%" PRId64 "_", job))};
+    if (b->failed)
+        return pawl_error_nomem(err, "what is carried over");
     for (size_t i = 0; i < hanging->nitems; i++)
         b->tried[i] =
             (pawl_carry_tried){.tail = hanging->items[i].tail, .definition = hanging->items[i].definition};

@@ -28,7 +28,7 @@
 #ifndef PAWL_ONLINE_CARRY_H
 #define PAWL_ONLINE_CARRY_H
 
-#include "catalog/hanging.h"
+#include "catalog/compare.h"
 
 /* By what it is seen that a unit has been done. */
 typedef enum pawl_carry_probe
@@ -71,6 +71,11 @@ typedef struct pawl_carry
     pawl_carry_list undo;
     const pawl_hang *saved; /* what was carried, as it was: for the way back */
     size_t nsaved;
+    const pawl_hanging *planned; /* the inventory that the lists were made from */
+    const char *column;          /* of a swap; NULL otherwise */
+    const char *replacement;
+    const char *kept;
+    const char *temporary; /* what the names of the job's own begin with */
 } pawl_carry;
 
 typedef struct pawl_carry_swap_spec
@@ -99,6 +104,21 @@ const char *pawl_carry_name(int64_t job, const char *what, pawl_arena *arena);
 /* Ask the server whether a unit is done. Inside a transaction. */
 PAWL_NODISCARD pawl_status pawl_carry_is_done(pawl_pg *pg, const pawl_carry_unit *unit, bool *out,
                                               pawl_error *err);
+
+/*
+ * The table is compared with what the lists were made for, by itself: ready before the locks are taken, check_before under
+ * them, check_after behind `cutover`, done before the commit. Both checks return PAWL_E_STATE with the differences that
+ * nobody asked for, and then the cut-over must not go on; *out has all of them, for people to see, and stays as it was
+ * when there is an error. Inside the cut-over's transaction, whatever its search_path.
+ */
+PAWL_NODISCARD pawl_status pawl_carry_ready(pawl_pg *pg, const pawl_carry *carry, const char *ledger_schema,
+                                            pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_carry_check_before(pawl_pg *pg, const pawl_carry *carry,
+                                                   const char *ledger_schema, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_carry_check_after(pawl_pg *pg, const pawl_carry *carry,
+                                                  const char *ledger_schema, pawl_arena *arena,
+                                                  pawl_compare_diff *out, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_carry_done(pawl_pg *pg, pawl_error *err);
 
 /* `after` and what was carried as a JSON text for the ledger, and back. */
 PAWL_NODISCARD pawl_status pawl_carry_save(const pawl_carry *carry, pawl_arena *arena, const char **out,

@@ -383,6 +383,11 @@ pawl_carry_swap(pawl_pg *pg, pawl_hanging *hanging, const pawl_carry_swap_spec *
     fill(&s);
     if ((st = pawl_carry_keep(&s.b, err)) != PAWL_OK)
         return st;
+    s.b.carry->column = pawl_arena_strdup(arena, spec->column);
+    s.b.carry->replacement = pawl_arena_strdup(arena, spec->replacement);
+    s.b.carry->kept = pawl_arena_strdup(arena, spec->kept);
+    if (s.b.carry->column == NULL || s.b.carry->replacement == NULL || s.b.carry->kept == NULL)
+        return pawl_error_nomem(err, "names of columns");
     *out = s.b.carry;
     return PAWL_OK;
 }

@@ -132,14 +132,13 @@ plan(place *p, const pawl_carry_swap_spec *spec)
 
 /* What is there now differs from the plan's inventory only as the swap of this column makes it. Within a transaction. */
 static void
-differs_as_expected(place *p, const pawl_carry_swap_spec *spec, bool is_pending)
+differs_as_expected(place *p, const pawl_carry_swap_spec *spec)
 {
     const pawl_compare_options options = {.changed = &spec->column,
                                           .nchanged = 1,
                                           .kept = spec->kept,
                                           .replacement = spec->replacement,
-                                          .temporary = "pawl_7_",
-                                          .is_pending = is_pending};
+                                          .temporary = "pawl_7_"};
     pawl_compare_diff diff = {.nlines = 0};
     pawl_hanging *now = NULL;
 
@@ -155,6 +154,8 @@ differs_as_expected(place *p, const pawl_carry_swap_spec *spec, bool is_pending)
 static void
 go(place *p, const pawl_carry_swap_spec *spec, const char *make, const char *fill)
 {
+    pawl_compare_diff diff = {.nlines = 0};
+
     run_each(p, &p->carry->before);
     is_ok(pawl_pg_begin(p->pg, NULL, &p->err), &p->err);
     if (make != NULL)
@@ -166,14 +167,18 @@ go(place *p, const pawl_carry_swap_spec *spec, const char *make, const char *fil
     run_each(p, &p->carry->index);
     run_each(p, &p->carry->early);
     is_ok(pawl_pg_begin(p->pg, NULL, &p->err), &p->err);
+    is_ok(pawl_pg_exec(p->pg, "SET LOCAL search_path = public", &p->err), &p->err);
+    is_ok(pawl_carry_ready(p->pg, p->carry, "pawl", &p->err), &p->err);
     run_together(p, &p->carry->locks);
     is_ok(pawl_pg_exec(p->pg, "DROP TRIGGER IF EXISTS \"~step\" ON public.t", &p->err), &p->err);
+    is_ok(pawl_carry_check_before(p->pg, p->carry, "pawl", &p->err), &p->err);
     run_together(p, &p->carry->cutover);
-    differs_as_expected(p, spec, true);
+    is_ok(pawl_carry_check_after(p->pg, p->carry, "pawl", p->arena, &diff, &p->err), &p->err);
+    is_ok(pawl_carry_done(p->pg, &p->err), &p->err);
     is_ok(pawl_pg_commit(p->pg, &p->err), &p->err);
     run_each(p, &p->carry->after);
     is_ok(pawl_pg_begin(p->pg, NULL, &p->err), &p->err);
-    differs_as_expected(p, spec, false);
+    differs_as_expected(p, spec);
     is_ok(pawl_pg_commit(p->pg, &p->err), &p->err);
 }
 
@@ -546,6 +551,34 @@ whatever_somebody_changes_meanwhile_is_seen(void **state)
     place_end(&p);
 }
 
+/* Whoever alters the column between the plan and the cut-over must not find it undone. */
+static void
+cut_over_stops_when_the_column_was_altered_since_the_plan(void **state)
+{
+    place p = place_with("carryaltered", "CREATE TABLE t (id int PRIMARY KEY, a int DEFAULT 5, b int)");
+    pawl_carry_swap_spec spec = spec_of(PAWL_HANG_SWAP_CAPTURED, "a", "bigint");
+    const char *alterations[][2] = {
+        {"ALTER TABLE t ALTER a SET DEFAULT 6", "default of a: 6"},
+        {"ALTER TABLE t ALTER a SET DEFAULT 5; CREATE INDEX later ON t (a)", "index public.later"},
+        {"DROP INDEX later; ALTER TABLE t ADD CHECK (a > b)", "check constraint t_check"},
+    };
+
+    (void) state;
+    is_ok(plan(&p, &spec), &p.err);
+    pawl_test_exec(p.conninfo, "ALTER TABLE t ADD COLUMN \"x new\" bigint");
+    for (size_t i = 0; i < sizeof alterations / sizeof *alterations; i++)
+    {
+        pawl_test_exec(p.conninfo, alterations[i][0]);
+        is_ok(pawl_pg_begin(p.pg, NULL, &p.err), &p.err);
+        is_ok(pawl_carry_ready(p.pg, p.carry, "pawl", &p.err), &p.err);
+        run_together(&p, &p.carry->locks);
+        assert_int_equal(pawl_carry_check_before(p.pg, p.carry, "pawl", &p.err), PAWL_E_STATE);
+        assert_non_null(strstr(p.err.detail, alterations[i][1]));
+        pawl_pg_rollback(p.pg);
+    }
+    place_end(&p);
+}
+
 int
 main(void)
 {
@@ -558,6 +591,7 @@ main(void)
         cmocka_unit_test(way_back_makes_what_was_there_and_not_what_became_of_it),
         cmocka_unit_test(what_was_made_before_the_cut_over_is_undone_without_a_trace),
         cmocka_unit_test(whatever_somebody_changes_meanwhile_is_seen),
+        cmocka_unit_test(cut_over_stops_when_the_column_was_altered_since_the_plan),
     };
 
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
