@@ -248,8 +248,8 @@ def measure_kill(server, name, args, program):
 
 
 def wait_for_silence(server):
-    """The sessions of what was killed have ended."""
-    while server.sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+    """End the sessions of what was killed: the server would carry a statement in flight to its end, and commit it."""
+    while server.sql("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE backend_type = 'client backend'"
                      " AND pid <> pg_backend_pid()")[0] != "0":
         time.sleep(0.02)
 
