@@ -49,7 +49,7 @@ def peak_kib(pid, out, over):
             return
 
 
-def write_project(server, directory, what, batch, workers, form):
+def write_project(server, directory, what, batch, workers, form="plain"):
     os.makedirs(os.path.join(directory, "migrations", "transforms"), exist_ok=True)
     files = {
         "pawl.yaml": f"database: \"{server.conninfo}\"\n",

@@ -36,7 +36,7 @@ from shapes import SHAPES  # noqa: E402
 from table import COPY, EXPRESSION  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
-PAWL = {"pawl-lua": BY_LUA, "pawl-set": BY_SET}
+PAWL = {"pawl-lua": (BY_LUA, "plain"), "pawl-striped": (BY_LUA, "striped"), "pawl-set": (BY_SET, "plain")}
 ONE = "one-update"
 PARTS = ("speed", "defaults", "foreground", "kill")
 FACTS = """
@@ -84,8 +84,9 @@ class Contender:
         self.directory = tempfile.mkdtemp(prefix="pawl-bench-peer-")
         server.sql(*COPY, "DROP TABLE IF EXISTS shape_jobs, shape_cursor")
         if name in PAWL:
-            what = PAWL[name] + (f"\n      throttle: {{ max_rate: {rate} }}" if rate else "")
-            write_project(server, self.directory, what, BATCH if not rate else "auto", 2)
+            what, form = PAWL[name]
+            what += f"\n      throttle: {{ max_rate: {rate} }}" if rate else ""
+            write_project(server, self.directory, what, BATCH if not rate else "auto", 2, form)
         elif name in SHAPES:
             self._shape("prepare").wait()
         self.rate = rate
