@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "backfill/pass.h"
 #include "backfill/stmt.h"
 #include "pawl_sql.h"
 #include "pg/pipe.h"
@@ -107,10 +108,9 @@ pawl_chunk_take_over(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, cons
     return st;
 }
 
-/* The key `rows` ahead of the frontier, or the bound when fewer are left. */
 static pawl_status
-find_hi(const pawl_job *job, pawl_pg *pg, const pawl_keyval *lo, int64_t rows, pawl_keyval *hi,
-        pawl_error *err)
+find_hi_below(const pawl_job *job, pawl_pg *pg, const pawl_keyval *lo, const pawl_keyval *bound, int64_t rows,
+              pawl_keyval *hi, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
     PAWL_STRBUF_AUTO(sql);
@@ -119,20 +119,37 @@ find_hi(const pawl_job *job, pawl_pg *pg, const pawl_keyval *lo, int64_t rows, p
     int n = pawl_keyval_args(lo, args, 0);
     pawl_status st;
 
-    n = pawl_keyval_args(&job->bound, args, n);
+    if (job->is_keyless)
+        return pawl_pass_ahead(job, lo, bound, rows, hi, err);
+    n = pawl_keyval_args(bound, args, n);
     args[n++] = pawl_arg_i64(rows - 1, offset);
     pawl_stmt_ahead(&sql, job, lo->is_set);
     if ((st = pawl_pg_exec(pg, pawl_sql_backfill_plan_read, err)) != PAWL_OK ||
         (st = pawl_pg_query(pg, sql.data, n, args, &res, err)) != PAWL_OK)
         return st;
     if (pawl_pg_rows(res) == 0)
-        return pawl_keyval_copy(hi, &job->bound, err);
+        return pawl_keyval_copy(hi, bound, err);
     return pawl_keyval_from_row(hi, res, 0, 0, job->key->ncolumns, err);
+}
+
+/* The key `rows` ahead of the frontier, or the bound when fewer are left: that of `frontier`, which is the job's unless
+ * another pass has begun. */
+static pawl_status
+find_hi(const pawl_job *job, pawl_pg *pg, const pawl_pg_result *frontier, const pawl_keyval *lo, int64_t rows,
+        pawl_keyval *hi, pawl_error *err)
+{
+    pawl_keyval bound = {0};
+    pawl_status found = pawl_keyval_from_array(&bound, frontier, 0, 2, err);
+
+    if (found == PAWL_OK)
+        found = find_hi_below(job, pg, lo, &bound, rows, hi, err);
+    pawl_keyval_fini(&bound);
+    return found;
 }
 
 static pawl_status
 insert_chunk(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const char *owner,
-             const pawl_chunk *chunk, pawl_error *err)
+             const pawl_chunk *chunk, int64_t pass, pawl_error *err)
 {
     pawl_pg_array lo;
     pawl_pg_array hi;
@@ -151,9 +168,10 @@ insert_chunk(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const char *
                                 PAWL_ARG_TEXT(owner),
                                 PAWL_ARG_I64(job->env->lease_ms),
                                 backend_pid(pg, (char[24]){0}),
-                                backend_start(pg)};
+                                backend_start(pg),
+                                PAWL_ARG_I64(pass)};
 
-    st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_chunk_insert), 9, args, NULL, err);
+    st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_chunk_insert), 10, args, NULL, err);
     pawl_pg_array_fini(&lo);
     pawl_pg_array_fini(&hi);
     return st;
@@ -206,7 +224,7 @@ advance(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const char *owner
     if (strcmp(pawl_pg_text(state, 0, 1), job->checksum) != 0)
         return pawl_job_is_changed(job, err);
     /* No row: there is no such part any more. */
-    if (pawl_pg_rows(last) == 0 || !job->bound.is_set || pawl_pg_is_true(last, 0, 1))
+    if (pawl_pg_rows(last) == 0 || pawl_pg_is_null(last, 0, 2) || pawl_pg_is_true(last, 0, 1))
     {
         *out = PAWL_CLAIM_NEXT;
         return job->root != NULL ? PAWL_OK : left_to_do(job, ledger, pg, out, err);
@@ -221,8 +239,8 @@ advance(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const char *owner
         (st = pawl_keyval_from_array(&chunk->lo, last, 0, 0, err)) != PAWL_OK)
         return st;
     PAWL_FAILPOINT("claim.before_insert");
-    if ((st = find_hi(job, pg, &chunk->lo, rows, &chunk->hi, err)) != PAWL_OK ||
-        (st = insert_chunk(job, ledger, pg, owner, chunk, err)) != PAWL_OK)
+    if ((st = find_hi(job, pg, last, &chunk->lo, rows, &chunk->hi, err)) != PAWL_OK ||
+        (st = insert_chunk(job, ledger, pg, owner, chunk, pawl_pg_i64(last, 0, 3), err)) != PAWL_OK)
         return st;
     *out = PAWL_CLAIM_CHUNK;
     return PAWL_OK;

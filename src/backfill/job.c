@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "backfill/pass.h"
 #include "backfill/stmt.h"
 #include "core/backoff.h"
 #include "pawl_sql.h"
@@ -346,6 +347,29 @@ check_redacted(const pawl_job *job, pawl_error *err)
     return PAWL_OK;
 }
 
+/* `key: [ctid]`: the name of a system column, which no other can have. */
+static bool
+is_by_place(const pawl_job *job)
+{
+    for (size_t i = 0; i < job->spec->nkey; i++)
+        if (strcmp(job->spec->key[i], "ctid") == 0)
+            return true;
+    return false;
+}
+
+/* Of a table without a key: what can be done without one. */
+static pawl_status
+hint_about_places(const pawl_job *job, pawl_status st, pawl_error *err)
+{
+    char was[sizeof err->hint];
+
+    if (st != PAWL_E_REFUSED || job->spec->nkey > 0)
+        return st;
+    pawl_fmt(was, sizeof was, "%s", err->hint);
+    return pawl_error_hint(
+        err, "%s; or, if `where:` holds for no row any more once it is written, `key: [ctid]`", was);
+}
+
 pawl_status
 pawl_job_check_table(pawl_job *job, pawl_pg *pg, pawl_error *err)
 {
@@ -355,16 +379,20 @@ pawl_job_check_table(pawl_job *job, pawl_pg *pg, pawl_error *err)
 
     if ((st = check_kind(job->table, err)) != PAWL_OK)
         return st;
+    job->is_keyless = is_by_place(job);
+    if (job->is_keyless && (st = pawl_pass_check(job, pg, err)) != PAWL_OK)
+        return st;
     job->key = &no_key;
     job->rows_estimate = job->table->rows_estimate;
     if (job->spec->into != NULL && (st = pawl_job_find_target(job, pg, err)) != PAWL_OK)
         return st;
     if (!job->is_divided)
     {
-        st = pawl_table_key(pg, job->table, job->spec->key, job->spec->nkey, job->arena, &key, err);
+        if (!job->is_keyless)
+            st = pawl_table_key(pg, job->table, job->spec->key, job->spec->nkey, job->arena, &key, err);
         if (st != PAWL_OK)
-            return st;
-        job->key = key;
+            return hint_about_places(job, st, err);
+        job->key = job->is_keyless ? pawl_pass_key() : key;
         if ((st = check_operators(job, err)) != PAWL_OK)
             return st;
     }

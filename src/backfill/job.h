@@ -22,6 +22,7 @@ typedef struct pawl_job
     const pawl_table *table;
     const pawl_table *root; /* of a part (part.h): the table that was named; else NULL */
     int part;               /* the number of the part; 0 also for a table in one piece */
+    bool is_keyless;        /* `key` is the place of rows, and done in passes (pass.h) */
     bool is_divided;        /* the rows lie in parts, each with a key of its own: this one's has no columns */
     const pawl_key *key;
     const pawl_table *target; /* of `into`: the table that `write` are columns of; NULL: the same table */

@@ -186,7 +186,7 @@ pawl_job_check_plan(const pawl_job *job, pawl_pg *pg, pawl_error *err)
     pawl_keyval bound = {0};
     pawl_status st;
 
-    if (job->spec->any_plan)
+    if (job->spec->any_plan || job->is_keyless)
         return PAWL_OK;
     if ((st = pawl_pg_exec(pg, pawl_sql_backfill_plan_read, err)) != PAWL_OK)
         return st;

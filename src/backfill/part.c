@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "backfill/pass.h"
 #include "backfill/stmt.h"
 #include "core/backoff.h"
 #include "core/sqlstate.h"
@@ -111,6 +112,8 @@ read_bound(const pawl_job *part, pawl_pg *pg, pawl_keyval *out, pawl_error *err)
     PAWL_STRBUF_AUTO(sql);
     pawl_status st;
 
+    if (part->is_keyless)
+        return pawl_pass_bound(part, pg, out, err);
     pawl_stmt_bound(&sql, part);
     st = pawl_pg_query(pg, sql.data, 0, NULL, &res, err);
     if (st != PAWL_OK || pawl_pg_rows(res) == 0)

@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "backfill/crew.h"
-#include "backfill/part.h"
+#include "backfill/pass.h"
 #include "backfill/stripe.h"
 #include "util/alloc.h"
 #include "util/clock.h"
@@ -126,11 +126,22 @@ look_at_parts(const pawl_job *job, pawl_ledger *ledger, bool *found, pawl_error 
     return st != PAWL_OK ? st : pawl_parts_look(job, ledger, pg, found, err);
 }
 
+/* Rows that a pass over a table without a key has missed. */
+static pawl_status
+look_for_left(const pawl_job *job, pawl_ledger *ledger, int64_t round, bool *again, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg) pg = NULL;
+    pawl_status st = open_session(job->env, &pg, err);
+
+    return st != PAWL_OK ? st : pawl_pass_next(job, ledger, pg, round, again, err);
+}
+
 /* Until the workers have nothing left; of a divided table, until a look behind them finds nothing new. */
 static pawl_status
 run_to_the_end(const pawl_job *job, pawl_ledger *ledger, const pawl_progress *base, pawl_error *err)
 {
     pawl_progress so_far = *base;
+    int64_t round = 0;
     bool found = false;
     pawl_status st;
 
@@ -143,6 +154,8 @@ run_to_the_end(const pawl_job *job, pawl_ledger *ledger, const pawl_progress *ba
             return st;
         PAWL_FAILPOINT("job.before_look");
         if (job->is_divided && (st = look_at_parts(job, ledger, &found, err)) != PAWL_OK)
+            return st;
+        if (!found && job->is_keyless && (st = look_for_left(job, ledger, ++round, &found, err)) != PAWL_OK)
             return st;
         if (found && (st = totals_so_far(job, ledger, &so_far, err)) != PAWL_OK)
             return st;

@@ -458,6 +458,33 @@ pawl_stmt_write(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *sha
                          param, PAWL_MISSING_MAX + 1);
 }
 
+void
+pawl_stmt_recheck(pawl_strbuf *b, const pawl_job *job)
+{
+    PAWL_STRBUF_AUTO(update);
+
+    pawl_strbuf_add(&update, b->data);
+    pawl_strbuf_reset(b);
+    pawl_sql_add(b, "WITH w AS (");
+    pawl_sql_add(b, update.data);
+    pawl_sql_add(b, " RETURNING ");
+    filter(b, job);
+    pawl_sql_add(
+        b, " AS pawl_s) SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE w.pawl_s) FROM w");
+}
+
+/* The condition as it stands: here an index that helps to find such rows is welcome. */
+void
+pawl_stmt_left(pawl_strbuf *b, const pawl_job *job)
+{
+    pawl_strbuf_reset(b);
+    pawl_sql_add(b, "SELECT 1 FROM ");
+    from_table(b, job);
+    pawl_sql_add(b, " WHERE ");
+    pawl_sql_fragment(b, job->spec->where);
+    pawl_sql_add(b, " LIMIT 1");
+}
+
 /* Looked up one by one: a subquery, which no planner setting turns into a join. */
 void
 pawl_stmt_probe(pawl_strbuf *b, const pawl_job *job)

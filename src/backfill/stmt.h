@@ -59,6 +59,15 @@ typedef struct pawl_set_shape
     int per_set;      /* ... and if this is not 0, only so many of them; first_stripe is a multiple of it */
 } pawl_set_shape;
 
+/*
+ * Make of an UPDATE without answer one that says how many rows were written, and for how many of them `where` holds as
+ * they are now.
+ */
+void pawl_stmt_recheck(pawl_strbuf *b, const pawl_job *job);
+
+/* Is a row left for which `where` holds? One row if so, none else. No parameters. */
+void pawl_stmt_left(pawl_strbuf *b, const pawl_job *job);
+
 /* UPDATE by expressions over a range: [lower parts] upper parts. */
 void pawl_stmt_set(pawl_strbuf *b, const pawl_job *job, const pawl_set_shape *shape);
 

@@ -503,6 +503,10 @@ check_columns(const pawl_job *job, pawl_error *err)
 static pawl_status
 refuse_parts(const pawl_job *job, pawl_error *err)
 {
+    if (job->is_keyless)
+        return pawl_error_set(err, PAWL_E_REFUSED,
+                              "\"%s.%s\" was done without a key: there is nothing to find its rows again by",
+                              job->table->schema, job->table->name);
     if (job->root == NULL)
         return PAWL_OK;
     (void) pawl_error_set(err, PAWL_E_REFUSED,

@@ -9,6 +9,7 @@
 enum
 {
     CHUNK_BATCHES = 20,
+    KEYLESS_BATCHES = 4, /* of a table without a key: each batch sorts what is left of its chunk */
     CHUNK_ROWS_MIN = 20000,
     CHUNK_ROWS_MAX = 200000,
     CHUNKS_PER_WORKER = 8, /* at least, so that the last ones end at about the same time */
@@ -78,6 +79,8 @@ chunk_rows(const pawl_worker *w)
 
     if (spec->chunk_rows > 0)
         return spec->chunk_rows;
+    if (job->is_keyless)
+        return pawl_pace_rows(w->run->pace) * KEYLESS_BATCHES;
     if (share > 0 && rows > share)
         rows = share;
     if (rows < CHUNK_ROWS_MIN)

@@ -56,6 +56,7 @@ typedef struct pawl_worker
     pawl_pg *pg;
     pawl_ledger *ledger;
     pawl_job part;      /* of a divided job the part at hand, when `job` points at it */
+    int64_t file;       /* of a table without a key: where the rows of the chunk at hand lie */
     int first_part;     /* those before it are handed out */
     pawl_writer writer; /* for `job`; of a divided job only while a part is at hand */
     pawl_writer_hooks hooks;

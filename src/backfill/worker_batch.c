@@ -243,9 +243,10 @@ queue_table_check(pawl_worker *w, const pawl_table *t, pawl_pg_pipe *pipe)
     const pawl_job *job = w->job;
     const pawl_pg_arg same[] = {PAWL_ARG_TEXT(table.data), PAWL_ARG_I64(t->oid),
                                 t == job->table && job->root != NULL ? PAWL_ARG_I64(job->root->oid)
-                                                                     : PAWL_ARG_NULL};
+                                                                     : PAWL_ARG_NULL,
+                                t == job->table && job->is_keyless ? PAWL_ARG_I64(w->file) : PAWL_ARG_NULL};
 
-    (void) pawl_pg_pipe_add(pipe, pawl_ledger_sql(w->ledger, pawl_sql_backfill_check_table), 3, same);
+    (void) pawl_pg_pipe_add(pipe, pawl_ledger_sql(w->ledger, pawl_sql_backfill_check_table), 4, same);
 }
 
 /* Pipeline 2: checkpoint and commit, and behind their sync the next read. */
@@ -375,7 +376,7 @@ pawl_worker_batch(pawl_worker *w, int64_t *rows, pawl_error *err)
         pawl_worker_timed(w, attempt.rows, pawl_clock_us() - began_us);
         w->has_chunk = !attempt.is_last;
     }
-    else if (attempt.rows == 1 && w->writer.kind != &pawl_writer_set)
+    else if (attempt.rows == 1 && w->job->spec->lua_file != NULL)
         pawl_rowset_describe(w->job, answer, 0, 1, w->at_fault, sizeof w->at_fault);
     pawl_pg_result_free(answer);
     pawl_keyval_fini(&attempt.to);

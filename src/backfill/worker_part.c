@@ -1,6 +1,7 @@
 /* How a worker comes to its next chunk, of whatever part it is; see worker.h. */
 #include <string.h>
 
+#include "backfill/pass.h"
 #include "backfill/worker.h"
 
 #include "util/banned.h"
@@ -68,8 +69,8 @@ advance_any(pawl_worker *w, const pawl_claimant *who, int64_t rows, pawl_claim *
     return st;
 }
 
-pawl_status
-pawl_worker_claim(pawl_worker *w, const pawl_claimant *who, int64_t rows, pawl_claim *out, pawl_error *err)
+static pawl_status
+claim_any(pawl_worker *w, const pawl_claimant *who, int64_t rows, pawl_claim *out, pawl_error *err)
 {
     const pawl_job *of = who->nheld > 0 ? w->job : w->run->job;
     bool got = false;
@@ -86,6 +87,17 @@ pawl_worker_claim(pawl_worker *w, const pawl_claimant *who, int64_t rows, pawl_c
     if (who->nheld > 0)
         return pawl_chunk_advance(of, w->ledger, w->pg, who, rows, &w->chunk, out, err);
     return advance_any(w, who, rows, out, err);
+}
+
+pawl_status
+pawl_worker_claim(pawl_worker *w, const pawl_claimant *who, int64_t rows, pawl_claim *out, pawl_error *err)
+{
+    pawl_status st = claim_any(w, who, rows, out, err);
+
+    /* Before the first read of the chunk: what is read later comes from this file, or from one that is noticed. */
+    if (st == PAWL_OK && *out == PAWL_CLAIM_CHUNK && w->job->is_keyless)
+        st = pawl_pass_file(w->job, w->pg, &w->file, err);
+    return st;
 }
 
 /* Only what says that the table is not there, or is another: nothing else is worth a question. */

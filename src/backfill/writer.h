@@ -113,8 +113,10 @@ struct pawl_writer_kind
 };
 
 extern const pawl_writer_kind pawl_writer_update; /* Lua: rows out, arrays in */
-extern const pawl_writer_kind pawl_writer_set;    /* SQL expressions over a range of keys */
-extern const pawl_writer_kind pawl_writer_into;   /* Lua: rows out, rows of another table in */
+extern const pawl_writer_kind pawl_writer_keyless_update;
+extern const pawl_writer_kind pawl_writer_keyless_set;
+extern const pawl_writer_kind pawl_writer_set;  /* SQL expressions over a range of keys */
+extern const pawl_writer_kind pawl_writer_into; /* Lua: rows out, rows of another table in */
 
 PAWL_NODISCARD pawl_status pawl_writer_open(pawl_writer *w, const pawl_job *job,
                                             const pawl_writer_hooks *hooks, pawl_error *err);

@@ -10,6 +10,7 @@ UPDATE @ledger@.job j
    AND NOT EXISTS (SELECT FROM @ledger@.part b
                     WHERE b.job_id = j.job_id AND b.state = 'open' AND b.bound IS NOT NULL
                       AND b.bound IS DISTINCT FROM (SELECT p.hi FROM @ledger@.progress p
-                                                     WHERE p.job_id = b.job_id AND p.part = b.part AND p.chunk_id > 0
+                                                     WHERE p.job_id = b.job_id AND p.part = b.part AND p.pass = b.pass
+                                                       AND p.chunk_id > 0
                                                      ORDER BY p.chunk_id DESC LIMIT 1))
 RETURNING j.state, r.open, r.skipped

@@ -4,7 +4,7 @@
 SELECT b.part
   FROM @ledger@.part b
   LEFT JOIN LATERAL (SELECT p.hi FROM @ledger@.progress p
-                      WHERE p.job_id = b.job_id AND p.part = b.part AND p.chunk_id > 0
+                      WHERE p.job_id = b.job_id AND p.part = b.part AND p.pass = b.pass AND p.chunk_id > 0
                       ORDER BY p.chunk_id DESC LIMIT 1) l ON true
  WHERE b.job_id = $1::bigint AND b.part >= $2::integer AND b.state = 'open' AND b.bound IS NOT NULL
    AND l.hi IS DISTINCT FROM b.bound

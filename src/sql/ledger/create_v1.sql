@@ -76,7 +76,8 @@ CREATE INDEX ON @ledger@.job (revision_id, direction, ordinal);
 
 -- The parts of a job's table: one for an ordinary table, one for each partition, each with its own key. `bound` is the
 -- greatest key when the part was started, NULL when it was empty. A part is `gone` when its table was dropped or
--- detached meanwhile; that of an ordinary table is never changed (its xmin says when the job began).
+-- detached meanwhile; that of an ordinary table is never changed (its xmin says when the job began), unless it has no key
+-- and is done in passes: `bound` is then the end of the table when `pass` began.
 CREATE TABLE @ledger@.part (
     job_id bigint NOT NULL REFERENCES @ledger@.job ON DELETE CASCADE,
     part integer NOT NULL,
@@ -86,6 +87,7 @@ CREATE TABLE @ledger@.part (
     key_columns text[] NOT NULL,
     collations text NOT NULL,
     fingerprint text NOT NULL,
+    pass integer NOT NULL DEFAULT 0,
     state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'gone')),
     PRIMARY KEY (job_id, part),
     UNIQUE (job_id, table_oid)
@@ -246,8 +248,9 @@ END
 $check_rejects$;
 
 -- Behind a write, whose lock on the table keeps the name, and the partition, where they are: the rows were those of the
--- table that was meant. `root` is the table that it is a part of, or NULL.
-CREATE FUNCTION @ledger@.check_table(name text, expected oid, root oid)
+-- table that was meant. `root` is the table that it is a part of, or NULL. `file` is that which the rows were read from,
+-- where they are known by their place in it, or NULL.
+CREATE FUNCTION @ledger@.check_table(name text, expected oid, root oid, file oid)
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $check_table$
 BEGIN
     IF to_regclass(name)::oid IS DISTINCT FROM expected THEN
@@ -259,6 +262,10 @@ BEGIN
     IF root <> expected AND NOT @ledger@.is_member(expected, root) THEN
         RAISE EXCEPTION USING ERRCODE = 'PW002',
             MESSAGE = format('%s is no longer part of %s: it was detached meanwhile', name, root::regclass);
+    END IF;
+    IF pg_relation_filenode(expected) <> file THEN
+        RAISE EXCEPTION USING ERRCODE = 'PW001',
+            MESSAGE = format('%s was rewritten meanwhile: its rows lie elsewhere', name);
     END IF;
 END
 $check_table$;
