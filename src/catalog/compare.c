@@ -59,6 +59,7 @@ is_told_by_definition(pawl_hang_kind kind)
         case PAWL_HANG_SEQUENCE_PART:
         case PAWL_HANG_COLUMN_PRIVILEGE:
         case PAWL_HANG_VIEW_PART:
+        case PAWL_HANG_INDEX_PART:
         case PAWL_HANG_PRIVILEGE:
         case PAWL_HANG_SECURITY_LABEL:
         case PAWL_HANG_INHERITANCE:
@@ -258,13 +259,15 @@ pawl_compare(const pawl_hanging *before, const pawl_hanging *after, const pawl_c
         const pawl_hang *item = &before->items[i];
         const pawl_hang *then = find(after, item);
 
+        if (item->kind == PAWL_HANG_FUNCTION_BODY)
+            continue; /* a guess, and listed by a call of its own */
         if (then != NULL)
             compare_thing(&c, item, then);
         else
             add_line(&c, '-', item, is_expected_loss(&c, item));
     }
     for (size_t i = 0; i < after->nitems; i++)
-        if (find(before, &after->items[i]) == NULL)
+        if (after->items[i].kind != PAWL_HANG_FUNCTION_BODY && find(before, &after->items[i]) == NULL)
             add_line(&c, '+', &after->items[i], is_expected_gain(&c, &after->items[i]));
 
     diff.lines = pawl_arena_array(arena, c.lines.length, sizeof *diff.lines);

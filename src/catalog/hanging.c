@@ -41,6 +41,7 @@ static const struct
     [PAWL_HANG_FOREIGN_KEY] = {"foreign_key", "foreign key"},
     [PAWL_HANG_REFERENCED_BY] = {"referenced_by", "foreign key"},
     [PAWL_HANG_INDEX] = {"index", "index"},
+    [PAWL_HANG_INDEX_PART] = {"index_part", "part of index"},
     [PAWL_HANG_STATISTICS] = {"statistics", "statistics object"},
     [PAWL_HANG_VIEW] = {"view", "view"},
     [PAWL_HANG_MATVIEW] = {"materialized_view", "materialized view"},
@@ -124,6 +125,7 @@ pawl_hang_label(const pawl_hanging *hanging, const pawl_hang *item, pawl_arena *
     switch ((int) item->kind)
     {
         case PAWL_HANG_INDEX:
+        case PAWL_HANG_INDEX_PART:
         case PAWL_HANG_STATISTICS:
         case PAWL_HANG_VIEW:
         case PAWL_HANG_MATVIEW:

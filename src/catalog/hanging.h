@@ -47,6 +47,7 @@ typedef enum pawl_hang_kind
     PAWL_HANG_FOREIGN_KEY, /* the same; relation: the table referred to; others: its columns; tail: what follows them */
     PAWL_HANG_REFERENCED_BY, /* a foreign key of another table; relation: that table; others: its columns */
     PAWL_HANG_INDEX,         /* pg_get_indexdef; tail: what follows the table's name in it */
+    PAWL_HANG_INDEX_PART, /* of an index (name): a statement to run when it is made anew; comments of plain ones are in comment */
     PAWL_HANG_STATISTICS,    /* pg_get_statisticsobjdef; tail: what stands between its name and FROM */
     PAWL_HANG_VIEW,          /* CREATE VIEW ...; also one that reads the table through other views */
     PAWL_HANG_MATVIEW,       /* CREATE MATERIALIZED VIEW ... */

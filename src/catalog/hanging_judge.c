@@ -54,6 +54,7 @@ static const fate_of table_of_fates[PAWL_HANG_KINDS] = {
     [PAWL_HANG_FOREIGN_KEY] = {{CARRIED, CARRIED, CARRIED}, "", ""},
     [PAWL_HANG_REFERENCED_BY] = {{REFUSED, CARRIED, CARRIED}, NEEDS_STEP, USE_USING},
     [PAWL_HANG_INDEX] = {{CARRIED, CARRIED, CARRIED}, "", ""},
+    [PAWL_HANG_INDEX_PART] = {{CARRIED, CARRIED, CARRIED}, "", ""},
     [PAWL_HANG_STATISTICS] = {{CARRIED, CARRIED, CARRIED}, "", ""},
     [PAWL_HANG_VIEW] = {{REFUSED, REFUSED, REFUSED},
                         "it would go on reading the old one",

@@ -319,6 +319,7 @@ set_item(swap *s, size_t i)
             break;
         case PAWL_HANG_COLUMN_PRIVILEGE:
         case PAWL_HANG_SECURITY_LABEL:
+        case PAWL_HANG_INDEX_PART:
             pawl_carry_add(&s->b, cutover, label, "%s", item->definition);
             break;
         default:

@@ -118,6 +118,7 @@ look(place *p, const pawl_hang_options *options)
 {
     is_ok(pawl_pg_begin(p->pg, NULL, &p->err), &p->err);
     is_ok(pawl_hanging_load(p->pg, oid_of(p, "public.t"), "pawl", p->arena, &p->hanging, &p->err), &p->err);
+    is_ok(pawl_hanging_add_bodies(p->pg, p->hanging, options->column, "pawl", p->arena, &p->err), &p->err);
     is_ok(pawl_pg_commit(p->pg, &p->err), &p->err);
     pawl_hanging_judge(p->hanging, options);
 }
@@ -236,21 +237,23 @@ is_same(const char *before, const char *after)
 
 /* ---- swaps ------------------------------------------------------------------------------------------------------ */
 
-#define EVERYTHING                                                                                         \
-    "CREATE TABLE kind (code int PRIMARY KEY, sort int UNIQUE); CREATE ROLE carry_reader; CREATE TABLE t " \
-    "(id int PRIMARY KEY, b int, a int NOT NULL DEFAULT 5, c text, CONSTRAINT a_kind FOREIGN KEY (a) "     \
-    "REFERENCES kind ON DELETE CASCADE DEFERRABLE, CONSTRAINT a_big CHECK (a < 1000000) NO INHERIT, "      \
-    "CONSTRAINT a_alone UNIQUE (a) DEFERRABLE INITIALLY DEFERRED); ALTER TABLE t ADD CONSTRAINT a_odd "    \
-    "CHECK (a <> 13) NOT VALID; CREATE INDEX \"A \"\"plain\"\"\" ON t (b, a DESC NULLS LAST) INCLUDE (c) " \
-    "WITH (fillfactor = 70); CREATE INDEX a_half ON t ((a / 2), (upper(c))) WHERE a > 10 AND c <> 'a'; "   \
-    "CREATE INDEX a_hash ON t USING hash (a); ALTER TABLE t CLUSTER ON \"A \"\"plain\"\"\"; CREATE "       \
-    "STATISTICS a_b (ndistinct, mcv) ON a, b FROM t; CREATE STATISTICS a_x ON (a * 2), b FROM t; ALTER "   \
-    "STATISTICS a_b SET STATISTICS 77; ALTER TABLE t ALTER a SET STATISTICS 400, ALTER a SET (n_distinct " \
-    "= 9); COMMENT ON COLUMN t.a IS 'an \\ \"a\"'; COMMENT ON CONSTRAINT a_big ON t IS 'it''s "            \
-    "big';COMMENT ON INDEX a_half IS 'half'; COMMENT ON CONSTRAINT a_kind ON t IS 'kind'; COMMENT ON "     \
-    "STATISTICS a_b IS 's'; COMMENT ON CONSTRAINT a_alone ON t IS 'alone'; GRANT SELECT (a), UPDATE (a) "  \
-    "ON t TO carry_reader; GRANT INSERT (a) ON t TO PUBLIC; INSERT INTO kind SELECT i, i FROM "            \
-    "generate_series(1, 50) i; INSERT INTO t SELECT i, i, i, 'c' || i FROM generate_series(1, 50) i "      \
+#define EVERYTHING                                                                                          \
+    "CREATE TABLE kind (code int PRIMARY KEY, sort int UNIQUE); CREATE ROLE carry_reader; CREATE FUNCTION " \
+    "body() RETURNS int LANGUAGE sql AS 'SELECT a FROM (SELECT 1 AS a, 2 AS t) t'; CREATE TABLE t "         \
+    "(id int PRIMARY KEY, b int, a int NOT NULL DEFAULT 5, c text, CONSTRAINT a_kind FOREIGN KEY (a) "      \
+    "REFERENCES kind ON DELETE CASCADE DEFERRABLE, CONSTRAINT a_big CHECK (a < 1000000) NO INHERIT, "       \
+    "CONSTRAINT a_alone UNIQUE (a) DEFERRABLE INITIALLY DEFERRED); ALTER TABLE t ADD CONSTRAINT a_odd "     \
+    "CHECK (a <> 13) NOT VALID; CREATE INDEX \"A \"\"plain\"\"\" ON t (b, a DESC NULLS LAST) INCLUDE (c) "  \
+    "WITH (fillfactor = 70); CREATE INDEX a_half ON t ((a / 2), (upper(c))) WHERE a > 10 AND c <> 'a'; "    \
+    "CREATE INDEX a_hash ON t USING hash (a); ALTER TABLE t CLUSTER ON \"A \"\"plain\"\"\"; CREATE "        \
+    "STATISTICS a_b (ndistinct, mcv) ON a, b FROM t; CREATE STATISTICS a_x ON (a * 2), b FROM t; ALTER "    \
+    "STATISTICS a_b SET STATISTICS 77; ALTER TABLE t ALTER a SET STATISTICS 400, ALTER a SET (n_distinct "  \
+    "= 9); COMMENT ON INDEX a_alone IS 'i'; ALTER INDEX a_half ALTER COLUMN 1 SET STATISTICS 33; COMMENT "  \
+    "ON COLUMN t.a IS 'an \\ \"a\"'; COMMENT ON CONSTRAINT a_big ON t IS 'it''s "                           \
+    "big';COMMENT ON INDEX a_half IS 'half'; COMMENT ON CONSTRAINT a_kind ON t IS 'kind'; COMMENT ON "      \
+    "STATISTICS a_b IS 's'; COMMENT ON CONSTRAINT a_alone ON t IS 'alone'; GRANT SELECT (a), UPDATE (a) "   \
+    "ON t TO carry_reader; GRANT INSERT (a) ON t TO PUBLIC; INSERT INTO kind SELECT i, i FROM "             \
+    "generate_series(1, 50) i; INSERT INTO t SELECT i, i, i, 'c' || i FROM generate_series(1, 50) i "       \
     "WHERE i <> 13"
 
 static const char *const kept_only[] = {"\"x old\""};

@@ -215,13 +215,24 @@ WITH RECURSIVE t AS MATERIALIZED (
     SELECT CASE k.contype WHEN 'p' THEN 20 WHEN 'u' THEN 21 ELSE 22 END,
            CASE k.contype WHEN 'p' THEN 'primary_key' WHEN 'u' THEN 'unique' ELSE 'exclusion' END,
            k.conindid, i.nspname, k.conname, '', pg_get_constraintdef(k.oid), i.tail, i.attnums, NULL,
-           concat_ws(' ', i.flags, CASE WHEN k.condeferrable THEN 'deferrable' END, CASE WHEN k.condeferred THEN 'deferred' END,
-                     CASE WHEN i.comment IS NOT NULL THEN 'index_comment' END),
+           concat_ws(' ', i.flags, CASE WHEN k.condeferrable THEN 'deferrable' END, CASE WHEN k.condeferred THEN 'deferred' END),
            obj_description(k.oid, 'pg_constraint'), i.tablespace
       FROM index_facts i JOIN pg_constraint k ON k.oid = i.con
     UNION ALL
     SELECT 23, 'index', i.oid, i.nspname, i.relname, '', i.definition, i.tail, i.attnums, NULL, i.flags, i.comment, i.tablespace
       FROM index_facts i WHERE i.con IS NULL
+    UNION ALL
+    SELECT 23, 'index_part', i.oid, i.nspname, i.relname, '', p.statement, '', i.attnums, NULL, '', NULL, NULL
+      FROM index_facts i
+     CROSS JOIN LATERAL (
+           SELECT format('COMMENT ON INDEX %I.%I IS %L', i.nspname, i.relname, i.comment) AS statement
+            WHERE i.con IS NOT NULL AND i.comment IS NOT NULL
+           UNION ALL
+           SELECT format('ALTER INDEX %I.%I ALTER COLUMN %s SET STATISTICS %s', i.nspname, i.relname, a.attnum,
+                         to_jsonb(a) ->> 'attstattarget')
+             FROM pg_attribute a
+            WHERE a.attrelid = i.oid AND a.attnum > 0 AND (to_jsonb(a) ->> 'attstattarget')::integer >= 0) p
+     WHERE i.flags !~ '(^| )invalid( |$)'
     UNION ALL
     SELECT 24, 'check', k.oid, t.schema, k.conname, '', pg_get_constraintdef(k.oid), '', k.conkey, NULL,
            CASE WHEN NOT k.convalidated THEN 'not_valid' ELSE '' END, obj_description(k.oid, 'pg_constraint'), NULL
