@@ -139,6 +139,7 @@ watch(crew *c)
 {
     pawl_run *run = c->run;
     const pawl_sink *sink = run->job->env->sink;
+    char warning[PAWL_HOLD_MAX];
     bool over = false;
 
     while (!over)
@@ -152,6 +153,8 @@ watch(crew *c)
         over = locked(run)->at_work == 0;
         pawl_mutex_unlock(&run->lock);
         emit_logs(run, sink);
+        if (pawl_control_has_warning(run->control, warning))
+            pawl_log_text(sink, PAWL_EVENT_WARNING, "%s", warning);
         emit_progress(run, sink);
     }
 }

@@ -12,8 +12,6 @@
 
 #include "backfill/worker.h"
 
-#define PAWL_CREW_MAX 64
-
 /* PAWL_OK when a worker found nothing left to do; else the first failure. */
 PAWL_NODISCARD pawl_status pawl_crew_run(pawl_run *run, pawl_error *err);
 

@@ -64,11 +64,13 @@ run_init(pawl_run *run, const pawl_job *job, const pawl_progress *base, bool is_
     if ((st = pawl_pace_new(&pace, &run->pace, err)) != PAWL_OK)
         return st;
 
-    const pawl_control_options control = {.job = job, .is_helper = is_helper, .pace = run->pace};
+    if ((st = pawl_meter_new(&meter, &run->meter, err)) != PAWL_OK)
+        return st;
 
-    if ((st = pawl_meter_new(&meter, &run->meter, err)) == PAWL_OK)
-        st = pawl_control_new(&control, &run->control, err);
-    return st;
+    const pawl_control_options control = {
+        .job = job, .is_helper = is_helper, .meter = run->meter, .pace = run->pace};
+
+    return pawl_control_new(&control, &run->control, err);
 }
 
 static void

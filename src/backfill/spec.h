@@ -7,6 +7,7 @@
 #ifndef PAWL_BACKFILL_SPEC_H
 #define PAWL_BACKFILL_SPEC_H
 
+#include "backfill/pacing.h"
 #include "core/log.h"
 #include "core/stop.h"
 #include "lua/transform.h"
@@ -71,6 +72,7 @@ typedef struct pawl_backfill_spec
     int64_t batch_min;
     int64_t batch_max;
     int64_t chunk_rows; /* 0: about 20 batches */
+    pawl_throttle throttle;
     pawl_form_choice form;
 } pawl_backfill_spec;
 

@@ -1,6 +1,7 @@
 #include "backfill/worker.h"
 
 #include "backfill/flight.h"
+#include "backfill/stripe.h"
 #include "util/clock.h"
 #include "util/failpoint.h"
 
@@ -194,6 +195,17 @@ give_back(pawl_worker *w)
         pawl_flights_release(w);
 }
 
+/* About as many as the next transaction may take; it is settled by what it took. */
+static int64_t
+rows_ahead(const pawl_worker *w)
+{
+    int64_t rows = pawl_pace_rows(w->run->pace);
+
+    if (!w->has_chunk)
+        return pawl_flights_has_any(w) ? rows / PAWL_STRIPES + 1 : 0;
+    return w->limit > 0 && w->limit < rows ? w->limit : rows;
+}
+
 /* Whether a batch may begin now. When not, a moment has passed, or *done is set. */
 static pawl_status
 ask_to_go(pawl_worker *w, bool *may_go, bool *done, pawl_error *err)
@@ -205,7 +217,8 @@ ask_to_go(pawl_worker *w, bool *may_go, bool *done, pawl_error *err)
 
     if (st != PAWL_OK)
         return st;
-    permit = pawl_control_ask(w->run->control, w->number, why, &wait_ms);
+    w->asked = rows_ahead(w);
+    permit = pawl_control_ask(w->run->control, w->number, w->asked, why, &wait_ms);
     *may_go = permit == PAWL_PERMIT_GO;
     if (*may_go)
         return PAWL_OK;
@@ -233,19 +246,12 @@ can_take_off(const pawl_worker *w)
     return w->has_chunk && pawl_flights_has_room(w) && w->limit == 0 && !w->chunk.batch_hi.is_set;
 }
 
-/* One thing after the other: a session, a chunk, a batch of it. *rows is what was at stake in the batch. */
+/* A chunk, or a batch of one. *rows is what was at stake in the batch. */
 static pawl_status
-advance(pawl_worker *w, int64_t *rows, bool *done, pawl_error *err)
+act(pawl_worker *w, int64_t *rows, bool *done, pawl_error *err)
 {
-    pawl_status st = pawl_stop_check(w->job->env->stop, PAWL_STOP_FINISH, err);
-    bool may_go = false;
+    pawl_status st = PAWL_OK;
 
-    if (st != PAWL_OK)
-        return st;
-    if (w->pg == NULL)
-        return pawl_worker_connect(w, err);
-    if ((st = ask_to_go(w, &may_go, done, err)) != PAWL_OK || !may_go)
-        return st;
     if (!w->has_chunk && can_use_another(w))
         return claim(w, done, err);
     if (can_take_off(w))
@@ -259,6 +265,24 @@ advance(pawl_worker *w, int64_t *rows, bool *done, pawl_error *err)
     st = w->has_chunk ? pawl_worker_batch(w, rows, err) : pawl_flights_turn(w, rows, err);
     if (st == PAWL_OK)
         pawl_worker_forgive(w, *rows);
+    return st;
+}
+
+/* One thing after the other: a session, the leave to go on, a chunk or a batch. */
+static pawl_status
+advance(pawl_worker *w, int64_t *rows, bool *done, pawl_error *err)
+{
+    pawl_status st = pawl_stop_check(w->job->env->stop, PAWL_STOP_FINISH, err);
+    bool may_go = false;
+
+    if (st != PAWL_OK)
+        return st;
+    if (w->pg == NULL)
+        return pawl_worker_connect(w, err);
+    if ((st = ask_to_go(w, &may_go, done, err)) != PAWL_OK || !may_go)
+        return st;
+    st = act(w, rows, done, err);
+    pawl_control_settle(w->run->control, w->number, w->asked, st == PAWL_OK ? *rows : 0);
     return st;
 }
 
@@ -295,6 +319,7 @@ pawl_worker_main(void *worker)
     pawl_error err = PAWL_ERROR_INIT;
 
     pawl_meter_enter(w->run->meter, w->number);
+    pawl_control_enter(w->run->control, w->number, w->owner);
     pawl_backoff_init(&w->backoff, 20, 2000);
 
     pawl_status st = prepare(w, &err);
@@ -310,6 +335,7 @@ pawl_worker_main(void *worker)
     pawl_ledger_free(w->ledger);
     pawl_pg_close(w->pg);
     pawl_meter_leave(w->run->meter, w->number);
+    pawl_control_leave(w->run->control, w->number);
     leave(w, st, &err);
     return NULL;
 }

@@ -66,6 +66,7 @@ typedef struct pawl_worker
     struct pawl_flights *flights; /* NULL: the job is not written in stripes */
     pawl_pg_result *next;         /* the answer to the read that was sent with the last commit */
     int64_t next_asked;
+    int64_t asked;      /* rows that count against the rate until the batch is over */
     int64_t limit;      /* rows while a fault is narrowed down; 0: none */
     int64_t suspects;   /* rows from the cursor on among which a bad one is known to be; 0: none */
     int64_t clean;      /* rows committed since the last one that was set aside for the server's sake */

@@ -12,6 +12,7 @@
 
 #define SECOND INT64_C(1000)
 #define HOUR   (3600 * SECOND)
+#define DAY    (24 * HOUR)
 
 /* A time-out that goes to the server as milliseconds in an int. */
 #define SERVER_MS_MAX INT64_C(2147483647)
@@ -21,11 +22,13 @@
 
 typedef enum value_type
 {
-    TYPE_TEXT,     /* min and max are bytes; a max of 0: any */
-    TYPE_POOLER,   /* text, one of three words */
-    TYPE_COUNT,    /* int64_t */
-    TYPE_ROWS,     /* int64_t, or the word auto (0) */
-    TYPE_DURATION, /* int64_t, milliseconds */
+    TYPE_TEXT,          /* min and max are bytes; a max of 0: any */
+    TYPE_POOLER,        /* text, one of three words */
+    TYPE_COUNT,         /* int64_t */
+    TYPE_ROWS,          /* int64_t, or the word auto (0) */
+    TYPE_DURATION,      /* int64_t, milliseconds */
+    TYPE_COUNT_OR_NONE, /* the word none gives 0 */
+    TYPE_DURATION_OR_NONE,
 } value_type;
 
 typedef struct value_rule
@@ -71,6 +74,10 @@ static const pawl_setting_info infos[PAWL_SET_COUNT + 1] = {
                             "the smallest batch when its size is auto"},
     [PAWL_SET_BATCH_MAX] = {"backfill.max", "--batch-max", "PAWL_BACKFILL_MAX", "ROWS", "50000",
                             "the largest batch when its size is auto"},
+    [PAWL_SET_MAX_LAG] = {"backfill.max_lag", "--max-lag", "PAWL_BACKFILL_MAX_LAG", "DURATION|none", "5s",
+                          "how far a standby or a replication slot may fall behind"},
+    [PAWL_SET_MAX_RATE] = {"backfill.max_rate", "--max-rate", "PAWL_BACKFILL_MAX_RATE", "N|none", "none",
+                           "rows a second, over all processes that work on a backfill"},
     [PAWL_SET_COUNT] = {NULL, NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -94,6 +101,8 @@ static const value_rule rules[PAWL_SET_COUNT] = {
     [PAWL_SET_TARGET] = {TYPE_DURATION, 1, HOUR, FIELD(target_ms)},
     [PAWL_SET_BATCH_MIN] = {TYPE_COUNT, 1, 1000000, FIELD(batch_min)},
     [PAWL_SET_BATCH_MAX] = {TYPE_COUNT, 1, 1000000, FIELD(batch_max)},
+    [PAWL_SET_MAX_LAG] = {TYPE_DURATION_OR_NONE, 1, DAY, FIELD(max_lag_ms)},
+    [PAWL_SET_MAX_RATE] = {TYPE_COUNT_OR_NONE, 1, 1000000000, FIELD(max_rate)},
 };
 
 const pawl_setting_info *
@@ -130,12 +139,15 @@ has_pooler_value(const char *text, const char **field, char *expected)
 static bool
 has_count_value(const value_rule *rule, const char *text, int64_t *field, char *expected)
 {
-    const char *word = rule->type == TYPE_ROWS ? "auto, or " : "";
+    const char *word = rule->type == TYPE_ROWS            ? "auto, or "
+                       : rule->type == TYPE_COUNT_OR_NONE ? "none, or "
+                                                          : "";
     int64_t n = 0;
 
     pawl_fmt(expected, PAWL_SETTING_EXPECTED, "%sa whole number from %" PRId64 " to %" PRId64, word,
              rule->min, rule->max);
-    if (rule->type == TYPE_ROWS && strcmp(text, "auto") == 0)
+    if ((rule->type == TYPE_ROWS && strcmp(text, "auto") == 0) ||
+        (rule->type == TYPE_COUNT_OR_NONE && strcmp(text, "none") == 0))
     {
         *field = 0;
         return true;
@@ -149,11 +161,18 @@ has_count_value(const value_rule *rule, const char *text, int64_t *field, char *
 static bool
 has_duration_value(const value_rule *rule, const char *text, int64_t *field, char *expected)
 {
-    const char *most = rule->max == HOUR ? "1h" : "24d";
+    const char *most = rule->max == HOUR ? "1h" : rule->max == DAY ? "24h" : "24d";
+    bool can_be_none = rule->type == TYPE_DURATION_OR_NONE;
     int64_t ms = 0;
 
-    pawl_fmt(expected, PAWL_SETTING_EXPECTED, "a duration like 500ms, 30s or 5min, from %" PRId64 "ms to %s",
+    pawl_fmt(expected, PAWL_SETTING_EXPECTED,
+             "%sa duration like 500ms, 30s or 5min, from %" PRId64 "ms to %s", can_be_none ? "none, or " : "",
              rule->min, most);
+    if (can_be_none && strcmp(text, "none") == 0)
+    {
+        *field = 0;
+        return true;
+    }
     if (!pawl_has_duration_ms(text, &ms) || ms < rule->min || ms > rule->max)
         return false;
     *field = ms;
@@ -174,9 +193,11 @@ pawl_setting_has_value(pawl_setting setting, const char *text, pawl_settings *ou
         case TYPE_POOLER:
             return has_pooler_value(text, field, expected);
         case TYPE_COUNT:
+        case TYPE_COUNT_OR_NONE:
         case TYPE_ROWS:
             return has_count_value(rule, text, field, expected);
         case TYPE_DURATION:
+        case TYPE_DURATION_OR_NONE:
             return has_duration_value(rule, text, field, expected);
     }
     return false;

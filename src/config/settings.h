@@ -50,6 +50,8 @@ typedef enum pawl_setting
     PAWL_SET_TARGET,    /* backfill.target: time a batch should take */
     PAWL_SET_BATCH_MIN, /* backfill.min */
     PAWL_SET_BATCH_MAX, /* backfill.max */
+    PAWL_SET_MAX_LAG,   /* backfill.max_lag */
+    PAWL_SET_MAX_RATE,  /* backfill.max_rate */
     PAWL_SET_COUNT,
 } pawl_setting;
 
@@ -72,6 +74,8 @@ typedef struct pawl_settings
     int64_t target_ms;            /* 250 */
     int64_t batch_min;            /* 100 */
     int64_t batch_max;            /* 50,000 */
+    int64_t max_lag_ms;           /* 5,000; 0: none */
+    int64_t max_rate;             /* 0: none */
     const char *environment;      /* the chosen section, "" when none */
     bool has_environments;        /* pawl.yaml has sections */
     const char **environments;    /* their names */

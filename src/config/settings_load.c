@@ -67,7 +67,7 @@ list_keys(bool in_group, const char *const *more, const char **out)
         if (is_in_group((pawl_setting) i) == in_group)
             out[n++] = key_of((pawl_setting) i) + (in_group ? GROUP_LENGTH : 0);
     }
-    for (size_t i = 0; more[i] != NULL; i++)
+    for (size_t i = 0; more != NULL && more[i] != NULL; i++)
         out[n++] = more[i];
     out[n] = NULL;
 }
@@ -159,17 +159,11 @@ read_batch(load *l, pawl_reader *group, const pawl_yaml *batch, pawl_origin orig
 static pawl_status
 read_group(load *l, const pawl_yaml *node, pawl_origin origin)
 {
-    static const char *const more[] = {"max_lag", NULL};
     const char *keys[MAX_KEYS];
     pawl_reader r;
 
-    list_keys(true, more, keys);
+    list_keys(true, NULL, keys);
     pawl_reader_open(&r, node, "backfill", keys, l->problems, l->arena);
-    if (pawl_reader_has(&r, "max_lag"))
-        pawl_reader_problem(
-            &r, "max_lag",
-            "remove the key; what limits a backfill here is the number of workers and the batch size",
-            "backfill: \"max_lag\" would have no effect: this version does not watch replication lag");
     for (int i = 0; i < (int) PAWL_SET_COUNT; i++)
     {
         const char *key = key_of((pawl_setting) i) + GROUP_LENGTH;

@@ -21,7 +21,7 @@ static const char settings_template[] =
     "migrations: migrations\n"
     "# schema: pawl                 # where pawl keeps its own tables\n"
     "# lock_timeout: 500ms          # for each attempt at a strong lock\n"
-    "# backfill: { workers: 2, batch: auto, target: 250ms }\n"
+    "# backfill: { workers: 2, batch: auto, target: 250ms, max_lag: 5s }\n"
     "# environments:\n"
     "#   production: { lock_timeout: 200ms }\n";
 

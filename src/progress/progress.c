@@ -146,6 +146,16 @@ pawl_meter_hold(pawl_meter *meter, int number, const char *text)
 }
 
 void
+pawl_meter_held(pawl_meter *meter, int number, char out[sizeof(((pawl_progress *) NULL)->holding)])
+{
+    assert(number >= 0 && number < PAWL_METER_WORKERS);
+
+    pawl_mutex_lock(&meter->lock);
+    memcpy(out, locked(meter)->workers[number].holding, sizeof locked(meter)->workers[number].holding);
+    pawl_mutex_unlock(&meter->lock);
+}
+
+void
 pawl_meter_set_batch(pawl_meter *meter, int32_t rows)
 {
     pawl_mutex_lock(&meter->lock);

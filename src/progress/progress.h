@@ -57,6 +57,9 @@ void pawl_meter_add(pawl_meter *meter, const pawl_meter_counts *counts);
 /* What `worker` is held by ("waiting for a lock on ..."); "" or NULL when it runs. A snapshot shows the oldest. */
 void pawl_meter_hold(pawl_meter *meter, int worker, const char *text);
 
+/* What the worker is held by; "" when it runs. */
+void pawl_meter_held(pawl_meter *meter, int worker, char out[sizeof(((pawl_progress *) NULL)->holding)]);
+
 /* The size batches have now. */
 void pawl_meter_set_batch(pawl_meter *meter, int32_t rows);
 

@@ -6,6 +6,7 @@
 #include "step/backfill_step.h"
 #include "step/kind.h"
 #include "step/luafiles.h"
+#include "step/throttle.h"
 
 #include "util/banned.h"
 
@@ -39,6 +40,9 @@ typedef struct data
     int64_t target_ms;
     int64_t batch_min;
     int64_t batch_max;
+    pawl_throttle throttle;
+    bool has_max_lag;
+    bool has_max_rate;
     size_t form; /* a pawl_form_choice */
 } data;
 
@@ -61,7 +65,6 @@ static const struct
     const char *what;
 } refused[] = {
     {"capture", "false", "capture the changes of other sessions"},
-    {"throttle", NULL, "throttle a backfill"},
     {"verify", "none", "verify a backfill"},
 };
 
@@ -321,6 +324,7 @@ pawl_kind_backfill_parse(pawl_step_parse *ctx, const pawl_step_entry *entry, paw
     refuse_words(&r);
     read_keys(&r, d);
     read_batch(ctx, &r, d);
+    pawl_step_read_throttle(ctx, &r, &d->throttle, &d->has_max_lag, &d->has_max_rate);
     st = read_set(ctx, &r, d, err);
     if (st != PAWL_OK)
         return st;
@@ -389,6 +393,11 @@ pawl_step_backfill_spec(const pawl_step *step, const pawl_settings *settings, pa
     /* One bound from the step and one from the settings may cross: the stronger one has said its word. */
     if (out->batch_min > out->batch_max)
         out->batch_min = out->batch_max;
+    out->throttle = d->throttle;
+    if (!d->has_max_lag || !pawl_settings_is_yielding(settings, PAWL_SET_MAX_LAG))
+        out->throttle.max_lag_ms = settings->max_lag_ms;
+    if (!d->has_max_rate || !pawl_settings_is_yielding(settings, PAWL_SET_MAX_RATE))
+        out->throttle.max_rate = settings->max_rate;
 }
 
 /* Every row is done or set aside, and nothing may build on it before somebody has looked. */

@@ -22,13 +22,14 @@
 
 #include "util/banned.h"
 
-#define POOLER      "/usr/sbin/pgbouncer"
-#define POOLER_PORT 6432
-#define PORT        5432
-#define SKIPPED     77
-#define CONNINFOS   256
-#define START_MS    60000
-#define SUPERUSER   "postgres"
+#define POOLER       "/usr/sbin/pgbouncer"
+#define POOLER_PORT  6432
+#define STANDBY_PORT 5433
+#define PORT         5432
+#define SKIPPED      77
+#define CONNINFOS    256
+#define START_MS     60000
+#define SUPERUSER    "postgres"
 
 typedef struct server
 {
@@ -290,6 +291,21 @@ stop_pooler(void)
     (void) waitpid(pid, NULL, 0);
 }
 
+static void
+stop_standby(void)
+{
+    pid_t pid = read_pid("standby/postmaster.pid");
+
+    if (pid <= 0)
+        return;
+    (void) kill(pid, SIGQUIT);
+    for (int i = 0; i < 250 && read_pid("standby/postmaster.pid") > 0; i++)
+    {
+        (void) waitpid(pid, NULL, WNOHANG);
+        pawl_test_sleep_ms(20);
+    }
+}
+
 /* Sleeps until the test closes its end of the pipe, by stopping the server or by dying, and cleans up. */
 static void
 watch(int pipe_fd)
@@ -306,6 +322,7 @@ watch(int pipe_fd)
     } while (got > 0 || (got < 0 && errno == EINTR));
 
     stop_pooler();
+    stop_standby();
     pid = read_pid("data/postmaster.pid");
     if (pid > 0)
         (void) kill(pid, SIGQUIT);
@@ -408,6 +425,7 @@ pawl_test_server_stop(void)
     if (the.watchdog <= 0)
         return;
     stop_pooler();
+    stop_standby();
     stop_postmaster(SIGQUIT);
     (void) close(the.watchdog_pipe);
     (void) waitpid(the.watchdog, &status, 0);
@@ -525,6 +543,56 @@ pawl_test_pooled_conninfo(const char *database)
     if (read_pid("pooler.pid") == 0)
         start_pooler();
     return conninfo_at(POOLER_PORT, database);
+}
+
+/* A copy of the cluster that follows it over the socket, and reports once a second at least. */
+static void
+start_standby(void)
+{
+    char program[300];
+    char source[200];
+    char directory[96];
+    const char *argv[16];
+    int n = prefix_user(argv);
+
+    pawl_fmt(program, sizeof program, "%s/pg_basebackup", the.bin);
+    pawl_fmt(source, sizeof source, "host=%s port=%d user=%s application_name=follower", the.dir, PORT,
+             SUPERUSER);
+    pawl_fmt(directory, sizeof directory, "%s/standby", the.dir);
+    argv[n++] = program;
+    argv[n++] = "-d";
+    argv[n++] = source;
+    argv[n++] = "-D";
+    argv[n++] = directory;
+    argv[n++] = "-R";
+    argv[n++] = "-N";
+    argv[n++] = "--checkpoint=fast";
+    argv[n] = NULL;
+    if (pawl_test_spawn_wait(argv, the.log) != 0)
+    {
+        print_log_end();
+        fail_msg("pg_basebackup failed");
+    }
+    write_file("../standby/postgresql.auto.conf", "a", "port = 5433\nwal_receiver_status_interval = 1s\n");
+
+    n = prefix_user(argv);
+    pawl_fmt(program, sizeof program, "%s/postgres", the.bin);
+    argv[n++] = program;
+    argv[n++] = "-D";
+    argv[n++] = directory;
+    argv[n] = NULL;
+    if (pawl_test_spawn(argv, the.log) < 0)
+        fail_msg("cannot start the standby: %s", strerror(errno));
+    for (int i = 0; i < 1000 && PQping(conninfo_at(STANDBY_PORT, "postgres")) != PQPING_OK; i++)
+        pawl_test_sleep_ms(20);
+}
+
+const char *
+pawl_test_standby_conninfo(const char *database)
+{
+    if (read_pid("standby/postmaster.pid") == 0)
+        start_standby();
+    return conninfo_at(STANDBY_PORT, database);
 }
 
 PGconn *

@@ -48,6 +48,9 @@ const char *pawl_test_database_new(const char *name);
  */
 const char *pawl_test_pooled_conninfo(const char *database);
 
+/* Start a streaming standby of the server, once, and return the conninfo of a database on it. It ends with the server. */
+const char *pawl_test_standby_conninfo(const char *database);
+
 /* A role that must give a password (scram) on this server: name it so in CREATE ROLE. Every other role is trusted. */
 #define PAWL_TEST_PASSWORD_ROLE "needs_password"
 

@@ -165,6 +165,21 @@ CREATE TABLE @ledger@.control (
 );
 CREATE INDEX ON @ledger@.control (job_id, control_id);
 
+-- Who works on a job, told about once a second by each process for its workers: for `status`, and for sharing a rate among
+-- processes. Nothing depends on it. `active_at` is when the worker last showed life, `seen_at` when its process wrote.
+CREATE TABLE @ledger@.worker (
+    job_id bigint NOT NULL REFERENCES @ledger@.job ON DELETE CASCADE,
+    owner text NOT NULL,
+    process text NOT NULL,
+    rows_per_s double precision NOT NULL,
+    batch_rows bigint NOT NULL,
+    holding text NOT NULL,
+    started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    active_at timestamptz NOT NULL,
+    seen_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    PRIMARY KEY (job_id, owner)
+) WITH (fillfactor = 50);
+
 -- The lease of the one process that may change the history. Always one row; `owner` is '' when it is free.
 CREATE TABLE @ledger@.runner (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),

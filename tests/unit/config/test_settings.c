@@ -142,6 +142,8 @@ defaults_hold_without_any_file(void **state)
     assert_int_equal(f.s.target_ms, 250);
     assert_int_equal(f.s.batch_min, 100);
     assert_int_equal(f.s.batch_max, 50000);
+    assert_int_equal(f.s.max_lag_ms, 5000);
+    assert_int_equal(f.s.max_rate, 0);
     assert_string_equal(f.s.environment, "");
     assert_false(f.s.has_environments);
     assert_int_equal(f.s.nsecrets, 0);
@@ -157,7 +159,8 @@ every_key_of_the_file_is_read(void **state)
         "database: ${NOT_SET_ANYWHERE}\ndirect_database: host=a\nmigrations: m\nschema: led\n"
         "search_path: '\"$user\", app'\nlock_timeout: 1s\nlock_attempts: 5\n"
         "statement_timeout: 1h\nconnect_timeout: 3s\npooler: none\nwait: 0\nlease: 10s\n"
-        "secrets: [API_KEY, B2]\nbackfill: {workers: 4, batch: 5_000, target: 1s, min: 10, max: 99}\n"
+        "secrets: [API_KEY, B2]\nbackfill: {workers: 4, batch: 5_000, target: 1s, min: 10, max: 99, "
+        "max_lag: 1s, max_rate: none}\n"
         "lint: {disable: [a, b], pg_version: 13}\n");
     char path[128];
 
@@ -185,6 +188,8 @@ every_key_of_the_file_is_read(void **state)
     assert_int_equal(f.s.target_ms, 1000);
     assert_int_equal(f.s.batch_min, 10);
     assert_int_equal(f.s.batch_max, 99);
+    assert_int_equal(f.s.max_lag_ms, 1000);
+    assert_int_equal(f.s.max_rate, 0);
     for (int i = 0; i < (int) PAWL_SET_COUNT; i++)
         assert_int_equal(f.s.origin[i], PAWL_ORIGIN_FILE);
     drop(&f);
@@ -230,12 +235,12 @@ wrong_keys_and_values_are_problems_with_their_line(void **state)
 }
 
 static void
-replica_lag_is_refused_and_not_ignored(void **state)
+limits_that_can_be_none_say_so(void **state)
 {
     (void) state;
-    expect_problem("backfill: { workers: 2, max_lag: 5s }\n", 1, "\"max_lag\" would have no effect");
-    expect_problem("environments:\n  production: { backfill: { max_lag: 1s } }\n", 2,
-                   "\"max_lag\" would have no effect");
+    expect_problem("backfill: { workers: 2, max_lag: fast }\n", 1, "none, or a duration");
+    expect_problem("environments:\n  production: { backfill: { max_rate: 0 } }\n", 2,
+                   "none, or a whole number");
 }
 
 static void
@@ -391,7 +396,7 @@ main(void)
         cmocka_unit_test(every_key_of_the_file_is_read),
         cmocka_unit_test(long_form_of_batch_sets_the_keys_beside_it),
         cmocka_unit_test(wrong_keys_and_values_are_problems_with_their_line),
-        cmocka_unit_test(replica_lag_is_refused_and_not_ignored),
+        cmocka_unit_test(limits_that_can_be_none_say_so),
         cmocka_unit_test(sections_flags_and_variables_override_in_their_order),
         cmocka_unit_test(environment_may_come_from_a_variable_and_must_exist),
         cmocka_unit_test(problems_of_sections_that_were_not_chosen_are_reported_too),

@@ -379,10 +379,30 @@ required_modules_belong_to_the_step(void **state)
     drop(&f);
 }
 
+#define THROTTLED(text) "  - backfill:\n      table: t\n      set: { b: a }\n      throttle: " text "\n"
+
+static void
+throttle_is_read_and_its_mistakes_are_named(void **state)
+{
+    fixture f = parse(
+        THROTTLED("{ max_lag: 1s, max_rate: 20000, lock_waiters: 0, window: \"22:00-06:00 Europe/Berlin\", "
+                  "probe: \"SELECT 1\", probe_max: 50ms, max_active: 20, max_dead: none }"));
+
+    (void) state;
+    assert_non_null(f.step);
+    drop(&f);
+    assert_problem(THROTTLED("fast"), 7, "`throttle` must be a mapping");
+    assert_problem(THROTTLED("{ max_lagg: 1s }"), 7, "did you mean `max_lag`?");
+    assert_problem(THROTTLED("{ workers: 1 }"), 7, "`throttle` has no key `workers`");
+    assert_problem(THROTTLED("{ max_rate: 0 }"), 7, "none, or a whole number from 1");
+    assert_problem(THROTTLED("{ window: \"22-06\" }"), 7, "22:00-06:00 Europe/Berlin");
+    assert_problem(THROTTLED("{ probe: \"SELECT 1\" }"), 7, "`probe` and `probe_max` go together");
+}
+
 static void
 words_that_this_version_cannot_obey_are_refused_by_name(void **state)
 {
-    static const char *const words[] = {"capture: true", "throttle: { max_rate: 1 }", "verify: sample"};
+    static const char *const words[] = {"capture: true", "verify: sample"};
     PAWL_STRBUF_AUTO(text);
 
     (void) state;
@@ -568,6 +588,7 @@ main(void)
         cmocka_unit_test(what_goes_into_which_table_is_frozen),
         cmocka_unit_test(backfill_lua_is_loaded_at_parse_time),
         cmocka_unit_test(required_modules_belong_to_the_step),
+        cmocka_unit_test(throttle_is_read_and_its_mistakes_are_named),
         cmocka_unit_test(words_that_this_version_cannot_obey_are_refused_by_name),
         cmocka_unit_test(what_is_said_of_bad_rows_is_checked),
         cmocka_unit_test(frozen_leaves_out_lua_and_pace_only),
