@@ -274,7 +274,7 @@ BEGIN
                              name),
             HINT = 'give the table its name back, then run the same again; or abandon the job';
     END IF;
-    IF root <> expected AND NOT @ledger@.is_member(expected, root) THEN
+    IF root IS NOT NULL AND root <> expected AND NOT @ledger@.is_member(expected, root) THEN
         RAISE EXCEPTION USING ERRCODE = 'PW002',
             MESSAGE = format('%s is no longer part of %s: it was detached meanwhile', name, root::regclass);
     END IF;
