@@ -20,7 +20,8 @@
  *   cutover  in that transaction, after the last drain; the renames are among them
  *   after    each in a transaction of its own
  *   undo     removes what before the cut-over was made, each by itself; what is not there is no error
- * A unit that is done already says so when asked (pawl_carry_is_done), so that a list can be resumed.
+ * A unit that is done already says so when asked (pawl_carry_is_done), so that a list can be resumed; one that is not is
+ * run from its first statement on, which takes away what an interrupted index build has left.
  *
  * Threads: an object belongs to one thread.
  * Memory:  everything lives in the arena that was given.

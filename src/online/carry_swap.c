@@ -77,30 +77,41 @@ prepare_item(swap *s, size_t i)
 
 /* ---- once it is filled ------------------------------------------------------------------------------------------ */
 
+/*
+ * Under a name of its own, so whatever has that name and is not valid is what an interrupted build has left. Should its
+ * backend still be at it, though its client is gone, the DROP waits for it.
+ */
+static void
+build_index(swap *s, size_t i)
+{
+    const pawl_hang *item = &s->b.hanging->items[i];
+    const char *temporary = pawl_carry_temporary(&s->b, item);
+    const char *label = pawl_carry_label(&s->b, item);
+    const char *name = pawl_carry_quote(&s->b, temporary);
+    pawl_carry_unit *unit = pawl_carry_add(&s->b, &s->b.carry->index, label,
+                                           "DROP INDEX CONCURRENTLY IF EXISTS %s.%s", s->b.schema, name);
+    pawl_carry_unit *undo = pawl_carry_add(&s->b, &s->b.carry->undo, label,
+                                           "DROP INDEX CONCURRENTLY IF EXISTS %s.%s", s->b.schema, name);
+
+    if (unit == NULL || undo == NULL)
+        return;
+    pawl_carry_more(&s->b, unit, "CREATE %sINDEX CONCURRENTLY %s ON %s %s",
+                    pawl_hang_has(item, "unique") ? "UNIQUE " : "", name, s->b.table, s->b.tried[i].tail);
+    pawl_carry_probe_by(unit, PAWL_CARRY_PROBE_INDEX, s->b.table, temporary);
+    unit->is_outside = undo->is_outside = true;
+}
+
 static void
 build_item(swap *s, size_t i)
 {
     const pawl_hang *item = &s->b.hanging->items[i];
-    const char *temporary = pawl_carry_temporary(&s->b, item);
-    pawl_carry_unit *unit;
 
     switch ((int) item->kind)
     {
         case PAWL_HANG_INDEX:
         case PAWL_HANG_UNIQUE:
         case PAWL_HANG_PRIMARY_KEY:
-            unit = pawl_carry_add(&s->b, &s->b.carry->index, pawl_carry_label(&s->b, item),
-                                  "CREATE %sINDEX CONCURRENTLY %s ON %s %s",
-                                  pawl_hang_has(item, "unique") ? "UNIQUE " : "",
-                                  pawl_carry_quote(&s->b, temporary), s->b.table, s->b.tried[i].tail);
-            pawl_carry_probe_by(unit, PAWL_CARRY_PROBE_INDEX, s->b.table, temporary);
-            if (unit != NULL)
-                unit->is_outside = true;
-            unit = pawl_carry_add(&s->b, &s->b.carry->undo, pawl_carry_label(&s->b, item),
-                                  "DROP INDEX CONCURRENTLY IF EXISTS %s.%s", s->b.schema,
-                                  pawl_carry_quote(&s->b, temporary));
-            if (unit != NULL)
-                unit->is_outside = true;
+            build_index(s, i);
             break;
         case PAWL_HANG_STATISTICS:
             pawl_carry_make_statistics(&s->b, item, s->b.tried[i].tail, s->b.table);

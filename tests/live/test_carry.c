@@ -151,6 +151,24 @@ differs_as_expected(place *p, const pawl_carry_swap_spec *spec)
     is_ok(pawl_compare_check(now, &diff, &p->err), &p->err);
 }
 
+/* What is written from now on says nothing of the old column, and must not fail by it. */
+static void
+nothing_is_enforced_on(place *p, const char *column)
+{
+    char *sql = NULL;
+    PAWL_STRBUF_AUTO(text);
+
+    pawl_strbuf_addf(
+        &text,
+        "SELECT count(*) FROM pg_attribute a WHERE a.attrelid = 't'::regclass AND a.attname = '%s' AND "
+        "(a.attnotnull OR a.atthasdef OR a.attidentity <> '' OR EXISTS (SELECT FROM pg_depend d WHERE "
+        "d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum))",
+        column);
+    sql = pawl_strbuf_take(&text);
+    assert_int_equal(pawl_test_query_i64(p->conninfo, sql), 0);
+    pawl_free(sql);
+}
+
 /* From a planned swap to the end; `make` adds the new column, `fill` fills it. */
 static void
 go(place *p, const pawl_carry_swap_spec *spec, const char *make, const char *fill)
@@ -181,6 +199,7 @@ go(place *p, const pawl_carry_swap_spec *spec, const char *make, const char *fil
     is_ok(pawl_pg_begin(p->pg, NULL, &p->err), &p->err);
     differs_as_expected(p, spec);
     is_ok(pawl_pg_commit(p->pg, &p->err), &p->err);
+    nothing_is_enforced_on(p, spec->kept);
 }
 
 static pawl_carry_swap_spec
@@ -496,6 +515,31 @@ what_was_made_before_the_cut_over_is_undone_without_a_trace(void **state)
     place_end(&p);
 }
 
+static void
+index_build_that_failed_is_begun_anew(void **state)
+{
+    place p = place_with("carryremains",
+                         "CREATE TABLE t (id int PRIMARY KEY, a int UNIQUE); INSERT INTO t VALUES (1, 1), "
+                         "(2, 2)");
+    pawl_carry_swap_spec spec = spec_of(PAWL_HANG_SWAP_CAPTURED, "a", "bigint");
+    const pawl_carry_unit *unit;
+
+    (void) state;
+    is_ok(plan(&p, &spec), &p.err);
+    pawl_test_exec(p.conninfo, "ALTER TABLE t ADD COLUMN \"x new\" bigint; UPDATE t SET \"x new\" = 7");
+    assert_int_equal(p.carry->index.length, 1);
+    unit = &p.carry->index.items[0];
+    is_ok(pawl_pg_exec(p.pg, unit->sql[0], &p.err), &p.err);
+    assert_int_equal(pawl_pg_exec(p.pg, unit->sql[1], &p.err), PAWL_E_SERVER);
+    assert_int_equal(pawl_test_query_i64(p.conninfo, "SELECT count(*) FROM pg_index WHERE NOT indisvalid"),
+                     1);
+    pawl_test_exec(p.conninfo, "UPDATE t SET \"x new\" = id");
+    run_each(&p, &p.carry->index);
+    assert_int_equal(pawl_test_query_i64(p.conninfo, "SELECT count(*) FROM pg_index WHERE NOT indisvalid"),
+                     0);
+    place_end(&p);
+}
+
 /* ---- comparing -------------------------------------------------------------------------------------------------- */
 
 /* The unexpected differences between a table as it was and as it is after a statement. */
@@ -593,6 +637,7 @@ main(void)
         cmocka_unit_test(what_the_new_type_does_not_bear_is_refused_by_name),
         cmocka_unit_test(way_back_makes_what_was_there_and_not_what_became_of_it),
         cmocka_unit_test(what_was_made_before_the_cut_over_is_undone_without_a_trace),
+        cmocka_unit_test(index_build_that_failed_is_begun_anew),
         cmocka_unit_test(whatever_somebody_changes_meanwhile_is_seen),
         cmocka_unit_test(cut_over_stops_when_the_column_was_altered_since_the_plan),
     };
