@@ -99,6 +99,15 @@ PAWL_NODISCARD pawl_status pawl_carry_swap(pawl_pg *pg, pawl_hanging *hanging,
                                            const pawl_carry_swap_spec *spec, pawl_arena *arena,
                                            pawl_carry **out, pawl_error *err);
 
+/*
+ * The trial alone, for a rewrite: does the shape of the table `like` (qualified, quoted: the shadow table, empty or not)
+ * bear what is carried over? Under the name of the table, in a transaction of its own that is rolled back; reads shapes
+ * only. PAWL_E_REFUSED names everything that was refused, by the judgement and by the trial.
+ */
+PAWL_NODISCARD pawl_status pawl_carry_rehearse(pawl_pg *pg, pawl_hanging *hanging,
+                                               const pawl_hang_options *options, const char *like,
+                                               pawl_arena *arena, pawl_error *err);
+
 /* The name that something has until the cut-over: pawl_<job>_<digits of a hash of `what`>. NULL without memory. */
 const char *pawl_carry_name(int64_t job, const char *what, pawl_arena *arena);
 

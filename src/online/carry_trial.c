@@ -172,6 +172,8 @@ name_as_before(trial_run *r, pawl_error *err)
     PAWL_STRBUF_AUTO(sql);
     pawl_status st;
 
+    if (swap == NULL && strcmp(r->trial->named, r->b->hanging->table) == 0)
+        return PAWL_OK;
     if (swap == NULL)
     {
         pawl_strbuf_addf(&sql, "ALTER TABLE %s RENAME TO ", r->scratch);
@@ -490,4 +492,18 @@ pawl_carry_try(pawl_carry_builder *b, pawl_pg *pg, const pawl_carry_trial *trial
     return st == PAWL_OK ? st
                          : pawl_error_prefix(err, "trying what hangs on table %s.%s on its new shape",
                                              b->hanging->schema, b->hanging->table);
+}
+
+pawl_status
+pawl_carry_rehearse(pawl_pg *pg, pawl_hanging *hanging, const pawl_hang_options *options, const char *like,
+                    pawl_arena *arena, pawl_error *err)
+{
+    pawl_carry_builder b;
+    pawl_status st = pawl_carry_begin(&b, hanging, 0, arena, err);
+
+    if (st != PAWL_OK ||
+        (st = pawl_carry_try(&b, pg, &(pawl_carry_trial){.like = like, .named = hanging->table}, err)) !=
+            PAWL_OK)
+        return st;
+    return pawl_hanging_refuse(hanging, options, err);
 }
