@@ -66,6 +66,11 @@ PAWL_KIND_SCRIPT(seed);
 PAWL_KIND_PARSE(backfill);
 PAWL_KIND_RUN(backfill, apply);
 PAWL_KIND_SCRIPT(backfill);
+PAWL_KIND_PARSE(swap_column);
+PAWL_KIND_RUN(swap_column, apply);
+PAWL_KIND_RUN(swap_column, revert);
+PAWL_KIND_PARSE(contract);
+PAWL_KIND_RUN(contract, apply);
 
 /* ---- while parsing ---------------------------------------------------------------------------------------------- */
 

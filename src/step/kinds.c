@@ -135,6 +135,31 @@ static const pawl_step_kind kinds[] = {
         .script = pawl_kind_backfill_script,
     },
     {
+        .name = "swap_column",
+        .help = "replace a column by one of another type while others write",
+        .sample = "  - swap_column:\n"
+                  "      table: public.products\n"
+                  "      column: price\n"
+                  "      type: numeric(10,2)\n"
+                  "      using: \"price::numeric\"   # or  lua: transforms/price.lua\n"
+                  "      reverse: \"price::text\"    # keeps the old column in step: the way back\n",
+        .has_derived_down = true,
+        .is_resumed = true,
+        .parse = pawl_kind_swap_column_parse,
+        .apply = pawl_kind_swap_column_apply,
+        .revert = pawl_kind_swap_column_revert,
+    },
+    {
+        .name = "contract",
+        .help = "end a swap: drop the old column, and the way back",
+        .sample = "  - contract:\n"
+                  "      table: public.products\n"
+                  "      column: price\n"
+                  "    down: nothing\n",
+        .parse = pawl_kind_contract_parse,
+        .apply = pawl_kind_contract_apply,
+    },
+    {
         .name = "seed",
         .help = "insert or update rows by their key, from CSV, YAML or the revision",
         .sample = "  - seed:\n"

@@ -1,0 +1,94 @@
+#include <string.h>
+
+#include "config/reader.h"
+#include "online/capture.h"
+#include "online/guard.h"
+#include "pawl_sql.h"
+#include "step/kind.h"
+
+#include "util/banned.h"
+
+/* The end of a swap: the old column goes, and with it the way back. Never by surprise, so a step of its own. */
+typedef struct data
+{
+    const char *table;
+    const char *column;
+} data;
+
+pawl_status
+pawl_kind_contract_parse(pawl_step_parse *ctx, const pawl_step_entry *entry, pawl_step *step, pawl_error *err)
+{
+    static const char *const keys[] = {"table", "column", NULL};
+    data *d = pawl_arena_alloc(ctx->arena, sizeof *d);
+    pawl_reader r;
+
+    if (d == NULL)
+        return pawl_error_nomem(err, "a step");
+    step->data = d;
+    step->is_transactional = true;
+    step->needs_rows = true;
+    pawl_reader_open(&r, entry->body, "contract", keys, ctx->problems, ctx->arena);
+    pawl_reader_has_text(&r, "table", &d->table);
+    pawl_reader_has_text(&r, "column", &d->column);
+    pawl_reader_require(&r, "table", "public.products");
+    pawl_reader_require(&r, "column", "price");
+    if (d->table == NULL || d->column == NULL)
+        return PAWL_OK;
+    return pawl_step_summary(ctx, step, err, "contract the swap of %s.%s: drop the old column", d->table,
+                             d->column);
+}
+
+static pawl_status
+no_swap(const data *d, pawl_error *err)
+{
+    (void) pawl_error_set(err, PAWL_E_STATE, "no swap of column \"%s\" of \"%s\" waits to be contracted",
+                          d->column, d->table);
+    return pawl_error_hint(
+        err, "`contract` follows a `swap_column` of the same table and column; `pawl status` shows "
+             "the jobs and their phases");
+}
+
+static pawl_status
+find_swap(pawl_step_run *run, const data *d, const pawl_table *t, int64_t *job, const char **old,
+          pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(t->oid), PAWL_ARG_TEXT(d->column)};
+    pawl_status st = pawl_ledger_query(run->ledger, run->pg, pawl_sql_step_swap_mirrored, 2, args, &res, err);
+
+    if (st != PAWL_OK)
+        return st;
+    if (pawl_pg_rows(res) == 0)
+        return no_swap(d, err);
+    *job = pawl_pg_i64(res, 0, 0);
+    *old = pawl_arena_strdup(run->arena, pawl_pg_text(res, 0, 1));
+    return *old == NULL ? pawl_error_nomem(err, "a step") : PAWL_OK;
+}
+
+pawl_status
+pawl_kind_contract_apply(pawl_step_run *run, const pawl_step *step, pawl_error *err)
+{
+    const data *d = step->data;
+    PAWL_STRBUF_AUTO(sql);
+    pawl_table *t = NULL;
+    const char *old = NULL;
+    int64_t job = 0;
+    pawl_status st;
+
+    if ((st = pawl_step_unpin(run, err)) != PAWL_OK ||
+        (st = pawl_step_table(run, d->table, &t, err)) != PAWL_OK ||
+        (st = find_swap(run, d, t, &job, &old, err)) != PAWL_OK ||
+        (st = pawl_step_lock(run, t, "ACCESS EXCLUSIVE", true, err)) != PAWL_OK ||
+        (st = pawl_keep_remove(job, run->ledger, run->pg, err)) != PAWL_OK ||
+        (st = pawl_guard_remove(job, run->ledger, run->pg, err)) != PAWL_OK ||
+        (st = pawl_capture_remove(job, run->ledger, run->pg, err)) != PAWL_OK)
+        return st;
+    pawl_step_alter(&sql, t);
+    pawl_sql_add(&sql, "DROP COLUMN ");
+    pawl_sql_ident(&sql, old);
+    if ((st = pawl_step_exec(run, &sql, err)) != PAWL_OK)
+        return st;
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(job), PAWL_ARG_TEXT("done")};
+
+    return pawl_ledger_query(run->ledger, run->pg, pawl_sql_step_swap_close, 2, args, NULL, err);
+}

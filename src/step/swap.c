@@ -1,0 +1,615 @@
+#include "step/swap.h"
+
+#include <string.h>
+
+#include "backfill/stmt.h"
+#include "core/log.h"
+#include "online/guard.h"
+#include "pawl_sql.h"
+#include "step/column.h"
+#include "step/outside.h"
+#include "util/failpoint.h"
+#include "util/units.h"
+
+#include "util/banned.h"
+
+/* ---- what is known -------------------------------------------------------------------------------------------------- */
+
+bool
+pawl_swap_is(const pawl_swap *s, const char *phase)
+{
+    return strcmp(s->phase, phase) == 0;
+}
+
+static void
+fill_env(pawl_swap *s)
+{
+    const pawl_step_run *run = s->run;
+
+    s->env = (pawl_backfill_env){
+        .conninfo = run->conninfo,
+        .schema = run->settings->schema,
+        .search_path = run->search_path,
+        .lua_root = run->root,
+        .x = run->x,
+        .nx = run->nx,
+        .secrets = run->secrets,
+        .nsecrets = run->nsecrets,
+        .lock_timeout_ms = run->settings->lock_timeout_ms,
+        .lock_attempts = run->settings->lock_attempts,
+        .connect_timeout_ms = run->settings->connect_timeout_ms,
+        .lease_ms = run->settings->lease_ms,
+        .stop = run->stop,
+        .sink = run->sink,
+    };
+}
+
+/* The transform there, and the one back: the same table and key, another column read and written. */
+static void
+fill_specs(pawl_swap *s)
+{
+    const pawl_swap_data *d = s->d;
+    const pawl_settings *set = s->run->settings;
+    const pawl_backfill_spec common = {
+        .table = d->table,
+        .key = d->key,
+        .nkey = d->nkey,
+        .returns = s->returned,
+        .nil_writes_null = true,
+        .fire_triggers = true,
+        .workers = d->workers > 0 ? d->workers : set->workers,
+        .batch_rows = d->batch_rows > 0 ? d->batch_rows : set->batch_rows,
+        .target_ms = set->target_ms,
+        .batch_min = set->batch_min,
+        .batch_max = set->batch_max,
+    };
+
+    s->returned[0] = d->column;
+    s->written[0] = s->new_name;
+    s->written[1] = s->old_name;
+    s->set[0] = (pawl_set_expression){.column = s->new_name, .expression = d->expression};
+    s->set[1] = (pawl_set_expression){.column = s->old_name, .expression = d->reverse};
+    s->forward = s->back = common;
+    if (d->lua != NULL)
+    {
+        s->forward.lua_file = d->lua;
+        s->forward.read = s->read;
+        s->forward.nread = d->nread + 1;
+        s->forward.write = &s->written[0];
+        s->forward.nwrite = 1;
+    }
+    else
+    {
+        s->forward.set = &s->set[0];
+        s->forward.nset = 1;
+    }
+    if (d->reverse == NULL)
+    {
+        s->back.lua_file = d->lua;
+        s->back.read = s->read;
+        s->back.nread = 1;
+        s->back.write = &s->written[1];
+        s->back.nwrite = 1;
+    }
+    else
+    {
+        s->back.set = &s->set[1];
+        s->back.nset = 1;
+    }
+}
+
+/* price_new; where that is too long, or taken, the caller says so. */
+static pawl_status
+name_columns(pawl_swap *s, pawl_error *err)
+{
+    const char *column = s->d->column;
+
+    s->new_name = pawl_step_info_text(s->run, "new");
+    s->old_name = pawl_step_info_text(s->run, "old");
+    if (s->new_name == NULL)
+        s->new_name = pawl_arena_fmt(s->run->arena, "%s_new", column);
+    if (s->old_name == NULL)
+        s->old_name = pawl_arena_fmt(s->run->arena, "%s_old", column);
+    if (s->new_name == NULL || s->old_name == NULL)
+        return pawl_error_nomem(err, "a swap");
+    if (strlen(s->new_name) > 63 || strlen(s->old_name) > 63)
+        return pawl_error_set(
+            err, PAWL_E_REFUSED,
+            "column \"%s\" cannot be swapped: with _new behind it, its name is longer than the "
+            "63 bytes of a name",
+            column);
+    return PAWL_OK;
+}
+
+pawl_status
+pawl_swap_look_again(pawl_swap *s, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(s->job)};
+    const pawl_pg_pins pins = {0};
+    pawl_status st = pawl_pg_begin(s->run->pg, &pins, err);
+
+    if (st != PAWL_OK)
+        return st;
+    st = pawl_ledger_query(s->run->ledger, s->run->pg, pawl_sql_step_swap_find, 1, args, &res, err);
+    pawl_pg_rollback(s->run->pg);
+    if (st != PAWL_OK)
+        return st;
+    if (pawl_pg_rows(res) == 0)
+        return pawl_error_set(err, PAWL_E_STATE, "job %lld is not in the ledger any more",
+                              (long long) s->job);
+    s->phase = pawl_arena_strdup(s->run->arena, pawl_pg_text(res, 0, 0));
+    s->state = pawl_arena_strdup(s->run->arena, pawl_pg_text(res, 0, 1));
+    for (int i = 0; i < 2; i++)
+        if (!pawl_pg_is_null(res, 0, 2 + i) &&
+            (s->carried[i] = pawl_arena_strdup(s->run->arena, pawl_pg_text(res, 0, 2 + i))) == NULL)
+            return pawl_error_nomem(err, "a swap");
+    return s->phase == NULL || s->state == NULL ? pawl_error_nomem(err, "a swap") : PAWL_OK;
+}
+
+pawl_status
+pawl_swap_open(pawl_swap *s, pawl_step_run *run, const pawl_step *step, pawl_error *err)
+{
+    const char *job;
+    pawl_status st;
+
+    *s = (pawl_swap){.run = run, .step = step, .d = step->data, .phase = "", .state = "open"};
+    fill_env(s);
+    s->read = pawl_arena_array(run->arena, s->d->nread + 1, sizeof *s->read);
+    if (s->read == NULL)
+        return pawl_error_nomem(err, "a swap");
+    s->read[0] = s->d->column;
+    for (size_t i = 0; i < s->d->nread; i++)
+        s->read[i + 1] = s->d->read[i];
+    if ((st = name_columns(s, err)) != PAWL_OK)
+        return st;
+    fill_specs(s);
+    job = pawl_step_info_text(run, "job");
+    if (job == NULL)
+        return PAWL_OK;
+    if (!pawl_has_i64(job, &s->job))
+        return pawl_error_set(err, PAWL_E_BUG, "the step's record names job \"%s\"", job);
+    s->horizon = pawl_step_info_text(run, "horizon");
+    return pawl_swap_look_again(s, err);
+}
+
+/* ---- transactions --------------------------------------------------------------------------------------------------- */
+
+pawl_status
+pawl_swap_look(pawl_swap *s, pawl_pg *pg, pawl_error *err)
+{
+    pawl_status st = pawl_table_load(pg, s->d->table, s->run->search_path, s->run->arena, &s->table, err);
+
+    if (st == PAWL_OK)
+        s->run->waits_for = s->table->oid;
+    return st;
+}
+
+pawl_status
+pawl_swap_enter(pawl_swap *s, pawl_pg *pg, pawl_ledger *ledger, const char *phase, pawl_error *err)
+{
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(s->job), PAWL_ARG_TEXT(phase)};
+
+    return pawl_ledger_touch(ledger, pg, pawl_sql_step_swap_enter, 2, args, "the job of the swap is not open",
+                             err);
+}
+
+typedef struct entering
+{
+    pawl_swap *s;
+    const char *phase;
+    pawl_step_work work;
+} entering;
+
+static pawl_status
+enter(pawl_step_run *run, void *ctx, pawl_error *err)
+{
+    const entering *e = ctx;
+    pawl_status st = e->work == NULL ? PAWL_OK : e->work(run, e->s, err);
+
+    if (st == PAWL_OK && e->phase != NULL && (st = pawl_step_unpin(run, err)) == PAWL_OK)
+        st = pawl_swap_enter(e->s, run->pg, run->ledger, e->phase, err);
+    return st;
+}
+
+pawl_status
+pawl_swap_txn(pawl_swap *s, const char *phase, pawl_step_work work, pawl_error *err)
+{
+    entering e = {.s = s, .phase = phase, .work = work};
+    pawl_status st = pawl_step_txn(s->run, 0, enter, &e, err);
+
+    s->run->info_out = NULL;
+    if (st == PAWL_OK && phase != NULL)
+        s->phase = phase;
+    return st;
+}
+
+/* ---- what is carried over ------------------------------------------------------------------------------------------- */
+
+static pawl_status
+work_inventory(pawl_swap *s, const pawl_hang_options *options, pawl_hanging **out, pawl_error *err)
+{
+    const pawl_pg_pins pins = {0};
+    pawl_pg *pg = s->run->pg;
+    pawl_status st = pawl_pg_begin(pg, &pins, err);
+
+    if (st != PAWL_OK)
+        return st;
+    if ((st = pawl_swap_look(s, pg, err)) == PAWL_OK)
+        st = pawl_hanging_load(pg, s->table->oid, s->env.schema, s->run->arena, out, err);
+    if (st == PAWL_OK && s->job == 0)
+        st = pawl_hanging_add_bodies(pg, *out, s->d->column, s->env.schema, s->run->arena, err);
+    pawl_pg_rollback(pg);
+    if (st == PAWL_OK)
+        pawl_hanging_judge(*out, options);
+    return st;
+}
+
+pawl_status
+pawl_swap_plan_carry(pawl_swap *s, bool to_back, pawl_error *err)
+{
+    const pawl_swap_data *d = s->d;
+    bool in_step = to_back ? d->reverse != NULL : d->expression != NULL;
+    pawl_carry *saved = NULL;
+    pawl_hanging *hanging = NULL;
+    pawl_carry_swap_spec spec = {
+        .job = s->job,
+        .column = d->column,
+        .replacement = to_back ? s->old_name : s->new_name,
+        .kept = to_back ? s->new_name : s->old_name,
+        .type = s->job == 0 ? d->type : NULL,
+        .options = {.mode = in_step ? PAWL_HANG_SWAP_IN_STEP : PAWL_HANG_SWAP_CAPTURED,
+                    .column = d->column,
+                    .recreate_views = d->recreates_views,
+                    .subscribers_ready = d->subscribers_ready},
+    };
+    const char *json = to_back ? s->carried[0] : NULL;
+    pawl_status st;
+
+    if (json != NULL && (st = pawl_carry_load(json, s->run->arena, &saved, err)) != PAWL_OK)
+        return st;
+    spec.saved = saved;
+    if ((st = work_inventory(s, &spec.options, &hanging, err)) != PAWL_OK)
+        return st;
+    return pawl_carry_swap(s->run->pg, hanging, &spec, s->run->arena, &s->carry, err);
+}
+
+pawl_status
+pawl_swap_run_inside(const pawl_carry_list *list, pawl_pg *pg, pawl_error *err)
+{
+    pawl_status st = PAWL_OK;
+
+    for (size_t i = 0; i < list->length; i++)
+        for (size_t k = 0; st == PAWL_OK && k < list->items[i].nsql; k++)
+            if ((st = pawl_pg_exec(pg, list->items[i].sql[k], err)) != PAWL_OK)
+                (void) pawl_error_prefix(err, "%s", list->items[i].what);
+    return st;
+}
+
+typedef struct one_unit
+{
+    pawl_swap *s;
+    const pawl_carry_unit *unit;
+    bool is_done;
+} one_unit;
+
+static pawl_status
+work_is_done(pawl_step_run *run, void *ctx, pawl_error *err)
+{
+    one_unit *u = ctx;
+
+    return pawl_carry_is_done(run->pg, u->unit, &u->is_done, err);
+}
+
+static pawl_status
+work_unit(pawl_step_run *run, void *ctx, pawl_error *err)
+{
+    one_unit *u = ctx;
+    const pawl_carry_list list = {.items = (pawl_carry_unit[]){*u->unit}, .length = 1};
+    pawl_status st = pawl_swap_look(u->s, run->pg, err);
+
+    if (st == PAWL_OK)
+        st = pawl_carry_is_done(run->pg, u->unit, &u->is_done, err);
+    return st != PAWL_OK || u->is_done ? st : pawl_swap_run_inside(&list, run->pg, err);
+}
+
+static pawl_status
+run_outside(pawl_swap *s, one_unit *u, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg) pg = NULL;
+    const pawl_carry_list list = {.items = (pawl_carry_unit[]){*u->unit}, .length = 1};
+    pawl_status st = pawl_step_txn(s->run, 0, work_is_done, u, err);
+
+    if (st != PAWL_OK || u->is_done)
+        return st;
+    st = pawl_step_open_outside(s->run, true, &pg, err);
+    return st == PAWL_OK ? pawl_swap_run_inside(&list, pg, err) : st;
+}
+
+pawl_status
+pawl_swap_run_list(pawl_swap *s, const pawl_carry_list *list, pawl_error *err)
+{
+    pawl_status st = PAWL_OK;
+
+    for (size_t i = 0; st == PAWL_OK && i < list->length; i++)
+    {
+        one_unit u = {.s = s, .unit = &list->items[i]};
+
+        st = u.unit->is_outside ? run_outside(s, &u, err) : pawl_step_txn(s->run, 0, work_unit, &u, err);
+        PAWL_FAILPOINT("swap.after_unit");
+    }
+    s->run->info_out = NULL;
+    return st;
+}
+
+/* ---- the phases before the cut-over --------------------------------------------------------------------------------- */
+
+static pawl_status
+add_new(pawl_step_run *run, void *ctx, pawl_error *err)
+{
+    pawl_swap *s = ctx;
+    const pawl_column_shape shape = {.type = s->d->type};
+    pawl_status st = pawl_swap_look(s, run->pg, err);
+
+    if (st != PAWL_OK)
+        return st;
+    const char *taken = pawl_table_column(s->table, s->new_name) != NULL   ? s->new_name
+                        : pawl_table_column(s->table, s->old_name) != NULL ? s->old_name
+                                                                           : NULL;
+
+    if (taken != NULL)
+    {
+        (void) pawl_error_set(err, PAWL_E_REFUSED,
+                              "\"%s\" has a column \"%s\" already, whose name the swap needs", s->d->table,
+                              taken);
+        return pawl_error_hint(err, "rename or drop that column first");
+    }
+    if ((st = pawl_column_add(run, s->d->table, s->new_name, &shape, err)) != PAWL_OK ||
+        (st = pawl_step_note_text(run, "new", s->new_name, err)) != PAWL_OK)
+        return st;
+    return pawl_step_note_text(run, "old", s->old_name, err);
+}
+
+static pawl_status
+adopt(pawl_step_run *run, void *ctx, pawl_error *err)
+{
+    pawl_swap *s = ctx;
+    char job[24];
+    const pawl_pg_arg args[] = {pawl_arg_i64(s->job, job), PAWL_ARG_TEXT(s->d->column),
+                                PAWL_ARG_TEXT(s->new_name), PAWL_ARG_TEXT(s->old_name)};
+    pawl_status st = pawl_step_note_text(run, "job", job, err);
+
+    return st == PAWL_OK ? pawl_ledger_touch(run->ledger, run->pg, pawl_sql_step_swap_adopt, 4, args,
+                                             "the job of the swap is not in the ledger", err)
+                         : st;
+}
+
+/* Everything is looked at, and refused, before anything is changed. */
+static pawl_status
+begin(pawl_swap *s, pawl_error *err)
+{
+    const pawl_backfill_id id = {.revision = s->run->revision,
+                                 .direction = s->run->direction,
+                                 .ordinal = s->run->ordinal,
+                                 .checksum = s->run->checksum};
+    pawl_job job = {0};
+    pawl_status st = PAWL_OK;
+
+    if (pawl_step_info_text(s->run, "new") == NULL &&
+        ((st = pawl_swap_plan_carry(s, false, err)) != PAWL_OK ||
+         (st = pawl_step_txn(s->run, 0, add_new, s, err)) != PAWL_OK))
+        return st;
+    PAWL_FAILPOINT("swap.after_add");
+    st = pawl_job_open(&job, &s->forward, &s->env, &id, s->run->ledger, s->run->pg, err);
+    s->job = job.id;
+    pawl_job_fini(&job);
+    PAWL_FAILPOINT("swap.after_job");
+    return st == PAWL_OK ? pawl_swap_txn(s, "prepare", adopt, err) : st;
+}
+
+static pawl_status
+find_key(pawl_swap *s, pawl_pg *pg, pawl_key **out, pawl_error *err)
+{
+    return pawl_table_key(pg, s->table, s->d->key, s->d->nkey, s->run->arena, out, err);
+}
+
+static pawl_status
+capture(pawl_swap *s, pawl_pg *pg, pawl_error *err)
+{
+    const pawl_column **watch =
+        pawl_arena_array(s->run->arena, s->forward.nread, sizeof(const pawl_column *));
+    pawl_capture_spec spec = {
+        .job = s->job, .table = s->table, .watch = watch, .nwatch = (int) s->forward.nread};
+    pawl_key *key = NULL;
+    pawl_status st = find_key(s, pg, &key, err);
+
+    if (st != PAWL_OK)
+        return st;
+    if (watch == NULL)
+        return pawl_error_nomem(err, "a swap");
+    spec.key = key;
+    for (size_t i = 0; i < s->forward.nread; i++)
+    {
+        watch[i] = pawl_table_column(s->table, s->forward.read[i]);
+        if (watch[i] == NULL)
+            return pawl_error_set(err, PAWL_E_STATE, "column \"%s\" of \"%s\" is gone", s->forward.read[i],
+                                  s->d->table);
+    }
+    return pawl_capture_add(&spec, s->run->ledger, pg, err);
+}
+
+/* One transaction: either others are kept in step from here on, or nothing has happened. */
+static pawl_status
+arm(pawl_step_run *run, void *ctx, pawl_error *err)
+{
+    pawl_swap *s = ctx;
+    pawl_status st = pawl_step_unpin(run, err);
+
+    if (st != PAWL_OK || (st = pawl_swap_look(s, run->pg, err)) != PAWL_OK ||
+        (st = pawl_step_lock(run, s->table, "SHARE ROW EXCLUSIVE", true, err)) != PAWL_OK ||
+        (st = pawl_swap_run_inside(&s->carry->prepare, run->pg, err)) != PAWL_OK)
+        return st;
+    if (s->d->lua != NULL)
+        st = capture(s, run->pg, err);
+    else
+    {
+        const pawl_keep keep = {.job = s->job,
+                                .table = s->table,
+                                .column = s->new_name,
+                                .expression = s->d->expression,
+                                .search_path = run->search_path};
+
+        st = pawl_keep_set(&keep, run->ledger, run->pg, err);
+    }
+    return st == PAWL_OK ? pawl_guard_set(s->job, s->table, s->new_name, run->ledger, run->pg, err) : st;
+}
+
+static pawl_status
+read_bound(pawl_step_run *run, void *ctx, pawl_error *err)
+{
+    pawl_swap *s = ctx;
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    PAWL_STRBUF_AUTO(sql);
+    pawl_keyval bound = {0};
+    pawl_pg_array array;
+    pawl_key *key = NULL;
+    pawl_status st = pawl_step_unpin(run, err);
+
+    if (st != PAWL_OK || (st = pawl_swap_look(s, run->pg, err)) != PAWL_OK ||
+        (st = find_key(s, run->pg, &key, err)) != PAWL_OK)
+        return st;
+    const pawl_job job = {.table = s->table, .key = key, .spec = &s->forward, .env = &s->env};
+
+    pawl_stmt_bound(&sql, &job);
+    if ((st = pawl_pg_query(run->pg, sql.data, 0, NULL, &res, err)) != PAWL_OK)
+        return st;
+    if (pawl_pg_rows(res) > 0 &&
+        (st = pawl_keyval_from_row(&bound, res, 0, 0, key->ncolumns, err)) != PAWL_OK)
+        return st;
+    pawl_pg_array_init(&array, PAWL_OID_TEXT);
+    pawl_keyval_to_array(&bound, &array);
+    const pawl_pg_arg args[] = {
+        PAWL_ARG_I64(s->job), bound.is_set ? pawl_pg_array_arg(&array, PAWL_OID_TEXT_ARRAY) : PAWL_ARG_NULL};
+
+    st = pawl_ledger_query(run->ledger, run->pg, pawl_sql_step_swap_bound, 2, args, NULL, err);
+    pawl_pg_array_fini(&array);
+    pawl_keyval_fini(&bound);
+    return st;
+}
+
+static pawl_status
+prepare(pawl_swap *s, pawl_error *err)
+{
+    pawl_status st = pawl_swap_run_list(s, &s->carry->before, err);
+
+    if (st != PAWL_OK || (st = pawl_swap_txn(s, "armed", arm, err)) != PAWL_OK)
+        return st;
+    PAWL_FAILPOINT("swap.after_arm");
+    return PAWL_OK;
+}
+
+static pawl_status
+copy(pawl_swap *s, pawl_error *err)
+{
+    const pawl_backfill_id id = {.revision = s->run->revision,
+                                 .direction = s->run->direction,
+                                 .ordinal = s->run->ordinal,
+                                 .checksum = s->run->checksum};
+    pawl_backfill_result result;
+    pawl_status st = pawl_backfill_run(&s->forward, &s->env, &id, &result, err);
+
+    PAWL_FAILPOINT("swap.after_copy");
+    return st == PAWL_OK ? pawl_swap_txn(s, "index", NULL, err) : st;
+}
+
+/* Snapshots from before it see rows whose new column is not filled yet. */
+static pawl_status
+note_horizon(pawl_step_run *run, void *ctx, pawl_error *err)
+{
+    pawl_swap *s = ctx;
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    pawl_status st = pawl_pg_query(run->pg, pawl_sql_step_swap_horizon, 0, NULL, &res, err);
+
+    if (st != PAWL_OK)
+        return st;
+    s->horizon = pawl_arena_strdup(run->arena, pawl_pg_text(res, 0, 0));
+    return s->horizon == NULL ? pawl_error_nomem(err, "a swap")
+                              : pawl_step_note_text(run, "horizon", s->horizon, err);
+}
+
+static pawl_status
+analyze(pawl_step_run *run, void *ctx, pawl_error *err)
+{
+    pawl_swap *s = ctx;
+    PAWL_STRBUF_AUTO(sql);
+    pawl_status st = pawl_swap_look(s, run->pg, err);
+
+    if (st != PAWL_OK)
+        return st;
+    pawl_sql_add(&sql, "ANALYZE ");
+    pawl_sql_ident2(&sql, s->table->schema, s->table->name);
+    pawl_sql_add(&sql, " (");
+    pawl_sql_ident(&sql, s->new_name);
+    pawl_sql_add(&sql, ")");
+    return pawl_step_exec(run, &sql, err);
+}
+
+static pawl_status
+build(pawl_swap *s, pawl_error *err)
+{
+    pawl_status st;
+
+    if ((s->d->lua != NULL && (st = pawl_swap_drain(s, false, err)) != PAWL_OK) ||
+        (st = pawl_swap_txn(s, NULL, note_horizon, err)) != PAWL_OK ||
+        (st = pawl_swap_run_list(s, &s->carry->index, err)) != PAWL_OK ||
+        (st = pawl_swap_run_list(s, &s->carry->early, err)) != PAWL_OK)
+        return st;
+    PAWL_FAILPOINT("swap.after_index");
+    return pawl_swap_txn(s, "verify", analyze, err);
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------------------ */
+
+static pawl_status
+advance(pawl_swap *s, pawl_error *err)
+{
+    pawl_status st;
+
+    if (s->carry == NULL && !pawl_swap_is(s, "settle") &&
+        (st = pawl_swap_plan_carry(s, false, err)) != PAWL_OK)
+        return st;
+    if (pawl_swap_is(s, "prepare"))
+        return prepare(s, err);
+    if (pawl_swap_is(s, "armed"))
+        return pawl_swap_txn(s, "copy", read_bound, err);
+    if (pawl_swap_is(s, "copy"))
+        return copy(s, err);
+    if (pawl_swap_is(s, "index"))
+        return build(s, err);
+    if (pawl_swap_is(s, "verify"))
+        return pawl_swap_verify(s, err);
+    if (pawl_swap_is(s, "ready"))
+        return pawl_swap_ready(s, false, err);
+    if (pawl_swap_is(s, "settle"))
+        return pawl_swap_settle(s, "mirror", err);
+    return pawl_error_set(err, PAWL_E_STATE, "job %lld is in phase \"%s\", from which the swap cannot go on",
+                          (long long) s->job, s->phase);
+}
+
+pawl_status
+pawl_swap_forward(pawl_swap *s, pawl_error *err)
+{
+    pawl_status st = PAWL_OK;
+
+    if (s->job == 0 && (st = begin(s, err)) != PAWL_OK)
+        return st;
+    s->carry = NULL; /* what begin planned knew no job yet */
+    if (strcmp(s->state, "abandoned") == 0)
+        return pawl_error_set(err, PAWL_E_STATE, "job %lld was abandoned", (long long) s->job);
+    while (st == PAWL_OK && !pawl_swap_is(s, "mirror"))
+    {
+        if ((st = pawl_stop_check(s->run->stop, PAWL_STOP_FINISH, err)) == PAWL_OK)
+            st = advance(s, err);
+    }
+    return st;
+}

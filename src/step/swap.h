@@ -1,0 +1,135 @@
+/*
+ * swap.h - a column of a live table replaced by one of another type, as a state machine in the ledger.
+ *
+ * job.phase says where it is, and each call of pawl_swap_forward or pawl_swap_back goes on from there:
+ *
+ *   prepare  the new column is there; then triggers: the guard, and the capture or the one that keeps it in step
+ *   copy     the backfill engine fills the new column
+ *   index    what was captured is done again; indexes are built, and in step what may be enforced already
+ *   verify   the new column is what the transform makes of the old one
+ *   ready    changes are carried over, until told to cut over (cutover: manual) and no old snapshot is left
+ *            --- the cut-over: one transaction under the table's lock ---
+ *   settle   constraints are validated, each alone
+ *   mirror   the old column is kept in step by the reverse transform: the way back is open
+ *            --- the step `contract`, or the way back ---
+ *   back     on the way back: the definitions of the old column are made again, then the cut-over in reverse
+ *   undone   what is left after it
+ *
+ * Everything before the cut-over is undone without a trace. Facts that a later call needs stand with the step ("new",
+ * "old", "job", "horizon"), and what was carried over with the job.
+ *
+ * Threads: as step.h.
+ * Memory:  everything lives in the arena of the run.
+ */
+#ifndef PAWL_STEP_SWAP_H
+#define PAWL_STEP_SWAP_H
+
+#include "backfill/job.h"
+#include "online/carry.h"
+#include "online/redo.h"
+#include "step/kind.h"
+
+/* The step as it was read. */
+typedef struct pawl_swap_data
+{
+    const char *table;
+    const char *column;
+    const char *type;
+    const char *lua;
+    const char *expression; /* using: */
+    const char *reverse;    /* SQL */
+    bool has_lua_reverse;   /* the Lua file has a function of that name */
+    const char **read;      /* beside the column */
+    size_t nread;
+    const char **key;
+    size_t nkey;
+    bool is_manual;
+    bool recreates_views;
+    bool subscribers_ready;
+    int64_t workers; /* 0: the setting */
+    int64_t batch_rows;
+} pawl_swap_data;
+
+typedef struct pawl_swap
+{
+    pawl_step_run *run;
+    const pawl_step *step;
+    const pawl_swap_data *d;
+    pawl_backfill_env env;
+    pawl_table *table;
+    const char *new_name; /* of the new column until the cut-over */
+    const char *old_name; /* of the old column from then on */
+    int64_t job;          /* 0: there is none yet */
+    const char *phase;
+    const char *state;   /* of the job */
+    const char *horizon; /* the first transaction that sees all of the copy; NULL: not known yet */
+    pawl_carry *carry;
+    const char *carried[2]; /* as the cut-over, and the one back, have saved it; NULL: not yet */
+    /* of the transform there and of the one back; `read` and `write` are lists of one or more names */
+    pawl_backfill_spec forward;
+    pawl_backfill_spec back;
+    pawl_set_expression set[2];
+    const char *written[2];
+    const char *returned[1];
+    const char **read;
+} pawl_swap;
+
+/* Read what the ledger knows. */
+PAWL_NODISCARD pawl_status pawl_swap_open(pawl_swap *s, pawl_step_run *run, const pawl_step *step,
+                                          pawl_error *err);
+
+/* To the mirror, from wherever it is. */
+PAWL_NODISCARD pawl_status pawl_swap_forward(pawl_swap *s, pawl_error *err);
+
+/* Undo it, from wherever it is. */
+PAWL_NODISCARD pawl_status pawl_swap_back(pawl_swap *s, pawl_error *err);
+
+/* ---- for the files of the swap -------------------------------------------------------------------------------------- */
+
+bool pawl_swap_is(const pawl_swap *s, const char *phase);
+
+/* Where the ledger says that it is by now. */
+PAWL_NODISCARD pawl_status pawl_swap_look_again(pawl_swap *s, pawl_error *err);
+
+/* A transaction of the step's that ends by entering a phase (NULL: the phase stays). */
+PAWL_NODISCARD pawl_status pawl_swap_txn(pawl_swap *s, const char *phase, pawl_step_work work,
+                                         pawl_error *err);
+
+/* In the transaction at hand. */
+PAWL_NODISCARD pawl_status pawl_swap_enter(pawl_swap *s, pawl_pg *pg, pawl_ledger *ledger, const char *phase,
+                                           pawl_error *err);
+
+/* The table as it is now, into s->table, in the transaction at hand. */
+PAWL_NODISCARD pawl_status pawl_swap_look(pawl_swap *s, pawl_pg *pg, pawl_error *err);
+
+/* What carries things over; `to_back`: for the way back. Outside of a transaction. */
+PAWL_NODISCARD pawl_status pawl_swap_plan_carry(pawl_swap *s, bool to_back, pawl_error *err);
+
+/* Run a list: units that must be outside of a transaction so, the others each in one of its own. What is done is
+ * passed over. */
+PAWL_NODISCARD pawl_status pawl_swap_run_list(pawl_swap *s, const pawl_carry_list *list, pawl_error *err);
+
+/* A list in the transaction at hand. */
+PAWL_NODISCARD pawl_status pawl_swap_run_inside(const pawl_carry_list *list, pawl_pg *pg, pawl_error *err);
+
+/* ---- swap_cut.c ------------------------------------------------------------------------------------------------------ */
+
+/* Whether changes are logged and done again (else a trigger keeps the other column in step, or nothing does). */
+bool pawl_swap_is_captured(const pawl_swap *s, bool to_back);
+
+/* Carry over what is in the log now. */
+PAWL_NODISCARD pawl_status pawl_swap_drain(pawl_swap *s, bool to_back, pawl_error *err);
+
+/* Compare, and enter `ready`. */
+PAWL_NODISCARD pawl_status pawl_swap_verify(pawl_swap *s, pawl_error *err);
+
+/* Drain while waiting for whatever must have happened, then cut over. */
+PAWL_NODISCARD pawl_status pawl_swap_ready(pawl_swap *s, bool to_back, pawl_error *err);
+
+/* What follows a cut-over, each piece alone. Enters `phase`. */
+PAWL_NODISCARD pawl_status pawl_swap_settle(pawl_swap *s, const char *phase, pawl_error *err);
+
+/* Forget a swap that has not cut over: the changes that it would need were lost. */
+PAWL_NODISCARD pawl_status pawl_swap_start_over(pawl_swap *s, const char *why, pawl_error *err);
+
+#endif
