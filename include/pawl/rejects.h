@@ -66,4 +66,28 @@ PAWL_API PAWL_NODISCARD pawl_status pawl_rejects_list(pawl_project *project, con
                                                       pawl_rejects_report **out, pawl_error *err);
 PAWL_API void pawl_rejects_report_free(pawl_rejects_report *report);
 
+/* What a retry has done. */
+typedef struct pawl_retry_outcome
+{
+    int64_t job;
+    char revision[40];
+    int32_t step;
+    int64_t done;      /* written, or left alone by the transform */
+    int64_t refused;   /* once more, and kept with the new reason */
+    int64_t gone;      /* no longer there */
+    int64_t unmatched; /* no longer chosen by `where:` */
+    int64_t left;      /* rejects of the job that still wait to be dealt with */
+    bool has_findings; /* the job still waits for them; else `pawl upgrade` goes on */
+} pawl_retry_outcome;
+
+/*
+ * Try the quarantined rows of a job again, as they are now and by the transform as it is now. PAWL_OK also when some are
+ * refused again: look at `left`. PAWL_E_STOPPED on request; what is committed is done, and the same call goes on.
+ * PAWL_E_STATE when the job was abandoned, or its step says something else by now than when it ran.
+ */
+PAWL_API PAWL_NODISCARD pawl_status pawl_rejects_retry(pawl_project *project,
+                                                       const pawl_rejects_options *what,
+                                                       const pawl_run_options *options,
+                                                       pawl_retry_outcome *out, pawl_error *err);
+
 #endif

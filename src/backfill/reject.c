@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "backfill/preview.h"
-#include "backfill/rowset.h"
 #include "config/utf8.h"
 #include "pawl_sql.h"
 #include "util/alloc.h"
@@ -80,6 +79,7 @@ pawl_rejects_fini(pawl_rejects *r)
     pawl_pg_array_fini(&r->sqlstates);
     pawl_pg_array_fini(&r->messages);
     pawl_free(r->columns);
+    pawl_free(r->places);
     *r = (pawl_rejects){0};
 }
 
@@ -131,13 +131,31 @@ add_value(pawl_rejects *r, const pawl_pg_result *res, int row, int at, bool is_r
                                 (size_t) pawl_pg_length(res, row, at));
 }
 
+static void
+add_place(pawl_rejects *r, int row)
+{
+    if ((size_t) r->count == r->capacity)
+    {
+        size_t capacity = r->capacity == 0 ? 64 : r->capacity * 2;
+        int *grown = pawl_realloc(r->places, capacity, sizeof *grown);
+
+        if (grown == NULL)
+        {
+            r->has_no_room = true;
+            return;
+        }
+        r->places = grown;
+        r->capacity = capacity;
+    }
+    r->places[r->count++] = row;
+}
+
 void
 pawl_rejects_add(pawl_rejects *r, const pawl_pg_result *res, int row, int first_key, const pawl_error *why)
 {
     const pawl_job *job = r->job;
     int nkey = job->key->ncolumns;
     char text[sizeof why->message + sizeof why->detail + sizeof why->file + 40];
-    char key[200];
     pawl_error told = *why;
 
     pawl_job_redact(job, &told);
@@ -150,10 +168,7 @@ pawl_rejects_add(pawl_rejects *r, const pawl_pg_result *res, int row, int first_
                   i >= nkey && pawl_job_is_redacted(job, r->columns[i - nkey]->name));
     pawl_pg_array_add_bytes(&r->sqlstates, told.sqlstate, strlen(told.sqlstate));
     pawl_pg_array_add_bytes(&r->messages, text, strlen(text));
-    r->count++;
-
-    pawl_rowset_describe(job, res, row, first_key, key, sizeof key);
-    pawl_fmt(r->last, sizeof r->last, "row %s: %s", key, text);
+    add_place(r, row);
 }
 
 pawl_status
@@ -161,10 +176,11 @@ pawl_rejects_check(const pawl_rejects *r, pawl_error *err)
 {
     const pawl_pg_array *const arrays[] = {&r->names, &r->keys, &r->values, &r->sqlstates, &r->messages};
 
+    bool ok = !r->has_no_room;
+
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
-        if (!pawl_pg_array_is_ok(arrays[i]))
-            return pawl_error_nomem(err, "rejected rows");
-    return PAWL_OK;
+        ok = ok && pawl_pg_array_is_ok(arrays[i]);
+    return ok ? PAWL_OK : pawl_error_nomem(err, "rejected rows");
 }
 
 void

@@ -28,7 +28,9 @@ typedef struct pawl_rejects
     pawl_pg_array values;
     pawl_pg_array sqlstates;
     pawl_pg_array messages;
-    char last[400]; /* the latest, as a line for people */
+    int *places; /* of each: its row in the result that it came from */
+    size_t capacity;
+    bool has_no_room;
 } pawl_rejects;
 
 /* True when the job sets bad rows aside instead of stopping at the first. */

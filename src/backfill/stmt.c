@@ -517,12 +517,9 @@ and_stripes(pawl_strbuf *b, const pawl_job *job, const pawl_set_shape *shape)
                          shape->first_stripe / shape->per_set);
 }
 
-void
-pawl_stmt_set(pawl_strbuf *b, const pawl_job *job, const pawl_set_shape *shape)
+static void
+set_expressions(pawl_strbuf *b, const pawl_job *job)
 {
-    pawl_strbuf_reset(b);
-    pawl_sql_add(b, "UPDATE ");
-    from_table(b, job);
     pawl_sql_add(b, " SET ");
     for (size_t i = 0; i < job->spec->nset; i++)
     {
@@ -532,10 +529,51 @@ pawl_stmt_set(pawl_strbuf *b, const pawl_job *job, const pawl_set_shape *shape)
         pawl_sql_add(b, " = ");
         pawl_sql_fragment(b, job->spec->set[i].expression);
     }
+}
+
+void
+pawl_stmt_set(pawl_strbuf *b, const pawl_job *job, const pawl_set_shape *shape)
+{
+    pawl_strbuf_reset(b);
+    pawl_sql_add(b, "UPDATE ");
+    from_table(b, job);
+    set_expressions(b, job);
     pawl_sql_add(b, " WHERE ");
     (void) range(b, job, shape->has_lower, shape->same, 1);
     and_stripes(b, job, shape);
     and_where(b, job);
+}
+
+/* ROWS FROM (unnest($1), ...) WITH ORDINALITY AS u(k1, ..., i) */
+static void
+key_source(pawl_strbuf *b, const pawl_job *job)
+{
+    pawl_sql_add(b, "ROWS FROM (");
+    for (int i = 0; i < job->key->ncolumns; i++)
+        array_param(b, i + 1, wire_array_name(pawl_wire_of(job->key->columns[i].column)));
+    pawl_sql_add(b, ") WITH ORDINALITY AS u(");
+    for (int i = 0; i < job->key->ncolumns; i++)
+        pawl_strbuf_addf(b, "pawl_k%d, ", i + 1);
+    pawl_sql_add(b, "pawl_i)");
+}
+
+static void
+join_keys(pawl_strbuf *b, const pawl_job *job)
+{
+    pawl_sql_add(b, " FROM ");
+    key_source(b, job);
+    pawl_sql_add(b, " JOIN ");
+    from_table(b, job);
+    pawl_sql_add(b, " ON ");
+    key_join(b, job);
+}
+
+static void
+lock_by_key(pawl_strbuf *b, const pawl_job *job)
+{
+    pawl_sql_add(b, " ORDER BY ");
+    key_list(b, job, 0);
+    pawl_sql_add(b, " FOR NO KEY UPDATE OF t");
 }
 
 void
@@ -548,27 +586,61 @@ pawl_stmt_lookup(pawl_strbuf *b, const pawl_job *job, bool lock)
         pawl_sql_add(b, ", ");
         read_columns(b, job);
     }
-    pawl_sql_add(b, " FROM ROWS FROM (");
-    for (int i = 0; i < job->key->ncolumns; i++)
-        array_param(b, i + 1, wire_array_name(pawl_wire_of(job->key->columns[i].column)));
-    pawl_sql_add(b, ") WITH ORDINALITY AS u(");
-    for (int i = 0; i < job->key->ncolumns; i++)
-        pawl_strbuf_addf(b, "pawl_k%d, ", i + 1);
-    pawl_sql_add(b, "pawl_i) JOIN ");
-    from_table(b, job);
-    pawl_sql_add(b, " ON ");
-    key_join(b, job);
+    join_keys(b, job);
     if (job->spec->where != NULL)
     {
         pawl_sql_add(b, " WHERE ");
         filter(b, job);
     }
     if (lock)
+        lock_by_key(b, job);
+}
+
+void
+pawl_stmt_lookup_rows(pawl_strbuf *b, const pawl_job *job, bool with_where, const pawl_column *const *columns,
+                      int ncolumns)
+{
+    pawl_strbuf_reset(b);
+    pawl_sql_add(b, "SELECT u.pawl_i, t.xmin, ");
+    key_list(b, job, 0);
+    for (int i = 0; i < ncolumns; i++)
     {
-        pawl_sql_add(b, " ORDER BY ");
-        key_list(b, job, 0);
-        pawl_sql_add(b, " FOR NO KEY UPDATE OF t");
+        pawl_sql_add(b, ", ");
+        pawl_sql_column(b, "t", columns[i]->name);
     }
+    join_keys(b, job);
+    if (with_where && job->spec->where != NULL)
+    {
+        pawl_sql_add(b, " WHERE ");
+        filter(b, job);
+    }
+    lock_by_key(b, job);
+}
+
+void
+pawl_stmt_lookup_there(pawl_strbuf *b, const pawl_job *job)
+{
+    pawl_strbuf_reset(b);
+    pawl_sql_add(b, "SELECT u.pawl_i, ");
+    if (job->spec->where != NULL)
+        filter(b, job);
+    else
+        pawl_sql_add(b, "true");
+    join_keys(b, job);
+}
+
+void
+pawl_stmt_set_keys(pawl_strbuf *b, const pawl_job *job)
+{
+    pawl_strbuf_reset(b);
+    pawl_sql_add(b, "UPDATE ");
+    from_table(b, job);
+    set_expressions(b, job);
+    pawl_sql_add(b, " FROM ");
+    key_source(b, job);
+    pawl_sql_add(b, " WHERE ");
+    key_join(b, job);
+    pawl_sql_add(b, " RETURNING u.pawl_i");
 }
 
 /* unnest(keys.., xmins) WITH ORDINALITY AS u. Returns the next parameter; *xmin is that of a scalar xmin. */

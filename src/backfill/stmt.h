@@ -90,6 +90,19 @@ void pawl_stmt_insert(pawl_strbuf *b, const pawl_job *job);
 /* COPY job->target (written columns) FROM STDIN */
 void pawl_stmt_copy(pawl_strbuf *b, const pawl_job *job);
 
+/*
+ * The same for rows of which `columns` are wanted: ordinal, xmin, key, columns, locked. `with_where` false: whether or not
+ * `where` chooses them.
+ */
+void pawl_stmt_lookup_rows(pawl_strbuf *b, const pawl_job *job, bool with_where,
+                           const pawl_column *const *columns, int ncolumns);
+
+/* Which keys are there: key arrays. Columns: ordinal, and whether `where` chooses the row. Nothing is locked. */
+void pawl_stmt_lookup_there(pawl_strbuf *b, const pawl_job *job);
+
+/* UPDATE by expressions of the rows of these keys, `where` or not: key arrays. Column: ordinal of each that was written. */
+void pawl_stmt_set_keys(pawl_strbuf *b, const pawl_job *job);
+
 /* How a column's values travel. */
 typedef enum pawl_wire
 {

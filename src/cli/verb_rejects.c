@@ -152,6 +152,68 @@ list(pawl_cli *cli, pawl_rejects_options *what, pawl_error *err)
     return st;
 }
 
+/* ---- the retry ----------------------------------------------------------------------------------------------------- */
+
+static json_t *
+json_of_outcome(const pawl_retry_outcome *r)
+{
+    pawl_cli_object o = pawl_cli_object_begin();
+
+    pawl_cli_put_text(&o, "event", "retried");
+    pawl_cli_put_time(&o);
+    pawl_cli_put_int(&o, "job", r->job);
+    pawl_cli_put_text(&o, "revision", r->revision);
+    pawl_cli_put_int(&o, "step", r->step);
+    pawl_cli_put_int(&o, "done", r->done);
+    pawl_cli_put_int(&o, "refused", r->refused);
+    pawl_cli_put_int(&o, "gone", r->gone);
+    pawl_cli_put_int(&o, "unmatched", r->unmatched);
+    pawl_cli_put_int(&o, "left", r->left);
+    pawl_cli_put_bool(&o, "has_findings", r->has_findings);
+    return pawl_cli_object_end(&o);
+}
+
+static void
+print_outcome(pawl_cli *cli, const pawl_retry_outcome *r)
+{
+    PAWL_CLI_BUF text = {0};
+
+    pawl_cli_addf(&text, "job %" PRId64 ": ", r->job);
+    pawl_cli_plural(&text, r->done, "row");
+    pawl_cli_add(&text, " done");
+    add_count(&text, r->refused, "refused again");
+    add_count(&text, r->gone, "gone");
+    add_count(&text, r->unmatched, "no longer chosen by `where:`");
+    pawl_cli_add(&text, "\n");
+    if (!r->has_findings)
+        pawl_cli_add(&text,
+                     "the job has no findings; where its step waited for it, go on with: pawl upgrade\n");
+    pawl_cli_print(cli->out, &text);
+}
+
+static pawl_status
+retry(pawl_cli *cli, const pawl_rejects_options *what, pawl_error *err)
+{
+    pawl_run_options options = pawl_cli_run_options(cli);
+    pawl_retry_outcome outcome;
+    pawl_status st = pawl_rejects_retry(cli->project, what, &options, &outcome, err);
+
+    pawl_cli_render_end(&cli->render);
+    if (st == PAWL_E_STOPPED)
+        return pawl_cli_hint(err, "go on with: pawl rejects %s --retry", what->job);
+    if (st != PAWL_OK)
+        return st;
+    if (cli->out->is_json)
+        pawl_cli_record(cli->out, json_of_outcome(&outcome));
+    else
+        print_outcome(cli, &outcome);
+    if (outcome.left == 0)
+        return PAWL_OK;
+    (void) pawl_cli_fail(err, PAWL_E_FINDINGS, "%" PRId64 " rejected %s still to be dealt with", outcome.left,
+                         outcome.left == 1 ? "row has" : "rows have");
+    return pawl_cli_hint(err, "see them with: pawl rejects %" PRId64, outcome.job);
+}
+
 /* ---- the verb ------------------------------------------------------------------------------------------------------ */
 
 static pawl_status
@@ -166,6 +228,10 @@ read_flags(const pawl_cli_line *line, pawl_rejects_options *what, pawl_error *er
         (file != NULL && (st = pawl_cli_reject_file_check(file, err)) != PAWL_OK))
         return st;
     what->step = (int32_t) step;
+    if (pawl_cli_is_given(line, "--retry") && (file != NULL || what->is_all || what->most > 0))
+        return pawl_cli_fail(err, PAWL_E_USAGE,
+                             "--retry tries all rows that wait, and shows none: it goes with none of "
+                             "--export, --all and --most");
     return PAWL_OK;
 }
 
@@ -179,13 +245,14 @@ rejects(pawl_cli *cli, pawl_error *err)
     if (st == PAWL_OK)
         st = pawl_cli_open(cli, err);
     if (st == PAWL_OK)
-        st = list(cli, &what, err);
+        st = pawl_cli_is_given(cli->line, "--retry") ? retry(cli, &what, err) : list(cli, &what, err);
     pawl_cli_render_end(&cli->render);
     return st;
 }
 
 static const pawl_cli_flag flags[] = {
     {"--step", NULL, "N", "the step of the revision, from 1 (default: its only backfill)", NULL},
+    {"--retry", NULL, NULL, "try the rows that wait again, as they and the transform are now", NULL},
     {"--all", NULL, NULL, "also the rows that a retry has dealt with", NULL},
     {"--export", NULL, "FILE", "write them to a new file, CSV or JSON by its suffix", NULL},
     {"--most", NULL, "N", "show so many (default 100; all with --json and --export)", NULL},
@@ -202,12 +269,16 @@ const pawl_cli_verb pawl_cli_verb_rejects = {
         "Lists the rows that job J, or the backfill of revision R, has set aside because the transform or "
         "the server refused them (on_error: quarantine or skip), with the reason.\n\n"
         "A step that has left more rows than its allow_rejects ends with findings, and no later step runs. "
+        "Mend the transform or the rows, then say --retry: the rows are read as they are now, transformed "
+        "and "
+        "written, each exactly once whatever dies. Those that are gone by then, or that where: no longer "
+        "chooses, are marked so. Then go on with pawl upgrade.\n\n"
         "Exit code 4 while there are rows to be dealt with.",
-    .examples = "pawl rejects 7\npawl rejects c7e0 --export rejects.csv\n"
+    .examples = "pawl rejects 7\npawl rejects 7 --retry\npawl rejects c7e0 --export rejects.csv\n"
                 "pawl rejects 7 --json | jq -c 'select(.event == \"report\").list[].key'",
     .flags = flags,
-    .settings = PAWL_CLI_SETTINGS_CONNECTION,
-    .stopping = PAWL_CLI_STOP_CANCELS,
+    .settings = PAWL_CLI_SETTINGS_CONNECTION | PAWL_CLI_SETTINGS_CHANGE,
+    .stopping = PAWL_CLI_STOP_FINISHES,
     .is_stream = true,
     .run = rejects,
 };

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "backfill/retry.h"
 #include "core/error.h"
 #include "migrate/datastep.h"
 #include "pawl_sql.h"
@@ -19,6 +20,7 @@ typedef struct asking
     pawl_ledger *ledger;
     pawl_pg *pg;
     const char *direction; /* of the job's step */
+    const char *recorded;  /* with that step; "" when it is not there */
     int64_t started_us;
 } asking;
 
@@ -56,8 +58,8 @@ connect(asking *a, pawl_rejects_report *r, pawl_error *err)
 static pawl_status
 take_job(asking *a, const pawl_pg_result *res, pawl_rejects_report *r, pawl_error *err)
 {
-    const char **const texts[] = {&r->revision, &a->direction, &r->job_state, &r->table};
-    static const int columns[] = {1, 2, 4, 5};
+    const char **const texts[] = {&r->revision, &a->direction, &r->job_state, &r->table, &a->recorded};
+    static const int columns[] = {1, 2, 4, 5, 12};
 
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
     {
@@ -196,4 +198,72 @@ pawl_rejects_report_free(pawl_rejects_report *report)
 {
     if (report != NULL)
         pawl_arena_free(report->memory);
+}
+
+/* ---- retry --------------------------------------------------------------------------------------------------------- */
+
+/* The step that the job was of, as it is now: it must say what it said. */
+static pawl_status
+find_step(asking *a, const pawl_rejects_report *r, pawl_datastep *step, pawl_error *err)
+{
+    pawl_status st;
+
+    if (strcmp(a->direction, "up") != 0)
+    {
+        (void) pawl_error_set(err, PAWL_E_REFUSED,
+                              "the rejected rows of job %lld cannot be retried: it is not of a "
+                              "step upwards",
+                              (long long) r->job);
+        return pawl_error_hint(
+            err, "jobs of `down` steps and of callers of the library have no step to run again");
+    }
+    if (strcmp(r->job_state, "abandoned") == 0)
+        return pawl_error_set(err, PAWL_E_STATE, "job %lld was abandoned: its rejected rows are not retried",
+                              (long long) r->job);
+    st = pawl_datastep_find(a->project, r->revision, r->step, a->options, a->arena, step, err);
+    if (st != PAWL_OK || a->recorded[0] == '\0' || strstr(a->recorded, step->step->frozen) != NULL)
+        return st;
+    (void) pawl_error_set(err, PAWL_E_STATE, "step %d of revision %s was changed since job %lld ran",
+                          (int) r->step, r->revision, (long long) r->job);
+    (void) pawl_error_place(err, step->step->entry->entry->file, step->step->entry->entry->line, 0);
+    return pawl_error_hint(
+        err, "for a retry only its Lua, its pace and what it says of bad rows may be others; put the "
+             "rest back as it was");
+}
+
+static void
+fill_outcome(const pawl_rejects_report *r, const pawl_retry_result *result, pawl_retry_outcome *out)
+{
+    *out = (pawl_retry_outcome){.job = r->job,
+                                .step = r->step,
+                                .done = result->done,
+                                .refused = result->refused,
+                                .gone = result->gone,
+                                .unmatched = result->unmatched,
+                                .left = result->left,
+                                .has_findings = result->has_findings};
+    pawl_fmt(out->revision, sizeof out->revision, "%s", r->revision);
+}
+
+pawl_status
+pawl_rejects_retry(pawl_project *project, const pawl_rejects_options *what, const pawl_run_options *options,
+                   pawl_retry_outcome *out, pawl_error *err)
+{
+    PAWL_AUTO(pawl_arena) arena = pawl_arena_new();
+    asking a = {.project = project, .what = what, .options = options, .arena = arena};
+    pawl_rejects_report job = {.target = ""};
+    pawl_retry_result result = {0};
+    pawl_datastep step;
+    pawl_status st;
+
+    if (arena == NULL)
+        return pawl_error_nomem(err, "rejected rows");
+    if ((st = check(&a, err)) == PAWL_OK && (st = find_job(&a, &job, err)) == PAWL_OK)
+        st = find_step(&a, &job, &step, err);
+    close_asking(&a);
+    if (st != PAWL_OK ||
+        (st = pawl_backfill_retry(&step.spec, &step.env, job.job, a.started_us, &result, err)) != PAWL_OK)
+        return st;
+    fill_outcome(&job, &result, out);
+    return PAWL_OK;
 }

@@ -163,12 +163,54 @@ rejects_are_listed_and_exported(void **state)
     free(text);
 }
 
+static void
+a_mended_transform_and_a_retry_let_the_step_go_on(void **state)
+{
+    const char *db = NULL;
+    const char *dir = project_of("mended", &db);
+
+    (void) state;
+    pawl_test_pawl_exits(dir, "upgrade", NULL, 4);
+    assert_says(dir, ARGS("rejects", "1", "--retry", "--all"), 2, "--retry");
+    assert_says(dir, ARGS("rejects", "1", "--retry"), 4, "2 refused again");
+    pawl_test_project_write(dir, "migrations/transforms/count.lua",
+                            "return function(row) if row.s == nil then pawl.reject('nothing') end "
+                            "return { n = row.n + 1 } end\n");
+    assert_says(dir, ARGS("rejects", "1", "--retry"), 4, "1 row done, 1 refused again");
+    assert_says(dir, ARGS("rejects", "1", "--all"), 4, "done by a retry");
+    assert_says(dir, ARGS("upgrade"), 4, "has left 1 rejected row");
+
+    pawl_test_exec(db, "UPDATE t SET s = 'something' WHERE id = 150");
+    assert_says(dir, ARGS("rejects", "a0000001", "--retry", "--json"), 0,
+                "\"done\":1,\"refused\":0,\"gone\":0,\"unmatched\":0,\"left\":0,\"has_findings\":false");
+    assert_says(dir, ARGS("upgrade"), 0, "");
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 500);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM pg_class WHERE relname = 'behind'"), 1);
+    assert_says(dir, ARGS("rejects", "1"), 0, "0 to be dealt with");
+}
+
+/* A retry by other words than those of the job would do something else to these rows than to all others. */
+static void
+a_step_that_says_something_else_is_not_retried(void **state)
+{
+    const char *db = NULL;
+    const char *dir = project_of("changed", &db);
+
+    (void) state;
+    pawl_test_pawl_exits(dir, "upgrade", NULL, 4);
+    write_revision(dir, "      where: id > 100\n");
+    assert_says(dir, ARGS("rejects", "1", "--retry"), 1, "was changed since job 1 ran");
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 498);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_step_with_rejects_waits_until_they_are_allowed),
         cmocka_unit_test(rejects_are_listed_and_exported),
+        cmocka_unit_test(a_mended_transform_and_a_retry_let_the_step_go_on),
+        cmocka_unit_test(a_step_that_says_something_else_is_not_retried),
     };
 
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
