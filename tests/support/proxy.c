@@ -32,6 +32,7 @@ typedef struct link_pair
     int server;
     bool is_cut; /* under the proxy's lock: the client is gone, the server does not know yet */
     int releases_at_cut;
+    bool has_heard; /* under the proxy's lock: an answer has gone to the client since it last spoke */
     pthread_t up;
     pthread_t down;
 } link_pair;
@@ -50,6 +51,7 @@ struct pawl_test_proxy
     pawl_test_cut how;
     int cuts;
     int releases;
+    int turns;
     int delay_ms;
     bool is_frozen;
     bool is_stopping;
@@ -116,6 +118,8 @@ is_to_be_kept(link_pair *l, const char *bytes, size_t length)
     bool is_kept = false;
 
     (void) pthread_mutex_lock(&p->lock);
+    p->turns += l->has_heard ? 1 : 0;
+    l->has_heard = false;
     while (p->is_frozen && !p->is_stopping)
         (void) pthread_cond_wait(&p->changed, &p->lock);
     if (has_text(bytes, length, p->awaited) && --p->awaited_nth == 0)
@@ -182,6 +186,7 @@ pump_down(void *arg)
         (void) pthread_mutex_lock(&p->lock);
         hold_back(p);
         bool is_cut = l->is_cut;
+        l->has_heard = true;
         (void) pthread_mutex_unlock(&p->lock);
         if (!is_cut)
             write_whole(l->client, buffer, (size_t) n);
@@ -334,6 +339,15 @@ pawl_test_proxy_cuts(pawl_test_proxy *p)
     int cuts = p->cuts;
     (void) pthread_mutex_unlock(&p->lock);
     return cuts;
+}
+
+int
+pawl_test_proxy_turns(pawl_test_proxy *p)
+{
+    (void) pthread_mutex_lock(&p->lock);
+    int turns = p->turns;
+    (void) pthread_mutex_unlock(&p->lock);
+    return turns;
 }
 
 void

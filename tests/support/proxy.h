@@ -38,6 +38,9 @@ void pawl_test_proxy_cut_now(pawl_test_proxy *proxy);
 /* Connections cut so far. */
 int pawl_test_proxy_cuts(pawl_test_proxy *proxy);
 
+/* Round trips so far: how often a client spoke after it had been answered, over all connections. */
+int pawl_test_proxy_turns(pawl_test_proxy *proxy);
+
 /* Let the server sides of connections that were cut see their end (after what was kept back). */
 void pawl_test_proxy_release(pawl_test_proxy *proxy);
 
