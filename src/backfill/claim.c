@@ -124,8 +124,7 @@ find_hi_below(const pawl_job *job, pawl_pg *pg, const pawl_keyval *lo, const paw
     n = pawl_keyval_args(bound, args, n);
     args[n++] = pawl_arg_i64(rows - 1, offset);
     pawl_stmt_ahead(&sql, job, lo->is_set);
-    if ((st = pawl_pg_exec(pg, pawl_sql_backfill_plan_read, err)) != PAWL_OK ||
-        (st = pawl_pg_query(pg, sql.data, n, args, &res, err)) != PAWL_OK)
+    if ((st = pawl_pg_query(pg, sql.data, n, args, &res, err)) != PAWL_OK)
         return st;
     if (pawl_pg_rows(res) == 0)
         return pawl_keyval_copy(hi, bound, err);
@@ -147,12 +146,14 @@ find_hi(const pawl_job *job, pawl_pg *pg, const pawl_pg_result *frontier, const 
     return found;
 }
 
+/* And commit, in one round trip. */
 static pawl_status
 insert_chunk(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const char *owner,
              const pawl_chunk *chunk, int64_t pass, pawl_error *err)
 {
     pawl_pg_array lo;
     pawl_pg_array hi;
+    pawl_pg_pipe pipe;
     pawl_status st;
 
     pawl_pg_array_init(&lo, PAWL_OID_TEXT);
@@ -171,7 +172,11 @@ insert_chunk(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const char *
                                 backend_start(pg),
                                 PAWL_ARG_I64(pass)};
 
-    st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_chunk_insert), 10, args, NULL, err);
+    pawl_pg_pipe_init(&pipe, pg);
+    (void) pawl_pg_pipe_add(&pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_chunk_insert), 10, args);
+    (void) pawl_pg_pipe_commit(&pipe);
+    st = pawl_pg_pipe_run(&pipe, NULL, err);
+    pawl_pg_pipe_fini(&pipe);
     pawl_pg_array_fini(&lo);
     pawl_pg_array_fini(&hi);
     return st;
@@ -189,33 +194,63 @@ left_to_do(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, pawl_claim *ou
     return st;
 }
 
-/* The number of the job's next chunk, over all parts. */
-static pawl_status
-next_number(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, int64_t *out, pawl_error *err)
+/* Who asks for how much, and what is known of the job under its row lock. */
+typedef struct standing
 {
-    PAWL_AUTO(pawl_pg_result) res = NULL;
-    const pawl_pg_arg args[] = {PAWL_ARG_I64(job->id)};
-    pawl_status st = pawl_ledger_query(ledger, pg, pawl_sql_backfill_chunk_number, 1, args, &res, err);
+    const char *owner;
+    int64_t rows;
+    pawl_pg_result *state;
+    pawl_pg_result *last;   /* of the part: where its frontier is */
+    pawl_pg_result *number; /* of the job's next chunk, over all parts */
+} standing;
 
+static void
+standing_fini(standing *s)
+{
+    pawl_pg_result_free(s->state);
+    pawl_pg_result_free(s->last);
+    pawl_pg_result_free(s->number);
+}
+
+/*
+ * Begin, lock, look, and set the planner up for what follows, in one round trip. Separate statements under the job's row
+ * lock: as one statement, or under REPEATABLE READ, the frontier would be read with a snapshot from before the wait and a
+ * chunk be handed out twice.
+ */
+static pawl_status
+begin_and_look(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, standing *out, pawl_error *err)
+{
+    const pawl_pg_pins pins = {.lock_timeout_ms = job->env->lock_timeout_ms};
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(job->id), PAWL_ARG_I64(job->part)};
+    pawl_pg_pipe pipe;
+    pawl_status st;
+
+    pawl_pg_pipe_init(&pipe, pg);
+    (void) pawl_pg_pipe_begin(&pipe, &pins);
+    int state = pawl_pg_pipe_add(&pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_job_lock), 1, args);
+    int last = pawl_pg_pipe_add(&pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_frontier), 2, args);
+    int number = pawl_pg_pipe_add(&pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_chunk_number), 1, args);
+
+    (void) pawl_pg_pipe_add(&pipe, pawl_sql_backfill_plan_read, 0, NULL);
+    st = pawl_pg_pipe_run(&pipe, NULL, err);
     if (st == PAWL_OK)
-        *out = pawl_pg_i64(res, 0, 0);
+    {
+        out->state = pawl_pg_pipe_take(&pipe, state);
+        out->last = pawl_pg_pipe_take(&pipe, last);
+        out->number = pawl_pg_pipe_take(&pipe, number);
+    }
+    pawl_pg_pipe_fini(&pipe);
     return st;
 }
 
-/* Separate statements under the job's row lock: as one statement, or under REPEATABLE READ, the frontier would be read
- * with a snapshot from before the wait and a chunk be handed out twice. */
 static pawl_status
-advance(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const char *owner, int64_t rows,
-        pawl_chunk *chunk, pawl_claim *out, pawl_error *err)
+advance(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const standing *is, pawl_chunk *chunk,
+        pawl_claim *out, pawl_error *err)
 {
-    PAWL_AUTO(pawl_pg_result) state = NULL;
-    PAWL_AUTO(pawl_pg_result) last = NULL;
-    const pawl_pg_arg args[] = {PAWL_ARG_I64(job->id), PAWL_ARG_I64(job->part)};
+    const pawl_pg_result *state = is->state;
+    const pawl_pg_result *last = is->last;
     pawl_status st;
 
-    if ((st = pawl_ledger_query(ledger, pg, pawl_sql_backfill_job_lock, 1, args, &state, err)) != PAWL_OK ||
-        (st = pawl_ledger_query(ledger, pg, pawl_sql_backfill_frontier, 2, args, &last, err)) != PAWL_OK)
-        return st;
     if (pawl_pg_rows(state) == 0 || strcmp(pawl_pg_text(state, 0, 0), "open") != 0)
     {
         *out = PAWL_CLAIM_DONE;
@@ -230,17 +265,17 @@ advance(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const char *owner
         return job->root != NULL ? PAWL_OK : left_to_do(job, ledger, pg, out, err);
     }
     chunk->part = job->part;
+    chunk->id = pawl_pg_i64(is->number, 0, 0);
     chunk->fence = 1;
     chunk->attempts = 1;
     pawl_keyval_clear(&chunk->cursor);
     pawl_keyval_clear(&chunk->batch_hi);
     chunk->stripe = 0;
-    if ((st = next_number(job, ledger, pg, &chunk->id, err)) != PAWL_OK ||
-        (st = pawl_keyval_from_array(&chunk->lo, last, 0, 0, err)) != PAWL_OK)
+    if ((st = pawl_keyval_from_array(&chunk->lo, last, 0, 0, err)) != PAWL_OK)
         return st;
     PAWL_FAILPOINT("claim.before_insert");
-    if ((st = find_hi(job, pg, last, &chunk->lo, rows, &chunk->hi, err)) != PAWL_OK ||
-        (st = insert_chunk(job, ledger, pg, owner, chunk, pawl_pg_i64(last, 0, 3), err)) != PAWL_OK)
+    if ((st = find_hi(job, pg, last, &chunk->lo, is->rows, &chunk->hi, err)) != PAWL_OK ||
+        (st = insert_chunk(job, ledger, pg, is->owner, chunk, pawl_pg_i64(last, 0, 3), err)) != PAWL_OK)
         return st;
     *out = PAWL_CLAIM_CHUNK;
     return PAWL_OK;
@@ -250,15 +285,14 @@ pawl_status
 pawl_chunk_advance(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const pawl_claimant *who,
                    int64_t rows, pawl_chunk *chunk, pawl_claim *out, pawl_error *err)
 {
-    const pawl_pg_pins pins = {.lock_timeout_ms = job->env->lock_timeout_ms};
-    pawl_status st = pawl_pg_begin(pg, &pins, err);
+    standing is = {.owner = who->owner, .rows = rows};
+    pawl_status st = begin_and_look(job, ledger, pg, &is, err);
 
-    if (st != PAWL_OK)
-        return st;
-    st = advance(job, ledger, pg, who->owner, rows, chunk, out, err);
+    if (st == PAWL_OK)
+        st = advance(job, ledger, pg, &is, chunk, out, err);
+    standing_fini(&is);
     if (st == PAWL_OK && *out == PAWL_CLAIM_CHUNK)
     {
-        st = pawl_pg_commit(pg, err);
         PAWL_FAILPOINT("claim.after_insert");
         return st;
     }
