@@ -66,8 +66,9 @@ typedef struct pawl_backfill_options
     pawl_sink sink;
     const char *const *redact; /* columns whose values never appear in errors */
     size_t nredact;
-    bool any_plan; /* start even where the server would not go along the key's index */
-    bool restart;  /* a job of this name that was abandoned may be begun anew, with all rows */
+    bool any_plan;          /* start even where the server would not go along the key's index */
+    bool restart;           /* a job of this name that was abandoned may be begun anew, with all rows */
+    bool subscribers_ready; /* a publication may carry the ledger: its subscribers have the ledger's tables */
     pawl_on_error on_error;
     int64_t max_rejects;   /* the call fails when there are more; 0: 1000 */
     int64_t allow_rejects; /* a job with no more than these of them left is done */

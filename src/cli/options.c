@@ -61,7 +61,8 @@ unsigned int
 pawl_cli_setting_group(const pawl_setting_info *setting)
 {
     static const char *const changing[] = {
-        "lock_timeout", "lock_attempts", "statement_timeout", "wait", "lease", "search_path",
+        "lock_timeout", "lock_attempts", "statement_timeout", "wait",
+        "lease",        "search_path",   "subscribers_ready",
     };
 
     if (strncmp(setting->key, "backfill.", strlen("backfill.")) == 0)

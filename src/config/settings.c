@@ -29,6 +29,7 @@ typedef enum value_type
     TYPE_DURATION,      /* int64_t, milliseconds */
     TYPE_COUNT_OR_NONE, /* the word none gives 0 */
     TYPE_DURATION_OR_NONE,
+    TYPE_BOOL, /* bool */
 } value_type;
 
 typedef struct value_rule
@@ -64,6 +65,9 @@ static const pawl_setting_info infos[PAWL_SET_COUNT + 1] = {
                        "how long to wait for another pawl that is changing the same database"},
     [PAWL_SET_LEASE] = {"lease", "--lease", "PAWL_LEASE", "DURATION", "30s",
                         "how long a worker may be silent before others take over its work"},
+    [PAWL_SET_SUBSCRIBERS_READY] =
+        {"subscribers_ready", "--subscribers-ready", "PAWL_SUBSCRIBERS_READY", "true|false", "false",
+         "whether subscribers of a publication that carries the ledger have its tables"},
     [PAWL_SET_WORKERS] = {"backfill.workers", "--workers", "PAWL_BACKFILL_WORKERS", "N", "2",
                           "workers of a backfill, each with its own connection"},
     [PAWL_SET_BATCH] = {"backfill.batch", "--batch", "PAWL_BACKFILL_BATCH", "auto|ROWS", "auto",
@@ -96,6 +100,7 @@ static const value_rule rules[PAWL_SET_COUNT] = {
     [PAWL_SET_POOLER] = {TYPE_POOLER, 0, 0, FIELD(pooler)},
     [PAWL_SET_WAIT] = {TYPE_DURATION, 0, SERVER_MS_MAX, FIELD(wait_ms)},
     [PAWL_SET_LEASE] = {TYPE_DURATION, 100, HOUR, FIELD(lease_ms)},
+    [PAWL_SET_SUBSCRIBERS_READY] = {TYPE_BOOL, 0, 0, FIELD(subscribers_ready)},
     [PAWL_SET_WORKERS] = {TYPE_COUNT, 1, 64, FIELD(workers)},
     [PAWL_SET_BATCH] = {TYPE_ROWS, 1, 1000000, FIELD(batch_rows)},
     [PAWL_SET_TARGET] = {TYPE_DURATION, 1, HOUR, FIELD(target_ms)},
@@ -179,6 +184,16 @@ has_duration_value(const value_rule *rule, const char *text, int64_t *field, cha
     return true;
 }
 
+static bool
+has_bool_value(const char *text, bool *field, char *expected)
+{
+    pawl_fmt(expected, PAWL_SETTING_EXPECTED, "true or false");
+    if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
+        return false;
+    *field = text[0] == 't';
+    return true;
+}
+
 bool
 pawl_setting_has_value(pawl_setting setting, const char *text, pawl_settings *out,
                        char expected[PAWL_SETTING_EXPECTED])
@@ -199,6 +214,8 @@ pawl_setting_has_value(pawl_setting setting, const char *text, pawl_settings *ou
         case TYPE_DURATION:
         case TYPE_DURATION_OR_NONE:
             return has_duration_value(rule, text, field, expected);
+        case TYPE_BOOL:
+            return has_bool_value(text, field, expected);
     }
     return false;
 }

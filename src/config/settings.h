@@ -45,6 +45,7 @@ typedef enum pawl_setting
     PAWL_SET_POOLER,
     PAWL_SET_WAIT,
     PAWL_SET_LEASE,
+    PAWL_SET_SUBSCRIBERS_READY,
     PAWL_SET_WORKERS,   /* backfill.workers */
     PAWL_SET_BATCH,     /* backfill.batch: auto or rows */
     PAWL_SET_TARGET,    /* backfill.target: time a batch should take */
@@ -69,6 +70,7 @@ typedef struct pawl_settings
     const char *pooler;           /* auto, transaction, none */
     int64_t wait_ms;              /* for another runner: 30,000 */
     int64_t lease_ms;             /* 30,000 */
+    bool subscribers_ready;       /* a publication may carry the ledger: its subscribers know the tables */
     int64_t workers;              /* 2 */
     int64_t batch_rows;           /* 0: auto */
     int64_t target_ms;            /* 250 */

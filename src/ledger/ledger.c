@@ -458,6 +458,31 @@ pawl_ledger_publications(pawl_ledger *ledger, pawl_pg *pg, pawl_arena *arena, co
     return PAWL_OK;
 }
 
+pawl_status
+pawl_ledger_check_published(pawl_ledger *ledger, pawl_pg *pg, bool are_ready, pawl_error *err)
+{
+    PAWL_AUTO(pawl_arena) arena = pawl_arena_new();
+    const char *names = "";
+    pawl_status st;
+
+    if (are_ready)
+        return PAWL_OK;
+    if (arena == NULL)
+        return pawl_error_nomem(err, "names of publications");
+    st = pawl_ledger_publications(ledger, pg, arena, &names, err);
+    if (st != PAWL_OK || names[0] == '\0')
+        return st;
+    (void) pawl_error_set(
+        err, PAWL_E_REFUSED,
+        "publication %s carries the tables of schema \"%s\" as well: a subscriber stops at the "
+        "first row of a table that it does not have",
+        names, ledger->schema);
+    (void) pawl_error_detail(err, "from then on this server keeps its WAL for it, until the disk is full");
+    return pawl_error_hint(err,
+                           "name the tables or schemas that it is to carry; or create the ledger's schema "
+                           "and tables on the subscribers first, then set `subscribers_ready: true`");
+}
+
 static char whereabouts[300];
 
 static void

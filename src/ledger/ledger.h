@@ -60,6 +60,13 @@ PAWL_NODISCARD pawl_status pawl_ledger_event(pawl_ledger *ledger, pawl_pg *pg, c
 PAWL_NODISCARD pawl_status pawl_ledger_publications(pawl_ledger *ledger, pawl_pg *pg, pawl_arena *arena,
                                                     const char **out, pawl_error *err);
 
+/*
+ * Refuse to write the ledger where a publication carries it, unless the subscribers are said to be ready: a subscriber
+ * that does not know the tables stops at their first row, and the server keeps its WAL until the disk is full.
+ */
+PAWL_NODISCARD pawl_status pawl_ledger_check_published(pawl_ledger *ledger, pawl_pg *pg, bool are_ready,
+                                                       pawl_error *err);
+
 /* "host:pid" of this process, for owner and from_where columns: a static buffer filled once. */
 const char *pawl_ledger_whereabouts(void);
 

@@ -44,7 +44,7 @@ check(const pawl_backfill_options *o, pawl_error *err)
 
 /* The ledger must be there before the workers come. */
 static pawl_status
-ensure_ledger(const pawl_backfill_env *env, pawl_error *err)
+ensure_ledger(const pawl_backfill_env *env, bool are_ready, pawl_error *err)
 {
     PAWL_AUTO(pawl_ledger) ledger = NULL;
     PAWL_AUTO(pawl_pg) pg = NULL;
@@ -54,6 +54,8 @@ ensure_ledger(const pawl_backfill_env *env, pawl_error *err)
 
     if (st == PAWL_OK)
         st = pawl_pg_open(&options, &pg, err);
+    if (st == PAWL_OK)
+        st = pawl_ledger_check_published(ledger, pg, are_ready, err);
     if (st == PAWL_OK)
         st = pawl_ledger_ensure(ledger, pg, err);
     return st;
@@ -105,7 +107,7 @@ pawl_backfill(const pawl_backfill_options *o, pawl_backfill_result *result, pawl
     pawl_backfill_result done = {0};
     pawl_status st;
 
-    if ((st = check(o, err)) != PAWL_OK || (st = ensure_ledger(&env, err)) != PAWL_OK ||
+    if ((st = check(o, err)) != PAWL_OK || (st = ensure_ledger(&env, o->subscribers_ready, err)) != PAWL_OK ||
         (st = pawl_backfill_run(&spec, &env, &id, &done, err)) != PAWL_OK)
         return st;
     if (result != NULL)

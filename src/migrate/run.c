@@ -62,7 +62,9 @@ pawl_migration_open(pawl_project *project, const char *doing, const pawl_run_opt
         return st;
 
     announce(m);
-    if ((st = pawl_ledger_ensure(m->ledger, m->pg, err)) != PAWL_OK ||
+    if ((st = pawl_ledger_check_published(m->ledger, m->pg, project->settings.subscribers_ready, err)) !=
+            PAWL_OK ||
+        (st = pawl_ledger_ensure(m->ledger, m->pg, err)) != PAWL_OK ||
         (st = take_lease(m, doing, err)) != PAWL_OK)
         return st;
     *out = m;

@@ -406,6 +406,31 @@ pooler_refuses_what_must_be_outside_a_transaction(void **state)
     pawl_test_end(&f);
 }
 
+/* A subscriber without the ledger's tables stops at their first row, and the server keeps its WAL for ever. */
+static void
+publication_of_all_tables_is_refused_until_the_subscribers_are_ready(void **state)
+{
+    static const pawl_set_expression set[] = {{"a", "a"}};
+    pawl_test_fixture f = pawl_test_begin("published");
+    pawl_backfill_options options = {.database = f.db, .job = "j", .table = "t", .set = set, .nset = 1};
+    pawl_backfill_result result;
+
+    (void) state;
+    pawl_test_exec(f.db, "CREATE PUBLICATION everything FOR ALL TABLES");
+    pawl_test_revision(&f, "aaaa0001", "", "up:\n  - sql: SELECT 1\n    down: nothing\n");
+    pawl_test_must_fail(&f, true, NULL, PAWL_E_REFUSED, "everything");
+    pawl_test_must_fail(&f, true, NULL, PAWL_E_REFUSED, "subscribers_ready: true");
+    assert_int_equal(pawl_backfill(&options, &result, &f.err), PAWL_E_REFUSED);
+    pawl_test_assert_text(&f, "SELECT count(*)::text FROM pg_namespace WHERE nspname = 'pawl'", "0");
+    options.subscribers_ready = true;
+    assert_int_equal(pawl_backfill(&options, &result, &f.err), PAWL_OK);
+    pawl_test_must_fail(&f, true, NULL, PAWL_E_REFUSED, "everything");
+    f.overrides[0] = (pawl_key_value){"subscribers_ready", "true"};
+    f.noverrides = 1;
+    pawl_test_up(&f);
+    pawl_test_end(&f);
+}
+
 /* ---- the other public calls -------------------------------------------------------------------------------------- */
 
 static void
@@ -497,6 +522,7 @@ main(void)
         cmocka_unit_test(target_is_said_before_anything_changes_and_missing_environment_is_warned_of),
         cmocka_unit_test(directory_with_problems_is_not_acted_on),
         cmocka_unit_test(pooler_refuses_what_must_be_outside_a_transaction),
+        cmocka_unit_test(publication_of_all_tables_is_refused_until_the_subscribers_are_ready),
         cmocka_unit_test(new_revisions_are_written_and_load),
         cmocka_unit_test(backfill_call_runs_a_named_job_once),
     };

@@ -137,6 +137,7 @@ defaults_hold_without_any_file(void **state)
     assert_int_equal(f.s.connect_timeout_ms, 10000);
     assert_int_equal(f.s.wait_ms, 30000);
     assert_int_equal(f.s.lease_ms, 30000);
+    assert_false(f.s.subscribers_ready);
     assert_int_equal(f.s.workers, 2);
     assert_int_equal(f.s.batch_rows, 0);
     assert_int_equal(f.s.target_ms, 250);
@@ -158,7 +159,8 @@ every_key_of_the_file_is_read(void **state)
     fixture f = load_text(
         "database: ${NOT_SET_ANYWHERE}\ndirect_database: host=a\nmigrations: m\nschema: led\n"
         "search_path: '\"$user\", app'\nlock_timeout: 1s\nlock_attempts: 5\n"
-        "statement_timeout: 1h\nconnect_timeout: 3s\npooler: none\nwait: 0\nlease: 10s\n"
+        "statement_timeout: 1h\nconnect_timeout: 3s\npooler: none\nwait: 0\nlease: 10s\nsubscribers_ready: "
+        "true\n"
         "secrets: [API_KEY, B2]\nbackfill: {workers: 4, batch: 5_000, target: 1s, min: 10, max: 99, "
         "max_lag: 1s, max_rate: none}\n"
         "lint: {disable: [a, b], pg_version: 13}\n");
@@ -181,6 +183,7 @@ every_key_of_the_file_is_read(void **state)
     assert_string_equal(f.s.pooler, "none");
     assert_int_equal(f.s.wait_ms, 0);
     assert_int_equal(f.s.lease_ms, 10000);
+    assert_true(f.s.subscribers_ready);
     assert_int_equal(f.s.nsecrets, 2);
     assert_string_equal(f.s.secrets[1], "B2");
     assert_int_equal(f.s.workers, 4);
@@ -218,6 +221,7 @@ wrong_keys_and_values_are_problems_with_their_line(void **state)
     expect_problem("schema: pawl\nlock_timout: 1s\n", 2, "has no key \"lock_timout\"");
     expect_problem("lock_timeout: 0\n", 1, "\"lock_timeout\" must be a duration");
     expect_problem("lock_attempts: many\n", 1, "whole number from 1 to");
+    expect_problem("subscribers_ready: soon\n", 1, "true or false");
     expect_problem("schema: ''\n", 1, "\"schema\" must be text of 1 to 63 bytes");
     expect_problem("pooler: maybe\n", 1, "one of auto, transaction, none");
     expect_problem("backfill:\n  workers: 0\n", 2, "from 1 to 64");
