@@ -50,8 +50,13 @@ typedef struct pawl_backfill_options
     const char *lua_file;    /* relative to lua_root */
     const char *const *read; /* columns the transform is given; key columns always are */
     size_t nread;
-    const char *const *write; /* columns it may set */
+    const char *const *write; /* columns it may set; with `into` those of the other table */
     size_t nwrite;
+    const char *into; /* another table: the transform returns rows for it; NULL: in place */
+    const char *const
+        *merge; /* with `into`: the columns of a unique index, by which rows that are there are updated */
+    size_t nmerge;
+    bool no_row_locks; /* with `into`: rows are not locked and looked at again before they are written */
 
     /* ... or SQL expressions. */
     const pawl_set_expression *set;

@@ -13,6 +13,9 @@ enum
     TICK_ROWS = 8 /* as in rowset.c */
 };
 
+/* What a batch may take up of memory: as many rows may come of one as a transform likes. */
+#define MOST_BYTES ((size_t) 64 << 20)
+
 /* ---- lifetime ------------------------------------------------------------------------------------------------------ */
 
 pawl_status
@@ -132,6 +135,13 @@ add_row(pawl_outrows *set, int source, const pawl_lua_answer *answer, pawl_error
             "the transform returned no value for column \"%s\", by which rows are merged: a "
             "row without it would be inserted anew each time",
             set->job->write[k]->name);
+    }
+    if (set->bytes.length > MOST_BYTES)
+    {
+        (void) pawl_error_set(err, PAWL_E_SERVER,
+                              "the rows that a batch gives for \"%s.%s\" are more than %d MiB",
+                              set->job->target->schema, set->job->target->name, (int) (MOST_BYTES >> 20));
+        return pawl_error_sqlstate(err, "53400");
     }
     for (int i = 0; i < set->job->nwrite; i++)
         add_value(&set->bytes, answer->is_set[i] ? answer->values[i].data : NULL, answer->values[i].length);

@@ -171,6 +171,21 @@ merge_by_every_column_leaves_what_is_there(void **state)
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM h"), 201);
 }
 
+/* A megabyte of each row: the batch of them would not fit, and half of it does. */
+static void
+a_batch_that_gives_too_much_is_made_smaller(void **state)
+{
+    const char *db = tables("large", 80, "CREATE TABLE h (source bigint, part text)");
+    pawl_backfill_env env = env_of(db, "local long = string.rep('x', 1 << 20)\n"
+                                       "return function(row) return { source = row.id, part = long } end");
+    pawl_backfill_spec spec = into_spec();
+
+    (void) state;
+    spec.workers = 1;
+    assert_int_equal(pawl_test_backfill_ok(&spec, &env, "large").progress.batches, 3);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT sum(length(part)) / 1048576 FROM h"), 80);
+}
+
 /* ---- failures ------------------------------------------------------------------------------------------------------- */
 
 static void
@@ -345,7 +360,7 @@ rights_that_are_missing_are_told_before_the_first_row(void **state)
 
     (void) state;
     pawl_test_exec(db, "GRANT USAGE ON SCHEMA pawl TO mover;"
-                       "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA pawl TO mover");
+                       "GRANT ALL ON ALL TABLES IN SCHEMA pawl TO mover");
     (void) snprintf(as_mover, sizeof as_mover, "%s user=mover", db);
     env.conninfo = as_mover;
     must_fail(&spec, &env, PAWL_E_REFUSED, "does not let this role insert");
@@ -406,6 +421,7 @@ main(void)
         cmocka_unit_test(texts_of_every_kind_arrive_as_they_were),
         cmocka_unit_test(merge_updates_what_is_there_and_inserts_the_rest),
         cmocka_unit_test(merge_by_every_column_leaves_what_is_there),
+        cmocka_unit_test(a_batch_that_gives_too_much_is_made_smaller),
         cmocka_unit_test(rows_with_the_same_key_are_refused_unless_they_are_the_same_row),
         cmocka_unit_test(a_row_that_the_target_refuses_is_named_and_those_before_it_stay),
         cmocka_unit_test(what_a_transform_may_not_return_is_told_with_the_column),

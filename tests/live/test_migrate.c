@@ -495,6 +495,35 @@ backfill_call_runs_a_named_job_once(void **state)
     assert_int_equal(pawl_backfill(&options, &result, &f.err), PAWL_OK);
     assert_true(result.was_done);
     assert_int_equal(pawl_test_query_i64(f.db, "SELECT count(*) FROM t WHERE a LIKE '%!!'"), 0);
+
+    static const char *const columns[] = {"id", "a"};
+
+    pawl_test_exec(f.db, "CREATE TABLE h (id int PRIMARY KEY, a text); INSERT INTO h VALUES (1, 'old')");
+    pawl_test_project_write(f.dir, "migrations/transforms/copy.lua",
+                            "return function(row) return { id = row.id, a = row.a } end");
+    char root[300];
+
+    (void) snprintf(root, sizeof root, "%s/migrations", f.dir);
+    pawl_backfill_options into = {.database = f.db,
+                                  .job = "into",
+                                  .table = "public.t",
+                                  .lua_root = root,
+                                  .lua_file = "transforms/copy.lua",
+                                  .read = columns,
+                                  .nread = 2,
+                                  .write = columns,
+                                  .nwrite = 2,
+                                  .into = "h",
+                                  .merge = columns,
+                                  .nmerge = 1,
+                                  .no_row_locks = true,
+                                  .sink = options.sink};
+
+    assert_int_equal(pawl_backfill(&into, &result, &f.err), PAWL_OK);
+    assert_int_equal(pawl_test_query_i64(f.db, "SELECT count(*) FROM h JOIN t USING (id, a)"), 1000);
+    into.on_error = PAWL_ON_ERROR_SKIP;
+    into.job = "into skip";
+    assert_int_equal(pawl_backfill(&into, &result, &f.err), PAWL_E_REFUSED);
     options.job = NULL;
     assert_int_equal(pawl_backfill(&options, &result, &f.err), PAWL_E_USAGE);
     assert_string_equal(pawl_version(), "0.1.0");
