@@ -392,6 +392,28 @@ an_open_job_does_not_change_its_target(void **state)
 }
 
 static void
+a_partitioned_table_is_read_part_by_part(void **state)
+{
+    const char *db = pawl_test_database_new("pieces");
+    pawl_backfill_env env = env_of(db, ONE);
+    pawl_backfill_spec spec = into_spec();
+
+    (void) state;
+    pawl_test_exec(db, "CREATE TABLE t (id bigint PRIMARY KEY, s text) PARTITION BY RANGE (id);"
+                       "CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (500);"
+                       "CREATE TABLE t2 PARTITION OF t FOR VALUES FROM (500) TO (5000);"
+                       "CREATE TABLE h (source bigint, part text);"
+                       "INSERT INTO t SELECT i, 'x' || i FROM generate_series(1, 1000) i; ANALYZE t");
+    pawl_test_ledger(db);
+    assert_int_equal(pawl_test_backfill_ok(&spec, &env, "pieces").progress.rows_written, 1000);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM h JOIN t ON id = source AND part = s"),
+                     1000);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM h"), 1000);
+    spec.into = "t2";
+    must_fail(&spec, &env, PAWL_E_REFUSED, "partitions or children");
+}
+
+static void
 a_partitioned_table_takes_rows_into_its_partitions(void **state)
 {
     const char *db =
@@ -429,6 +451,7 @@ main(void)
         cmocka_unit_test(tables_that_cannot_take_rows_are_refused_with_the_reason),
         cmocka_unit_test(rights_that_are_missing_are_told_before_the_first_row),
         cmocka_unit_test(an_open_job_does_not_change_its_target),
+        cmocka_unit_test(a_partitioned_table_is_read_part_by_part),
         cmocka_unit_test(a_partitioned_table_takes_rows_into_its_partitions),
     };
 
