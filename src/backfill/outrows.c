@@ -214,9 +214,12 @@ pawl_outrows_transform(pawl_outrows *set, const pawl_rowset_source *source, pawl
     if (st != PAWL_OK)
         return st;
     st = pawl_lua_run(source->lua, &rows, &failed, err);
-    if (st == PAWL_E_TRANSFORM && !p.has_named)
-        return failed >= 0 ? name_row(&p, failed, err) : (pawl_job_redact(set->job, err), err->code);
-    return st;
+    if (st != PAWL_E_TRANSFORM || p.has_named)
+        return st;
+    if (failed >= 0)
+        return name_row(&p, failed, err);
+    pawl_job_redact(set->job, err);
+    return err->code;
 }
 
 void
