@@ -27,11 +27,12 @@ open_session(const pawl_backfill_env *env, pawl_pg **out, pawl_error *err)
     return pawl_pg_open(&options, out, err);
 }
 
+/* Bad rows are set aside with the checkpoint of the plain form alone: a stripe's transaction stands for no range of keys. */
 static bool
 can_stripe(const pawl_job *job)
 {
     return job->spec->form == PAWL_FORM_STRIPED && job->spec->into == NULL && !job->is_divided &&
-           pawl_stripe_has_texts(job->key);
+           !pawl_job_has_rejects(job) && pawl_stripe_has_texts(job->key);
 }
 
 static pawl_status

@@ -321,6 +321,28 @@ values_of_redacted_columns_stand_in_no_reject(void **state)
         pawl_test_query_i64(db, "SELECT count(*) FROM pawl.reject WHERE input ->> 's' = '[redacted]'"), 3);
 }
 
+/* The striped form has begun a batch and stops at its bad row; told to set such rows aside, the job goes on in the plain
+ * form, and finishes what is left of that batch. */
+static void
+a_batch_begun_in_stripes_is_finished_with_its_bad_row_set_aside(void **state)
+{
+    const char *db = pawl_test_counted("striped", "bigint", 3000);
+    pawl_test_job r;
+
+    (void) state;
+    pawl_test_exec(db, "ALTER TABLE t ADD CHECK (n = 0 OR id NOT IN (700, 701, 2500))");
+    prepare(&r, db, "striped",
+            "return function(row) if row.id == 1000 then error('no') end return { n = row.n + 1 } end");
+    r.spec.form = PAWL_FORM_STRIPED;
+    r.spec.batch_rows = 1000;
+    r.spec.on_error = PAWL_ON_ERROR_STOP;
+    run(&r);
+    assert_int_not_equal(r.st, PAWL_OK);
+    r.spec.on_error = PAWL_ON_ERROR_QUARANTINE;
+    run_ok(&r);
+    assert_each_once(db, 3000, 4);
+}
+
 /* What a transform raises may be any bytes, and no valid text to the server. */
 static void
 a_message_of_any_bytes_is_kept_as_text(void **state)
@@ -350,6 +372,7 @@ main(void)
         cmocka_unit_test(too_many_rejects_stop_the_job_and_it_goes_on_when_more_are_allowed),
         cmocka_unit_test(damaged_data_always_stops),
         cmocka_unit_test(values_of_redacted_columns_stand_in_no_reject),
+        cmocka_unit_test(a_batch_begun_in_stripes_is_finished_with_its_bad_row_set_aside),
         cmocka_unit_test(a_message_of_any_bytes_is_kept_as_text),
     };
 
