@@ -278,7 +278,10 @@ pawl_worker_answer(pawl_worker *w, int64_t rows, pawl_error *err)
         case PAWL_FAULT_INTERNAL:
             return w->repeats > 1 ? fail(err, NULL) : pause_then(w, PAWL_ANSWER_AGAIN, err);
         case PAWL_FAULT_DISK:
-            return fail(err, "make room on the server's disk, then run the same again: it goes on from here");
+            /* The server's own hint says half of it. */
+            (void) pawl_error_hint(
+                err, "make room on the server's disk, then run the same again: it goes on from here");
+            return PAWL_ANSWER_FAIL;
         case PAWL_FAULT_CORRUPT:
             return fail(
                 err, "the server reports damaged data: check the disk and your backups before anything else");
