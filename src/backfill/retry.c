@@ -354,9 +354,10 @@ check_table(retry *r, pawl_error *err)
     pawl_sql_ident2(&name, table->schema, table->name);
 
     const pawl_pg_arg args[] = {PAWL_ARG_TEXT(name.data), PAWL_ARG_I64(table->oid),
-                                r->job->root != NULL ? PAWL_ARG_I64(r->job->root->oid) : PAWL_ARG_NULL};
+                                r->job->root != NULL ? PAWL_ARG_I64(r->job->root->oid) : PAWL_ARG_NULL,
+                                PAWL_ARG_NULL};
 
-    return pawl_ledger_query(r->ledger, r->pg, pawl_sql_backfill_check_table, 3, args, NULL, err);
+    return pawl_ledger_query(r->ledger, r->pg, pawl_sql_backfill_check_table, 4, args, NULL, err);
 }
 
 /* Mark, commit, and count what is committed. */
