@@ -189,6 +189,22 @@ a_mended_transform_and_a_retry_let_the_step_go_on(void **state)
     assert_says(dir, ARGS("rejects", "1"), 0, "0 to be dealt with");
 }
 
+/* The rejects of a job that was given up stay to be looked at, and are written by nobody. */
+static void
+an_abandoned_job_is_not_retried(void **state)
+{
+    const char *db = NULL;
+    const char *dir = project_of("abandoned", &db);
+
+    (void) state;
+    pawl_test_pawl_exits(dir, "upgrade", NULL, 4);
+    assert_says(dir, ARGS("abandon", "1"), 0, "");
+    assert_says(dir, ARGS("rejects", "1"), 4, "abandoned: 2 to be dealt with");
+    assert_says(dir, ARGS("rejects", "1", "--retry"), 1, "was abandoned");
+    assert_says(dir, ARGS("upgrade"), 1, "abandoned");
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 498);
+}
+
 /* A retry by other words than those of the job would do something else to these rows than to all others. */
 static void
 a_step_that_says_something_else_is_not_retried(void **state)
@@ -210,6 +226,7 @@ main(void)
         cmocka_unit_test(a_step_with_rejects_waits_until_they_are_allowed),
         cmocka_unit_test(rejects_are_listed_and_exported),
         cmocka_unit_test(a_mended_transform_and_a_retry_let_the_step_go_on),
+        cmocka_unit_test(an_abandoned_job_is_not_retried),
         cmocka_unit_test(a_step_that_says_something_else_is_not_retried),
     };
 
