@@ -169,9 +169,11 @@ open_patiently(pawl_drain *d, pawl_error *err)
 
         if (st == PAWL_OK)
             return st;
-        *err = failure;
-        if ((st != PAWL_E_BUSY && pawl_fault_of(err) != PAWL_FAULT_LOCK) || i >= 10)
+        if ((st != PAWL_E_BUSY && pawl_fault_of(&failure) != PAWL_FAULT_LOCK) || i >= 10)
+        {
+            *err = failure;
             return st;
+        }
         if ((st = pawl_backoff_sleep(&backoff, d->options.env->stop, err)) != PAWL_OK)
             return st;
     }
@@ -558,14 +560,18 @@ pawl_drain_run(pawl_drain *d, int64_t budget_ms, pawl_drain_end *out, pawl_error
     while (end == PAWL_DRAIN_MORE && pawl_clock_us() < until_us)
     {
         pawl_error failure = PAWL_ERROR_INIT;
+        pawl_error last = PAWL_ERROR_INIT; /* of a slice that may still go in */
         int64_t began_us = pawl_clock_us();
         pawl_status st = pawl_stop_check(d->options.env->stop, PAWL_STOP_FINISH, err);
 
         if (st != PAWL_OK)
             return st;
         st = pawl_drain_step(d, &end, &failure);
-        if (st != PAWL_OK && (st = answer(d, &l, &failure, err)) != PAWL_OK)
+        if (st != PAWL_OK && (st = answer(d, &l, &failure, &last)) != PAWL_OK)
+        {
+            *err = last;
             return st;
+        }
         if (failure.code != PAWL_OK)
             continue;
         l.repeats = 0;

@@ -498,9 +498,11 @@ cut_over(pawl_swap *s, engine *e, bool to_back, pawl_error *err)
             st = try_cut(&c, &failure);
             if (st == PAWL_OK)
                 break;
-            *err = failure;
-            if (!is_contended(err) || tries >= s->run->settings->lock_attempts)
+            if (!is_contended(&failure) || tries >= s->run->settings->lock_attempts)
+            {
+                *err = failure;
                 return st;
+            }
         }
         if ((st = pawl_backoff_sleep(&backoff, s->run->stop, err)) != PAWL_OK)
             return st;
@@ -687,7 +689,7 @@ pawl_swap_back(pawl_swap *s, pawl_error *err)
     for (size_t i = 0; s->job != 0 && i < sizeof after / sizeof after[0]; i++)
         if (pawl_swap_is(s, after[i]))
             return strcmp(s->state, "abandoned") == 0 ? PAWL_OK : return_through_mirror(s, err);
-    if (pawl_step_info_text(s->run, "new") == NULL || strcmp(s->state, "abandoned") == 0)
+    if (pawl_step_info_text(s->run, "new") == NULL)
         return PAWL_OK;
     return undo(s, err);
 }
