@@ -61,6 +61,14 @@ PAWL_API PAWL_NODISCARD pawl_status pawl_job_tune(pawl_project *project, const c
                                                   pawl_error *err);
 
 /*
+ * Let a swap with `cutover: manual` cut over as soon as it is ready; it may be asked before it is. PAWL_E_STATE for a job
+ * of another kind.
+ */
+PAWL_API PAWL_NODISCARD pawl_status pawl_job_cutover(pawl_project *project, const char *job,
+                                                     const pawl_run_options *options,
+                                                     pawl_control_report **out, pawl_error *err);
+
+/*
  * Give the job up for good: whoever works on it stops with an error at its next batch, and its step may be changed. What
  * was written stays. The step is begun anew only by an upgrade with `restart` set.
  */

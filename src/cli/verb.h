@@ -81,6 +81,7 @@ extern const pawl_cli_verb pawl_cli_verb_squash;
 extern const pawl_cli_verb pawl_cli_verb_status;
 extern const pawl_cli_verb pawl_cli_verb_work;
 extern const pawl_cli_verb pawl_cli_verb_pause;
+extern const pawl_cli_verb pawl_cli_verb_cutover;
 extern const pawl_cli_verb pawl_cli_verb_resume;
 extern const pawl_cli_verb pawl_cli_verb_tune;
 extern const pawl_cli_verb pawl_cli_verb_abandon;

@@ -97,6 +97,21 @@ resume_job(pawl_cli *cli, pawl_error *err)
 }
 
 static pawl_status
+cutover_job(pawl_cli *cli, pawl_error *err)
+{
+    pawl_run_options options = pawl_cli_run_options(cli);
+    pawl_control_report *r = NULL;
+    pawl_status st = pawl_cli_open_heads(cli, err);
+
+    if (st == PAWL_OK)
+        st = pawl_job_cutover(cli->project, cli->line->arguments[0], &options, &r, err);
+    if (st != PAWL_OK)
+        return st;
+    return tell(cli, r, "job_cutover",
+                "cuts over as soon as it is ready; where nobody works on it, `pawl upgrade` does");
+}
+
+static pawl_status
 abandon_job(pawl_cli *cli, pawl_error *err)
 {
     pawl_run_options options = pawl_cli_run_options(cli);
@@ -207,6 +222,22 @@ const pawl_cli_verb pawl_cli_verb_resume = {
     .stopping = PAWL_CLI_STOP_CANCELS,
     .is_stream = true,
     .run = resume_job,
+};
+
+const pawl_cli_verb pawl_cli_verb_cutover = {
+    .name = "cutover",
+    .arguments = "J",
+    .min_arguments = 1,
+    .max_arguments = 1,
+    .summary = "let a swap that waits for it cut over",
+    .text = "A step swap_column with `cutover: manual` gets everything ready, keeps it so, and waits for "
+            "this. It may be "
+            "said before the swap is ready.\n\n" HOW_NAMED,
+    .examples = "pawl cutover 7",
+    .settings = PAWL_CLI_SETTINGS_CONNECTION,
+    .stopping = PAWL_CLI_STOP_CANCELS,
+    .is_stream = true,
+    .run = cutover_job,
 };
 
 const pawl_cli_verb pawl_cli_verb_tune = {

@@ -150,6 +150,38 @@ fill_report(const request *r, const char *target)
                                        .paused_at = r->job.paused_at};
 }
 
+/* A swap has triggers and a column to be taken away, which only its own way back does; and only it cuts over. */
+static pawl_status
+check_kind(const request *r, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    bool is_abandon = strcmp(r->action, "abandon") == 0;
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(r->job.id)};
+    pawl_status st;
+
+    if (!is_abandon && strcmp(r->action, "cutover") != 0)
+        return PAWL_OK;
+    st = pawl_ledger_query(r->ledger, r->pg, pawl_sql_migrate_control_kind, 1, args, &res, err);
+    if (st != PAWL_OK || pawl_pg_rows(res) == 0)
+        return st;
+
+    bool is_backfill = strcmp(pawl_pg_text(res, 0, 0), "backfill") == 0;
+
+    if (is_abandon && !is_backfill)
+    {
+        (void) pawl_error_set(err, PAWL_E_STATE,
+                              "job %lld is of a %s and cannot be abandoned: what it has made would stay",
+                              (long long) r->job.id, pawl_pg_text(res, 0, 0));
+        return pawl_error_hint(
+            err, "stop it, then `pawl downgrade` undoes it without a trace before its cut-over, and "
+                 "swaps back after it");
+    }
+    if (!is_abandon && is_backfill)
+        return pawl_error_set(err, PAWL_E_STATE, "job %lld is of a backfill, which has no cut-over",
+                              (long long) r->job.id);
+    return PAWL_OK;
+}
+
 static pawl_status
 find_and_write(request *r, pawl_project *project, const char *job, const pawl_run_options *options,
                pawl_arena *arena, pawl_error *err)
@@ -163,6 +195,8 @@ find_and_write(request *r, pawl_project *project, const char *job, const pawl_ru
         return st;
     if (strcmp(r->job.state, "open") != 0 && strcmp(r->job.state, "findings") != 0)
         return is_over(&r->job, err);
+    if ((st = check_kind(r, err)) != PAWL_OK)
+        return st;
     fill_report(r, target);
     return r->report->was_so ? PAWL_OK : write_request(r, options->stop, err);
 }
@@ -200,6 +234,13 @@ pawl_job_resume(pawl_project *project, const char *job, const pawl_run_options *
                 pawl_control_report **out, pawl_error *err)
 {
     return ask_for(&(request){.action = "resume"}, project, job, options, out, err);
+}
+
+pawl_status
+pawl_job_cutover(pawl_project *project, const char *job, const pawl_run_options *options,
+                 pawl_control_report **out, pawl_error *err)
+{
+    return ask_for(&(request){.action = "cutover"}, project, job, options, out, err);
 }
 
 pawl_status
