@@ -247,10 +247,10 @@ is_same(const char *before, const char *after)
 
     if (strcmp(before, after) == 0)
         return;
-    while (*a != '\0' && *a == *b)
-        a++, b++;
-    while (a > before && a[-1] != '\n')
-        a--, b--;
+    for (; *a != '\0' && *a == *b; a++)
+        b++;
+    for (; a > before && a[-1] != '\n'; a--)
+        b--;
     fail_msg("before:\n%.600s\nafter:\n%.600s", a, b);
 }
 

@@ -341,8 +341,8 @@ what_goes_into_which_table_is_frozen(void **state)
     const char *const steps[] = {
         "  - backfill: { table: t, into: h, lua: transforms/good.lua, write: [b] }\n    down: nothing\n",
         "  - backfill: { table: t, into: g, lua: transforms/good.lua, write: [b] }\n    down: nothing\n",
-        "  - backfill: { table: t, into: h, merge: b, lua: transforms/good.lua, write: [b] }\n    down: "
-        "nothing\n",
+        ("  - backfill: { table: t, into: h, merge: b, lua: transforms/good.lua, write: [b] }\n    down: "
+         "nothing\n"),
         "  - backfill: { table: t, lua: transforms/good.lua, write: [b] }\n    down: nothing\n"};
     fixture f[4];
 
