@@ -4,6 +4,7 @@
  * job.phase says where it is, and each call of pawl_swap_forward or pawl_swap_back goes on from there:
  *
  *   prepare  the new column is there; then triggers: the guard, and the capture or the one that keeps it in step
+ *   armed    the triggers are there; the bound of the copy is read behind them, so that no row is passed over
  *   copy     the backfill engine fills the new column
  *   index    what was captured is done again; indexes are built, and in step what may be enforced already
  *   verify   the new column is what the transform makes of the old one

@@ -196,6 +196,83 @@ it_waits_to_be_told_where_the_cut_over_is_manual(void **state)
     pawl_test_end(&f);
 }
 
+/* What the application writes goes in whatever it is; the cut-over waits for somebody to look. */
+static void
+a_write_that_the_expression_fails_for_goes_in_and_blocks_the_cut_over(void **state)
+{
+    pawl_test_fixture f = begin("failing", BY_SQL "      cutover: manual\n");
+
+    (void) state;
+    assert_int_equal(pawl_stop_new(&f.heard.stop, &f.err), PAWL_OK);
+    f.heard.stop_at = "waiting";
+    assert_int_equal(pawl_test_go(&f, true, "head"), PAWL_E_STOPPED);
+    pawl_stop_free(f.heard.stop);
+    f.heard.stop = NULL;
+    f.heard.stop_at = NULL;
+    pawl_test_exec(
+        f.db, "CREATE ROLE swap_app; GRANT ALL ON p TO swap_app; SET ROLE swap_app; UPDATE p SET price = "
+              "'no number' WHERE id = 9");
+    pawl_test_pawl_exits(f.dir, "cutover", "1", 0);
+    pawl_test_must_fail(&f, true, "head", PAWL_E_STATE, "failed for a row");
+    pawl_test_assert_text(&f, "SELECT price FROM p WHERE id = 9", "no number");
+    pawl_test_exec(f.db, "UPDATE p SET price = '$9' WHERE id = 9; ALTER SEQUENCE pawl.failed_1 RESTART");
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, "SELECT price::text FROM p WHERE id = 9", "9.00");
+    pawl_test_exec(f.db, "REVOKE ALL ON p FROM swap_app; DROP ROLE swap_app");
+    pawl_test_end(&f);
+}
+
+/* A session that sits on the table: the cut-over gives way, and goes on once it has gone. */
+static void
+a_held_lock_makes_the_cut_over_give_way(void **state)
+{
+    pawl_test_fixture f = begin("held", BY_LUA "      cutover: manual\n");
+    PGconn *holder;
+
+    (void) state;
+    assert_int_equal(pawl_stop_new(&f.heard.stop, &f.err), PAWL_OK);
+    f.heard.stop_at = "waiting";
+    assert_int_equal(pawl_test_go(&f, true, "head"), PAWL_E_STOPPED);
+    pawl_stop_free(f.heard.stop);
+    f.heard.stop = NULL;
+    f.heard.stop_at = NULL;
+    holder = pawl_test_connect(f.db);
+    pawl_test_run_on(holder, "BEGIN; LOCK TABLE p IN ACCESS SHARE MODE");
+    pawl_test_pawl_exits(f.dir, "cutover", "1", 0);
+    assert_int_not_equal(pawl_test_go(&f, true, "head"), PAWL_OK);
+    pawl_test_assert_text(&f, "SELECT phase FROM pawl.job", "ready");
+    pawl_test_assert_text(&f, COLUMNS, "id integer!, price text, other integer, price_new numeric(10,2)");
+    pawl_test_run_on(holder, "COMMIT");
+    PQfinish(holder);
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, "SELECT count(*)::text FROM p WHERE price = id + 0.5", "900");
+    pawl_test_end(&f);
+}
+
+/* One that began before the column was filled would read NULLs after the cut-over. */
+static void
+an_old_snapshot_is_waited_for(void **state)
+{
+    pawl_test_fixture f = begin("snapshot", BY_SQL);
+    PGconn *reader;
+
+    (void) state;
+    reader = pawl_test_connect(f.db);
+    pawl_test_run_on(reader, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t");
+    assert_int_equal(pawl_stop_new(&f.heard.stop, &f.err), PAWL_OK);
+    f.heard.stop_at = "waiting";
+    assert_int_equal(pawl_test_go(&f, true, "head"), PAWL_E_STOPPED);
+    pawl_stop_free(f.heard.stop);
+    f.heard.stop = NULL;
+    f.heard.stop_at = NULL;
+    assert_non_null(strstr(f.heard.text.data, "would read NULLs"));
+    pawl_test_assert_text(&f, "SELECT phase FROM pawl.job", "ready");
+    pawl_test_run_on(reader, "COMMIT");
+    PQfinish(reader);
+    pawl_test_up(&f);
+    pawl_test_end(&f);
+}
+
 int
 main(void)
 {
@@ -207,6 +284,9 @@ main(void)
         cmocka_unit_test(a_row_that_the_transform_rejects_stops_it_and_nothing_is_left_of_it),
         cmocka_unit_test(not_null_and_default_are_carried_there_and_back),
         cmocka_unit_test(it_waits_to_be_told_where_the_cut_over_is_manual),
+        cmocka_unit_test(a_write_that_the_expression_fails_for_goes_in_and_blocks_the_cut_over),
+        cmocka_unit_test(a_held_lock_makes_the_cut_over_give_way),
+        cmocka_unit_test(an_old_snapshot_is_waited_for),
     };
 
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
