@@ -196,7 +196,7 @@ rows_to_ask(const pawl_worker *w)
 {
     int64_t rows = pawl_pace_rows(w->run->pace);
 
-    return rows < BATCH_ROWS ? rows : BATCH_ROWS;
+    return pawl_worker_fit(w, rows < BATCH_ROWS ? rows : BATCH_ROWS, PAWL_FLIGHTS);
 }
 
 static pawl_status
@@ -217,6 +217,7 @@ take_off(pawl_worker *w, flight *f, pawl_error *err)
         pawl_rowset_reset(&f->sets[i]);
     for (int i = 0; f->rejects != NULL && i < groups(); i++)
         pawl_rejects_reset(&f->rejects[i]);
+    pawl_worker_note_width(w, f->answer);
     st = w->writer.kind->take(&w->writer, &f->attempt, err);
     if (st != PAWL_OK)
         return st;

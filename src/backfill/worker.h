@@ -67,6 +67,7 @@ typedef struct pawl_worker
     pawl_pg_result *next;         /* the answer to the read that was sent with the last commit */
     int64_t next_asked;
     int64_t asked;      /* rows that count against the rate until the batch is over */
+    int64_t row_bytes;  /* of a row that was read lately; 0: none was (worker_size.c) */
     int64_t limit;      /* rows while a fault is narrowed down; 0: none */
     int64_t suspects;   /* rows from the cursor on among which a bad one is known to be; 0: none */
     int64_t clean;      /* rows committed since the last one that was set aside for the server's sake */
@@ -114,6 +115,10 @@ PAWL_NODISCARD pawl_status pawl_worker_batch(pawl_worker *w, int64_t *rows, pawl
  */
 PAWL_NODISCARD pawl_status pawl_worker_claim(pawl_worker *w, const pawl_claimant *who, int64_t rows,
                                              pawl_claim *out, pawl_error *err);
+
+/* As many of `rows` as fit into memory when a read brings them, and `answers` reads are held at a time. */
+int64_t pawl_worker_fit(const pawl_worker *w, int64_t rows, int answers);
+void pawl_worker_note_width(pawl_worker *w, const pawl_pg_result *answer);
 
 /* Close the writer and the part. */
 void pawl_worker_leave(pawl_worker *w);

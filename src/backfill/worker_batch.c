@@ -46,7 +46,7 @@ rows_to_ask(const pawl_worker *w)
 {
     int64_t rows = pawl_pace_rows(w->run->pace);
 
-    return w->limit > 0 && w->limit < rows ? w->limit : rows;
+    return pawl_worker_fit(w, w->limit > 0 && w->limit < rows ? w->limit : rows, 1);
 }
 
 pawl_status
@@ -363,6 +363,7 @@ pawl_worker_batch(pawl_worker *w, int64_t *rows, pawl_error *err)
     /* The rows are needed until the batch is settled; the next read is put in their place by the commit. */
     answer = w->next;
     w->next = NULL;
+    pawl_worker_note_width(w, answer);
     attempt.from = pawl_chunk_from(&w->chunk);
     attempt.answer = answer;
     attempt.asked = w->next_asked;

@@ -52,6 +52,12 @@ pawl_pg_columns(const pawl_pg_result *res)
     return PQnfields(res->raw);
 }
 
+size_t
+pawl_pg_bytes(const pawl_pg_result *res)
+{
+    return PQresultMemorySize(res->raw);
+}
+
 int64_t
 pawl_pg_affected(const pawl_pg_result *res)
 {

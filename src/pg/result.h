@@ -16,6 +16,9 @@ void pawl_pg_result_free(pawl_pg_result *res);
 int pawl_pg_rows(const pawl_pg_result *res);
 int pawl_pg_columns(const pawl_pg_result *res);
 
+/* What it takes of memory. */
+size_t pawl_pg_bytes(const pawl_pg_result *res);
+
 /* Rows that the command says it touched; 0 for those that say nothing. */
 int64_t pawl_pg_affected(const pawl_pg_result *res);
 
