@@ -135,6 +135,20 @@ static const pawl_step_kind kinds[] = {
         .script = pawl_kind_backfill_script,
     },
     {
+        .name = "rewrite_table",
+        .help = "rewrite a table into a new shape while it is in use",
+        .sample = "  - rewrite_table:\n"
+                  "      table: public.products\n"
+                  "      change:\n"
+                  "        price: { type: \"numeric(10,2)\", using: \"price::numeric\" }\n",
+        .has_derived_down = true,
+        .is_resumed = true,
+        .parse = pawl_kind_rewrite_table_parse,
+        .apply = pawl_kind_rewrite_table_apply,
+        .revert = pawl_kind_rewrite_table_revert,
+        .script = pawl_kind_rewrite_table_script,
+    },
+    {
         .name = "swap_column",
         .help = "replace a column by one of another type while others write",
         .sample = "  - swap_column:\n"

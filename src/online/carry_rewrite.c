@@ -1,0 +1,367 @@
+/* The lists of a rewrite: one table takes the place of another. */
+#include "online/carry_rewrite.h"
+
+#include <string.h>
+
+#include "online/carry_private.h"
+
+#include "util/banned.h"
+
+typedef struct rewrite
+{
+    pawl_carry_builder b;
+    const pawl_carry_rewrite_spec *spec;
+    const char *shadow; /* qualified and quoted */
+} rewrite;
+
+typedef void (*do_item)(rewrite *r, const pawl_hang *item);
+
+static void
+each(rewrite *r, do_item what)
+{
+    for (size_t i = 0; i < r->b.hanging->nitems; i++)
+        if (r->b.hanging->items[i].fate == PAWL_FATE_CARRIED)
+            what(r, &r->b.hanging->items[i]);
+}
+
+static pawl_carry_unit *
+in_list(rewrite *r, pawl_carry_list *list, const pawl_hang *item, const char *sql)
+{
+    return pawl_carry_add(&r->b, list, pawl_carry_label(&r->b, item), "%s", sql);
+}
+
+static const char *
+columns(rewrite *r, const pawl_hang *item)
+{
+    return pawl_carry_names(&r->b, item->columns, item->ncolumns, NULL, NULL);
+}
+
+/* ---- with the shadow table ------------------------------------------------------------------------------------------------ */
+
+static void
+prepare_item(rewrite *r, const pawl_hang *item)
+{
+    pawl_carry_builder *b = &r->b;
+    pawl_carry_list *list = &b->carry->prepare;
+    const char *label = pawl_carry_label(b, item);
+
+    switch ((int) item->kind)
+    {
+        case PAWL_HANG_OPTIONS:
+            pawl_carry_add(b, list, label, "ALTER TABLE %s ALTER COLUMN %s SET (%s)", r->shadow,
+                           columns(r, item), item->definition);
+            break;
+        case PAWL_HANG_COLUMN_COMMENT:
+            pawl_carry_add(b, list, label, "COMMENT ON COLUMN %s.%s IS %s", r->shadow, columns(r, item),
+                           pawl_carry_text(b, item->definition));
+            break;
+        case PAWL_HANG_COMMENT:
+            pawl_carry_add(b, list, label, "COMMENT ON TABLE %s IS %s", r->shadow,
+                           pawl_carry_text(b, item->definition));
+            break;
+        case PAWL_HANG_CHECK:
+            pawl_carry_add(b, list, label, "ALTER TABLE %s ADD CONSTRAINT %s %s", r->shadow,
+                           pawl_carry_quote(b, item->name), item->definition);
+            break;
+        case PAWL_HANG_STORAGE_OPTIONS:
+            pawl_carry_add(b, list, label, "ALTER TABLE %s SET (%s)", r->shadow, item->definition);
+            break;
+        case PAWL_HANG_TABLESPACE:
+            pawl_carry_add(b, list, label, "ALTER TABLE %s SET TABLESPACE %s", r->shadow, item->definition);
+            break;
+        case PAWL_HANG_OWNER:
+            pawl_carry_add(b, list, label, "ALTER TABLE %s OWNER TO %s", r->shadow, item->definition);
+            break;
+        default:
+            break;
+    }
+}
+
+/* ---- once the rows are there ---------------------------------------------------------------------------------------------- */
+
+/* On the table's own tablespace the index goes where it was. */
+static const char *
+in_tablespace(rewrite *r, const pawl_hang *item)
+{
+    PAWL_STRBUF_AUTO(text);
+
+    if (item->tablespace == NULL || item->tablespace[0] == '\0')
+        return "SET LOCAL default_tablespace = ''";
+    pawl_strbuf_addf(&text, "SET LOCAL default_tablespace = %s", item->tablespace);
+    const char *kept = pawl_strbuf_is_ok(&text) ? pawl_arena_strdup(r->b.arena, text.data) : NULL;
+
+    if (kept == NULL)
+        r->b.failed = true;
+    return kept == NULL ? "" : kept;
+}
+
+static void
+index_item(rewrite *r, const pawl_hang *item)
+{
+    pawl_carry_builder *b = &r->b;
+    const char *temporary = pawl_carry_temporary(b, item);
+    const char *name = pawl_carry_quote(b, temporary);
+    pawl_carry_unit *unit = NULL;
+
+    switch ((int) item->kind)
+    {
+        case PAWL_HANG_INDEX:
+            unit = in_list(r, &b->carry->index, item, in_tablespace(r, item));
+            pawl_carry_more(b, unit, "CREATE %sINDEX %s ON %s %s",
+                            pawl_hang_has(item, "unique") ? "UNIQUE " : "", name, r->shadow, item->tail);
+            pawl_carry_probe_by(unit, PAWL_CARRY_PROBE_INDEX, r->shadow, temporary);
+            break;
+        case PAWL_HANG_PRIMARY_KEY:
+            if (r->spec->has_key)
+                break;
+            unit = in_list(r, &b->carry->index, item, in_tablespace(r, item));
+            pawl_carry_more(b, unit, "ALTER TABLE %s ADD CONSTRAINT %s %s", r->shadow, name,
+                            r->spec->primary_key != NULL ? r->spec->primary_key : item->definition);
+            pawl_carry_probe_by(unit, PAWL_CARRY_PROBE_CONSTRAINT, r->shadow, temporary);
+            break;
+        case PAWL_HANG_UNIQUE:
+        case PAWL_HANG_EXCLUSION:
+            unit = in_list(r, &b->carry->index, item, in_tablespace(r, item));
+            pawl_carry_more(b, unit, "ALTER TABLE %s ADD CONSTRAINT %s %s", r->shadow, name,
+                            item->definition);
+            pawl_carry_probe_by(unit, PAWL_CARRY_PROBE_CONSTRAINT, r->shadow, temporary);
+            break;
+        case PAWL_HANG_STATISTICS:
+            unit =
+                pawl_carry_add(b, &b->carry->index, pawl_carry_label(b, item),
+                               "CREATE STATISTICS %s.%s%s FROM %s", b->schema, name, item->tail, r->shadow);
+            pawl_carry_probe_by(unit, PAWL_CARRY_PROBE_STATISTICS, r->shadow, temporary);
+            break;
+        default:
+            break;
+    }
+}
+
+/* ---- in the cut-over -------------------------------------------------------------------------------------------------------- */
+
+static const char *
+old_name(rewrite *r, const pawl_hang *item)
+{
+    const char *what = pawl_arena_fmt(r->b.arena, "old %s", pawl_carry_temporary(&r->b, item));
+    const char *name = what == NULL ? NULL : pawl_carry_name(r->b.job, what, r->b.arena);
+
+    if (name == NULL)
+        r->b.failed = true;
+    return name == NULL ? "" : name;
+}
+
+/* The old names are needed: what bears them gets others. Triggers and rules of the old table act on nothing any more. */
+static void
+leave_item(rewrite *r, const pawl_hang *item)
+{
+    pawl_carry_builder *b = &r->b;
+    pawl_carry_list *list = &b->carry->cutover;
+    const char *label = pawl_carry_label(b, item);
+    const char *name = pawl_carry_quote(b, item->name);
+    const char *old = pawl_carry_quote(b, old_name(r, item));
+
+    switch ((int) item->kind)
+    {
+        case PAWL_HANG_INDEX:
+            pawl_carry_add(b, list, label, "ALTER INDEX %s.%s RENAME TO %s", b->schema, name, old);
+            break;
+        case PAWL_HANG_PRIMARY_KEY:
+        case PAWL_HANG_UNIQUE:
+        case PAWL_HANG_EXCLUSION:
+            pawl_carry_add(b, list, label, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s", b->table, name, old);
+            break;
+        case PAWL_HANG_STATISTICS:
+            pawl_carry_add(b, list, label, "ALTER STATISTICS %s.%s RENAME TO %s",
+                           pawl_carry_quote(b, item->schema), name, old);
+            break;
+        case PAWL_HANG_TRIGGER:
+            pawl_carry_add(b, list, label, "DROP TRIGGER %s ON %s", name, b->table);
+            break;
+        case PAWL_HANG_RULE:
+            pawl_carry_add(b, list, label, "DROP RULE %s ON %s", name, b->table);
+            break;
+        case PAWL_HANG_PUBLICATION:
+            pawl_carry_add(b, list, label, "ALTER PUBLICATION %s DROP TABLE %s", name, b->table);
+            break;
+        case PAWL_HANG_IDENTITY:
+            pawl_carry_drop_identity(b, item);
+            break;
+        default:
+            break;
+    }
+}
+
+static const char *
+enabled_word(const pawl_hang *item)
+{
+    if (pawl_hang_has(item, "disabled"))
+        return "DISABLE";
+    if (pawl_hang_has(item, "always"))
+        return "ENABLE ALWAYS";
+    return pawl_hang_has(item, "replica") ? "ENABLE REPLICA" : NULL;
+}
+
+static void
+enable(rewrite *r, const pawl_hang *item, const char *what)
+{
+    const char *word = enabled_word(item);
+
+    if (word != NULL)
+        pawl_carry_add(&r->b, &r->b.carry->cutover, pawl_carry_label(&r->b, item), "ALTER TABLE %s %s %s %s",
+                       r->b.table, word, what, pawl_carry_quote(&r->b, item->name));
+}
+
+static void
+place_constraint(rewrite *r, const pawl_hang *item)
+{
+    pawl_carry_builder *b = &r->b;
+    const char *temporary = item->kind == PAWL_HANG_PRIMARY_KEY && r->spec->has_key
+                                ? r->spec->key_name
+                                : pawl_carry_temporary(b, item);
+
+    pawl_carry_add(b, &b->carry->cutover, pawl_carry_label(b, item),
+                   "ALTER TABLE %s RENAME CONSTRAINT %s TO %s", b->table, pawl_carry_quote(b, temporary),
+                   pawl_carry_quote(b, item->name));
+    pawl_carry_add_comment(b, item);
+}
+
+/* What hangs on the table by its name, which is the new table's now; indexes have theirs before replica identity. */
+static void
+place_item(rewrite *r, const pawl_hang *item)
+{
+    pawl_carry_builder *b = &r->b;
+    pawl_carry_list *list = &b->carry->cutover;
+    const char *label = pawl_carry_label(b, item);
+
+    switch ((int) item->kind)
+    {
+        case PAWL_HANG_INDEX:
+            pawl_carry_add(b, list, label, "ALTER INDEX %s.%s RENAME TO %s", b->schema,
+                           pawl_carry_quote(b, pawl_carry_temporary(b, item)),
+                           pawl_carry_quote(b, item->name));
+            pawl_carry_add_comment(b, item);
+            break;
+        case PAWL_HANG_PRIMARY_KEY:
+        case PAWL_HANG_UNIQUE:
+        case PAWL_HANG_EXCLUSION:
+            place_constraint(r, item);
+            break;
+        case PAWL_HANG_CHECK:
+            pawl_carry_add_comment(b, item);
+            break;
+        case PAWL_HANG_STATISTICS:
+            pawl_carry_place_statistics(b, item);
+            break;
+        case PAWL_HANG_TRIGGER:
+            in_list(r, list, item, item->definition);
+            enable(r, item, "TRIGGER");
+            pawl_carry_add_comment(b, item);
+            break;
+        case PAWL_HANG_RULE:
+            in_list(r, list, item, item->definition);
+            enable(r, item, "RULE");
+            pawl_carry_add_comment(b, item);
+            break;
+        case PAWL_HANG_POLICY:
+            in_list(r, list, item, item->definition);
+            pawl_carry_add_comment(b, item);
+            break;
+        case PAWL_HANG_ROW_SECURITY:
+            pawl_carry_add(b, list, label, "ALTER TABLE %s %s ROW LEVEL SECURITY", b->table,
+                           item->definition);
+            break;
+        case PAWL_HANG_PRIVILEGE:
+        case PAWL_HANG_COLUMN_PRIVILEGE:
+        case PAWL_HANG_SECURITY_LABEL:
+        case PAWL_HANG_PUBLICATION:
+            in_list(r, list, item, item->definition);
+            break;
+        case PAWL_HANG_FOREIGN_KEY:
+        case PAWL_HANG_REFERENCED_BY:
+            pawl_carry_add_late_key(b, item);
+            break;
+        case PAWL_HANG_REPLICA_IDENTITY:
+            pawl_carry_add(b, list, label, "ALTER TABLE %s REPLICA IDENTITY %s", b->table, item->definition);
+            break;
+        case PAWL_HANG_CLUSTER:
+            pawl_carry_add(b, list, label, "ALTER TABLE %s CLUSTER ON %s", b->table, item->definition);
+            break;
+        case PAWL_HANG_IDENTITY:
+            pawl_carry_make_identity(b, item);
+            break;
+        case PAWL_HANG_SEQUENCE:
+            pawl_carry_own_sequence(b, item);
+            break;
+        default:
+            break;
+    }
+}
+
+static bool
+has_kind(const rewrite *r, pawl_hang_kind kind)
+{
+    for (size_t i = 0; i < r->b.hanging->nitems; i++)
+        if (pawl_carry_is_carried(&r->b.hanging->items[i], kind))
+            return true;
+    return false;
+}
+
+/*
+ * What default privileges gave the shadow table when it was made is not what the table had. Where there are no
+ * privileges to be given, those of the owner are the server's own and stay.
+ */
+static void
+forget_default_privileges(rewrite *r)
+{
+    const char *name = pawl_carry_text(&r->b, r->b.table);
+
+    pawl_carry_add(
+        &r->b, &r->b.carry->cutover, "privileges",
+        "DO $pawl$ DECLARE g record; BEGIN FOR g IN SELECT DISTINCT x.grantee FROM pg_catalog.pg_class c, "
+        "LATERAL pg_catalog.aclexplode(c.relacl) x WHERE c.oid = %s::pg_catalog.regclass %s LOOP "
+        "EXECUTE pg_catalog.format('REVOKE ALL ON TABLE %%s FROM %%s', %s, "
+        "CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE "
+        "pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(g.grantee)) END); END LOOP; END $pawl$",
+        name, has_kind(r, PAWL_HANG_PRIVILEGE) ? "" : "AND x.grantee <> c.relowner", name);
+}
+
+static void
+cut_over(rewrite *r)
+{
+    pawl_carry_builder *b = &r->b;
+    pawl_carry_list *list = &b->carry->cutover;
+
+    pawl_carry_drop_keys(b);
+    each(r, leave_item);
+    pawl_carry_add(b, list, "the old table", "ALTER TABLE %s RENAME TO %s", b->table,
+                   pawl_carry_quote(b, r->spec->kept));
+    pawl_carry_add(b, list, "the new table", "ALTER TABLE %s RENAME TO %s", r->shadow,
+                   pawl_carry_quote(b, b->hanging->table));
+    forget_default_privileges(r);
+    each(r, place_item);
+    if (!r->spec->has_key)
+        pawl_carry_add(b, &b->carry->after, "the index that the drain used", "DROP INDEX IF EXISTS %s.%s",
+                       b->schema, pawl_carry_quote(b, r->spec->key_name));
+}
+
+pawl_status
+pawl_carry_rewrite(pawl_hanging *hanging, const pawl_carry_rewrite_spec *spec, pawl_arena *arena,
+                   pawl_carry **out, pawl_error *err)
+{
+    rewrite r = {.spec = spec};
+    pawl_status st = pawl_carry_begin(&r.b, hanging, spec->job, arena, err);
+
+    if (st != PAWL_OK)
+        return st;
+    r.shadow = pawl_arena_fmt(arena, "%s.%s", r.b.schema, pawl_carry_quote(&r.b, spec->shadow));
+    if (r.shadow == NULL)
+        return pawl_error_nomem(err, "what is carried over");
+    each(&r, prepare_item);
+    each(&r, index_item);
+    pawl_carry_lock(&r.b);
+    cut_over(&r);
+    if (r.b.failed)
+        return pawl_error_nomem(err, "what is carried over");
+    *out = r.b.carry;
+    return PAWL_OK;
+}

@@ -1,0 +1,31 @@
+/*
+ * carry_rewrite.h - the lists of carry.h for a table that another one takes the place of.
+ *
+ * The shadow table has its columns, with types, defaults, NOT NULL and what is computed; `prepare` gives it what else is
+ * enforced on rows or is said of it, `index` the keys and indexes under temporary names, `cutover` the names, and
+ * everything that acts: triggers, rules, policies, privileges, foreign keys (NOT VALID), publications. Triggers and
+ * rules leave the old table, which nobody writes to any more.
+ *
+ * Threads: an object belongs to one thread.
+ * Memory:  everything lives in the arena that was given.
+ */
+#ifndef PAWL_ONLINE_CARRY_REWRITE_H
+#define PAWL_ONLINE_CARRY_REWRITE_H
+
+#include "online/carry.h"
+
+typedef struct pawl_carry_rewrite_spec
+{
+    int64_t job;
+    const char *shadow;      /* its name, in the schema of the table */
+    const char *kept;        /* the name that the old table has from the cut-over on */
+    bool has_key;            /* the shadow table has its primary key already, under the name key_name */
+    const char *key_name;    /* of the index that the drain uses */
+    const char *primary_key; /* "PRIMARY KEY (...)" that replaces the old one; NULL: as it is */
+} pawl_carry_rewrite_spec;
+
+/* From a judged inventory; nothing is asked of the server. */
+PAWL_NODISCARD pawl_status pawl_carry_rewrite(pawl_hanging *hanging, const pawl_carry_rewrite_spec *spec,
+                                              pawl_arena *arena, pawl_carry **out, pawl_error *err);
+
+#endif

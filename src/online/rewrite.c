@@ -1,0 +1,445 @@
+#include "online/rewrite.h"
+
+#include <string.h>
+
+#include "core/backoff.h"
+#include "core/log.h"
+#include "core/sqlstate.h"
+#include "online/copier.h"
+#include "online/rewrite_private.h"
+#include "pawl_sql.h"
+#include "pg/lockers.h"
+#include "util/clock.h"
+#include "util/failpoint.h"
+
+#include "util/banned.h"
+
+enum
+{
+    MOST_DOWN_US = 600000000, /* as long as a server may be gone */
+    MOST_UNIQUE = 20,         /* tries at a unique index: the copy is no snapshot */
+    MOST_FAILURES = 200,      /* in one state, of those that pass */
+};
+
+/* ---- transactions -------------------------------------------------------------------------------------------------------- */
+
+pawl_status
+pawl_rewrite_connect(pawl_rewrite *rw, pawl_error *err)
+{
+    const pawl_backfill_env *env = rw->env->base;
+    const pawl_pg_options options = {.conninfo = env->conninfo,
+                                     .application = "pawl rewrite",
+                                     .stop = env->stop,
+                                     .connect_timeout_ms = env->connect_timeout_ms};
+
+    if (rw->pg != NULL && pawl_pg_is_usable(rw->pg))
+        return PAWL_OK;
+    pawl_pg_close(rw->pg);
+    rw->pg = NULL;
+    return pawl_pg_open(&options, &rw->pg, err);
+}
+
+pawl_status
+pawl_rewrite_set_path(pawl_pg *pg, const char *path, pawl_error *err)
+{
+    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(path)};
+
+    return pawl_pg_query(pg, "SELECT pg_catalog.set_config('search_path', $1::pg_catalog.text, true)", 1,
+                         args, NULL, err);
+}
+
+pawl_status
+pawl_rewrite_set_phase(pawl_rewrite *rw, pawl_pg *pg, const char *phase, pawl_error *err)
+{
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(rw->job), PAWL_ARG_TEXT(phase)};
+
+    return pawl_ledger_touch(rw->ledger, pg, pawl_sql_online_rewrite_phase, 2, args,
+                             "the job of the rewrite is no longer open", err);
+}
+
+pawl_status
+pawl_rewrite_event(pawl_rewrite *rw, pawl_pg *pg, const char *kind, const char *detail, pawl_error *err)
+{
+    return pawl_ledger_event(rw->ledger, pg, kind, rw->id->base.revision, rw->job, detail, err);
+}
+
+static pawl_status
+try_once(pawl_rewrite *rw, pawl_rewrite_work work, void *ctx, pawl_error *err)
+{
+    const pawl_pg_pins pins = {.lock_timeout_ms = rw->env->base->lock_timeout_ms};
+    pawl_status st;
+
+    if ((st = pawl_rewrite_connect(rw, err)) != PAWL_OK ||
+        (st = pawl_pg_begin(rw->pg, &pins, err)) != PAWL_OK)
+        return st;
+    if (rw->env->runner != NULL)
+        st = pawl_runner_hold(rw->env->runner, rw->ledger, rw->pg, err);
+    if (st == PAWL_OK)
+        st = work(rw, ctx, err);
+    PAWL_FAILPOINT("rewrite.before_commit");
+    if (st == PAWL_OK && rw->env->runner != NULL)
+        st = pawl_runner_renew(rw->env->runner, rw->ledger, rw->pg, err);
+    if (st == PAWL_OK)
+        st = pawl_pg_commit(rw->pg, err);
+    if (st != PAWL_OK)
+        pawl_pg_rollback(rw->pg);
+    return st;
+}
+
+static bool
+is_contended(const pawl_error *err)
+{
+    pawl_fault fault = pawl_fault_of(err);
+
+    return fault == PAWL_FAULT_LOCK || fault == PAWL_FAULT_REPEAT;
+}
+
+pawl_status
+pawl_rewrite_txn(pawl_rewrite *rw, pawl_rewrite_work work, void *ctx, pawl_error *err)
+{
+    pawl_backoff backoff;
+
+    pawl_backoff_init(&backoff, 100, 2000);
+    for (int64_t tries = 1;; tries++)
+    {
+        pawl_error failure = PAWL_ERROR_INIT;
+        char who[400] = "";
+        pawl_status st = try_once(rw, work, ctx, &failure);
+
+        if (st == PAWL_OK)
+            return st;
+        *err = failure;
+        if (!is_contended(err))
+            return st;
+        if (rw->shape.table != NULL)
+            pawl_pg_lockers(rw->pg, rw->shape.table->oid, who, sizeof who);
+        if (tries >= rw->env->base->lock_attempts)
+        {
+            (void) pawl_error_prefix(err, "given up after %lld attempts", (long long) tries);
+            return pawl_error_hint(err, "held by %s; run it again at a quieter time",
+                                   who[0] != '\0' ? who : "a session that cannot be seen");
+        }
+        pawl_log_text(rw->env->base->sink, PAWL_EVENT_WAITING, "attempt %lld of %lld: %s%s%s",
+                      (long long) tries, (long long) rw->env->base->lock_attempts, failure.message,
+                      who[0] != '\0' ? "; held by " : "", who);
+        if ((st = pawl_backoff_sleep(&backoff, rw->env->base->stop, err)) != PAWL_OK)
+            return st;
+    }
+}
+
+/* ---- states -------------------------------------------------------------------------------------------------------------- */
+
+static pawl_status
+phase_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
+{
+    return pawl_rewrite_set_phase(rw, rw->pg, ctx, err);
+}
+
+static pawl_status
+go_to(pawl_rewrite *rw, const char *phase, pawl_error *err)
+{
+    char next[sizeof rw->phase];
+    pawl_status st;
+
+    pawl_fmt(next, sizeof next, "%s", phase);
+    if ((st = pawl_rewrite_txn(rw, phase_inside, next, err)) != PAWL_OK)
+        return st;
+    pawl_fmt(rw->phase, sizeof rw->phase, "%s", phase);
+    pawl_log_text(rw->env->base->sink, PAWL_EVENT_DEBUG, "job %lld: %s", (long long) rw->job, phase);
+    return PAWL_OK;
+}
+
+static bool
+is_in(const pawl_rewrite *rw, const char *phase)
+{
+    return strcmp(rw->phase, phase) == 0;
+}
+
+static pawl_status
+copy(pawl_rewrite *rw, pawl_error *err)
+{
+    const pawl_copier_options options = {
+        .shape = &rw->shape, .env = rw->env->base, .job = rw->job, .now_us = rw->started_us};
+    pawl_status st = pawl_copier_run(&options, err);
+
+    PAWL_FAILPOINT("rewrite.after_copy");
+    return st == PAWL_OK ? go_to(rw, "drain", err) : st;
+}
+
+static pawl_status
+start_over(pawl_rewrite *rw, const char *why, pawl_error *err)
+{
+    pawl_status st = pawl_rewrite_restart(rw, why, err);
+
+    if (st == PAWL_OK)
+        pawl_fmt(rw->phase, sizeof rw->phase, "copy");
+    return st;
+}
+
+static pawl_status
+drain(pawl_rewrite *rw, const char *next, pawl_error *err)
+{
+    pawl_drain_end end = PAWL_DRAIN_MORE;
+    char why[480] = "";
+    pawl_status st = pawl_rewrite_drain(rw, &end, why, sizeof why, err);
+
+    if (st != PAWL_OK)
+        return st;
+    PAWL_FAILPOINT("rewrite.after_drain");
+    return end == PAWL_DRAIN_VOID ? start_over(rw, why, err) : go_to(rw, next, err);
+}
+
+/* The copy is no snapshot: two rows that exchanged a unique value may both have the same one until they are drained. */
+static pawl_status
+build(pawl_rewrite *rw, pawl_error *err)
+{
+    for (int tries = 1;; tries++)
+    {
+        pawl_drain_end end = PAWL_DRAIN_MORE;
+        char why[480] = "";
+        pawl_error failure = PAWL_ERROR_INIT;
+        pawl_status st = pawl_rewrite_units(rw, &rw->carry->index, &failure);
+
+        if (st == PAWL_OK)
+            return go_to(rw, "settle", err);
+        *err = failure;
+        if (strcmp(failure.sqlstate, "23505") != 0 || tries >= MOST_UNIQUE)
+            return st;
+        if ((st = pawl_rewrite_drain(rw, &end, why, sizeof why, err)) != PAWL_OK)
+            return st;
+        if (end == PAWL_DRAIN_VOID)
+            return start_over(rw, why, err);
+    }
+}
+
+static pawl_status
+settle(pawl_rewrite *rw, pawl_error *err)
+{
+    pawl_status st = pawl_rewrite_settle(rw, err);
+
+    PAWL_FAILPOINT("rewrite.after_settle");
+    return st == PAWL_OK ? go_to(rw, "ready", err) : st;
+}
+
+static pawl_status
+cut_over(pawl_rewrite *rw, pawl_error *err)
+{
+    pawl_drain_end end = PAWL_DRAIN_MORE;
+    char why[480] = "";
+    pawl_status st = pawl_rewrite_cut_over(rw, &end, why, sizeof why, err);
+
+    if (st != PAWL_OK)
+        return st;
+    if (end == PAWL_DRAIN_VOID)
+        return start_over(rw, why, err);
+    pawl_fmt(rw->phase, sizeof rw->phase, "after");
+    pawl_log_text(rw->env->base->sink, PAWL_EVENT_INFO, "cut over: \"%s.%s\" was locked for %lld ms",
+                  rw->shape.table->schema, rw->shape.table->name, (long long) rw->locked_ms);
+    return PAWL_OK;
+}
+
+/* ---- after the cut-over --------------------------------------------------------------------------------------------------- */
+
+static pawl_status
+end_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    const pawl_pg_arg name[] = {PAWL_ARG_TEXT(rw->old)};
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(rw->job), PAWL_ARG_TEXT("done")};
+    pawl_status st = pawl_pg_query(rw->pg, pawl_sql_online_rewrite_shadow, 1, name, &res, err);
+
+    (void) ctx;
+    for (int i = 0; st == PAWL_OK && !rw->spec->keeps_old && i < pawl_pg_rows(res); i++)
+    {
+        PAWL_STRBUF_AUTO(sql);
+
+        pawl_sql_add(&sql, "DROP TABLE ");
+        pawl_sql_ident2(&sql, pawl_pg_text(res, i, 0), pawl_pg_text(res, i, 1));
+        st = pawl_strbuf_is_ok(&sql) ? pawl_pg_exec(rw->pg, sql.data, err)
+                                     : pawl_error_nomem(err, "a statement");
+    }
+    if (st != PAWL_OK || (st = pawl_ledger_touch(rw->ledger, rw->pg, pawl_sql_online_rewrite_end, 2, args,
+                                                 "the job of the rewrite is no longer open", err)) != PAWL_OK)
+        return st;
+    return pawl_rewrite_event(rw, rw->pg, "job_done", "", err);
+}
+
+static pawl_status
+after(pawl_rewrite *rw, pawl_error *err)
+{
+    pawl_carry *carry = NULL;
+    pawl_status st;
+
+    if ((st = pawl_carry_load(rw->carried, rw->arena, &carry, err)) != PAWL_OK ||
+        (st = pawl_rewrite_units(rw, &carry->after, err)) != PAWL_OK)
+        return st;
+    PAWL_FAILPOINT("rewrite.before_end");
+    if ((st = pawl_rewrite_txn(rw, end_inside, NULL, err)) == PAWL_OK)
+        rw->is_done = true;
+    return st;
+}
+
+/* How often it has failed in one state. */
+typedef struct patience
+{
+    pawl_backoff backoff;
+    char phase[16];
+    int failures;
+    int64_t since_us;
+} patience;
+
+/* ---- the walk -------------------------------------------------------------------------------------------------------------- */
+
+static pawl_status
+find_or_prepare(pawl_rewrite *rw, pawl_error *err)
+{
+    pawl_status st = pawl_rewrite_find(rw, err);
+
+    if (st != PAWL_OK || rw->is_done)
+        return st;
+    if (rw->job != 0 && is_in(rw, "prepare") && (st = pawl_rewrite_take_away(rw, err)) != PAWL_OK)
+        return st;
+    if (rw->job == 0)
+    {
+        if ((st = pawl_rewrite_prepare(rw, err)) != PAWL_OK)
+            return st;
+        pawl_fmt(rw->phase, sizeof rw->phase, "copy");
+        return PAWL_OK;
+    }
+    return is_in(rw, "after") ? PAWL_OK : pawl_rewrite_load(rw, err);
+}
+
+static pawl_status
+step(pawl_rewrite *rw, pawl_error *err)
+{
+    pawl_status st = pawl_stop_check(rw->env->base->stop, PAWL_STOP_FINISH, err);
+
+    if (st != PAWL_OK)
+        return st;
+    if (rw->job == 0 || rw->phase[0] == '\0')
+        return find_or_prepare(rw, err);
+    if (is_in(rw, "copy"))
+        return copy(rw, err);
+    if (is_in(rw, "drain"))
+        return drain(rw, "index", err);
+    if (is_in(rw, "index"))
+        return build(rw, err);
+    if (is_in(rw, "settle"))
+        return settle(rw, err);
+    if (is_in(rw, "ready"))
+        return cut_over(rw, err);
+    if (is_in(rw, "after"))
+        return after(rw, err);
+    return pawl_error_set(err, PAWL_E_STATE, "job %lld is in the state \"%s\", which this pawl does not know",
+                          (long long) rw->job, rw->phase);
+}
+
+/* Whether to go on after a failure: a server that restarts ends nothing, and what never gets further does. */
+static pawl_status
+recover(pawl_rewrite *rw, patience *p, const pawl_error *failure, pawl_error *err)
+{
+    *err = *failure;
+    if (pawl_fault_of(err) != PAWL_FAULT_CONNECTION && failure->code != PAWL_E_LEASE && !is_contended(err))
+        return failure->code;
+    p->failures = strcmp(p->phase, rw->phase) == 0 ? p->failures + 1 : 1;
+    p->since_us = p->failures == 1 ? pawl_clock_us() : p->since_us;
+    pawl_fmt(p->phase, sizeof p->phase, "%s", rw->phase);
+    if (p->failures > MOST_FAILURES || pawl_clock_us() - p->since_us > MOST_DOWN_US)
+        return failure->code;
+    pawl_log_text(rw->env->base->sink, PAWL_EVENT_WAITING, "going on in a moment: %s", failure->message);
+
+    pawl_status st = pawl_backoff_sleep(&p->backoff, rw->env->base->stop, err);
+
+    if (st == PAWL_OK)
+        rw->phase[0] = '\0'; /* a lost COMMIT may be in: nothing learned outlives the connection */
+    return st;
+}
+
+static pawl_status
+walk(pawl_rewrite *rw, pawl_error *err)
+{
+    patience p = {0};
+
+    pawl_backoff_init(&p.backoff, 100, 5000);
+    while (!rw->is_done)
+    {
+        pawl_error failure = PAWL_ERROR_INIT;
+        pawl_status st = step(rw, &failure);
+
+        if (st != PAWL_OK && (st = recover(rw, &p, &failure, err)) != PAWL_OK)
+            return st;
+    }
+    return PAWL_OK;
+}
+
+static pawl_status
+begin(pawl_rewrite *rw, const pawl_rewrite_spec *spec, const pawl_rewrite_env *env, const pawl_rewrite_id *id,
+      pawl_error *err)
+{
+    *rw = (pawl_rewrite){.spec = spec, .env = env, .id = id, .arena = pawl_arena_new()};
+    if (rw->arena == NULL)
+        return pawl_error_nomem(err, "a rewrite");
+    pawl_fmt(rw->user_path, sizeof rw->user_path, "pg_catalog, %s", env->base->search_path);
+    return pawl_ledger_new(env->base->schema, &rw->ledger, err);
+}
+
+static void
+end(pawl_rewrite *rw)
+{
+    pawl_pg_close(rw->pg);
+    pawl_ledger_free(rw->ledger);
+    pawl_arena_free(rw->arena);
+}
+
+pawl_status
+pawl_rewrite_run(const pawl_rewrite_spec *spec, const pawl_rewrite_env *env, const pawl_rewrite_id *id,
+                 pawl_rewrite_result *result, pawl_error *err)
+{
+    pawl_rewrite rw;
+    pawl_status st = begin(&rw, spec, env, id, err);
+    bool was_done = false;
+
+    if (st == PAWL_OK && (st = find_or_prepare(&rw, err)) == PAWL_OK)
+    {
+        was_done = rw.is_done;
+        st = walk(&rw, err);
+    }
+    if (st == PAWL_OK)
+    {
+        *result = (pawl_rewrite_result){.job_id = rw.job,
+                                        .was_resumed = rw.was_resumed && !was_done,
+                                        .was_done = was_done,
+                                        .locked_ms = rw.locked_ms};
+        if (spec->keeps_old)
+            pawl_fmt(result->old_table, sizeof result->old_table, "%s", rw.old);
+    }
+    end(&rw);
+    return st;
+}
+
+pawl_status
+pawl_rewrite_undo(const pawl_rewrite_env *env, const pawl_rewrite_id *id, pawl_error *err)
+{
+    static const pawl_rewrite_spec nothing = {0};
+    pawl_rewrite rw;
+    pawl_status st;
+
+    if ((st = begin(&rw, &nothing, env, id, err)) == PAWL_OK)
+        st = pawl_rewrite_find(&rw, err);
+    if (st == PAWL_OK && rw.job != 0 && (rw.is_done || strcmp(rw.phase, "after") == 0))
+    {
+        (void) pawl_error_set(
+            err, PAWL_E_REFUSED,
+            "the rewrite (job %lld) has been cut over: what was written since is in the new table "
+            "only",
+            (long long) rw.job);
+        st = pawl_error_hint(err,
+                             "rewrite it once more into the old shape; the old rows, as they were at the "
+                             "cut-over, are in the table \"%s\" if it was kept",
+                             rw.old);
+    }
+    else if (st == PAWL_OK && rw.job != 0)
+        st = pawl_rewrite_take_away(&rw, err);
+    end(&rw);
+    return st;
+}

@@ -1,0 +1,71 @@
+/* What is made on the shadow table once its rows are there. */
+#include <string.h>
+
+#include "core/backoff.h"
+#include "core/log.h"
+#include "core/sqlstate.h"
+#include "online/rewrite_private.h"
+#include "pawl_sql.h"
+#include "util/failpoint.h"
+
+#include "util/banned.h"
+
+typedef struct unit_run
+{
+    const pawl_carry_unit *unit;
+    bool is_done;
+} unit_run;
+
+static pawl_status
+unit_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
+{
+    unit_run *run = ctx;
+    pawl_status st;
+
+    if ((st = pawl_rewrite_set_path(rw->pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
+        (st = pawl_carry_is_done(rw->pg, run->unit, &run->is_done, err)) != PAWL_OK || run->is_done)
+        return st;
+    for (size_t i = 0; i < run->unit->nsql; i++)
+        if ((st = pawl_pg_exec(rw->pg, run->unit->sql[i], err)) != PAWL_OK)
+            return pawl_error_prefix(err, "%s", run->unit->what);
+    PAWL_FAILPOINT("rewrite.in_unit");
+    return PAWL_OK;
+}
+
+pawl_status
+pawl_rewrite_units(pawl_rewrite *rw, const pawl_carry_list *list, pawl_error *err)
+{
+    for (size_t i = 0; i < list->length; i++)
+    {
+        unit_run run = {.unit = &list->items[i]};
+        pawl_status st = pawl_rewrite_txn(rw, unit_inside, &run, err);
+
+        if (st != PAWL_OK)
+            return st;
+        if (!run.is_done)
+            pawl_log_text(rw->env->base->sink, PAWL_EVENT_INFO, "%s is done", list->items[i].what);
+    }
+    return PAWL_OK;
+}
+
+/* Statistics and the visibility map must be there before the first query of the application comes. */
+pawl_status
+pawl_rewrite_settle(pawl_rewrite *rw, pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(sql);
+    pawl_status st = pawl_rewrite_connect(rw, err);
+
+    if (st != PAWL_OK)
+        return st;
+    /* VACUUM cannot have its time-outs SET LOCAL: behind a pooler a session's settings would be the next one's too. */
+    if (pawl_pg_is_pooled(rw->pg))
+        pawl_sql_add(&sql, "ANALYZE ");
+    else if ((st = pawl_pg_exec(rw->pg, "SET statement_timeout = 0", err)) != PAWL_OK ||
+             (st = pawl_pg_exec(rw->pg, "SET lock_timeout = 0", err)) != PAWL_OK)
+        return st;
+    else
+        pawl_sql_add(&sql, "VACUUM (ANALYZE) ");
+    pawl_sql_ident2(&sql, rw->shape.table->schema, rw->shadow);
+    return pawl_strbuf_is_ok(&sql) ? pawl_pg_exec(rw->pg, sql.data, err)
+                                   : pawl_error_nomem(err, "a statement");
+}

@@ -1,0 +1,413 @@
+/* The drain of a rewrite, the wait for the moment, and the moment itself. */
+#include <string.h>
+
+#include "catalog/compare.h"
+#include "core/backoff.h"
+#include "core/log.h"
+#include "core/sqlstate.h"
+#include "online/rewrite_private.h"
+#include "pawl_sql.h"
+#include "pg/lockers.h"
+#include "util/clock.h"
+#include "util/failpoint.h"
+
+#include "util/banned.h"
+
+enum
+{
+    LOCKED_MS = 1000, /* of draining under the lock, at most: then let go and drain on outside */
+    WAIT_MS = 500,    /* between two looks while something is waited for */
+    REPORT_US = 5000000,
+};
+
+static pawl_status
+open_drain(pawl_rewrite *rw, pawl_rewrite_applier *applier, pawl_drain **out, pawl_error *err)
+{
+    const pawl_drain_options options = {.job = rw->job,
+                                        .key = rw->shape.key,
+                                        .env = rw->env->base,
+                                        .rows = rw->spec->drain_rows,
+                                        .apply = pawl_rewrite_apply,
+                                        .ctx = applier};
+
+    return pawl_drain_open(&options, out, err);
+}
+
+pawl_status
+pawl_rewrite_drain(pawl_rewrite *rw, pawl_drain_end *end, char *why, size_t size, pawl_error *err)
+{
+    PAWL_AUTO(pawl_rewrite_applier) applier = NULL;
+    PAWL_AUTO(pawl_drain) drain = NULL;
+    pawl_status st;
+
+    if ((st = pawl_rewrite_applier_new(rw, &applier, err)) != PAWL_OK ||
+        (st = open_drain(rw, applier, &drain, err)) != PAWL_OK ||
+        (st = pawl_drain_run(drain, 0, end, err)) != PAWL_OK)
+        return st;
+    if (*end == PAWL_DRAIN_VOID)
+        pawl_fmt(why, size, "%s", pawl_drain_why(drain));
+    return PAWL_OK;
+}
+
+/* ---- waiting ------------------------------------------------------------------------------------------------------------ */
+
+typedef struct moment
+{
+    pawl_rewrite *rw;
+    pawl_drain *drain;
+    pawl_drain_end end;
+    char xid[24]; /* snapshots older than this one would see an empty table */
+    int64_t reported_us;
+    int64_t tries;
+    int64_t locked_us;
+    pawl_hanging *before; /* what hangs on the table, as it is under the lock */
+    pawl_compare_diff diff;
+} moment;
+
+static pawl_status
+xid_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    moment *m = ctx;
+    pawl_status st = pawl_pg_query(rw->pg, pawl_sql_online_rewrite_xid, 0, NULL, &res, err);
+
+    if (st == PAWL_OK)
+        pawl_fmt(m->xid, sizeof m->xid, "%s", pawl_pg_text(res, 0, 0));
+    return st;
+}
+
+typedef struct look
+{
+    moment *m;
+    int64_t snapshots;
+    bool is_told;
+    char who[300];
+} look;
+
+static pawl_status
+look_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) snapshots = NULL;
+    PAWL_AUTO(pawl_pg_result) told = NULL;
+    look *l = ctx;
+    const pawl_pg_arg xid[] = {PAWL_ARG_TEXT(l->m->xid)};
+    const pawl_pg_arg job[] = {PAWL_ARG_I64(rw->job)};
+    pawl_status st;
+
+    if ((st = pawl_pg_query(rw->pg, pawl_sql_online_rewrite_snapshots, 1, xid, &snapshots, err)) != PAWL_OK ||
+        (st = pawl_ledger_query(rw->ledger, rw->pg, pawl_sql_online_rewrite_told, 1, job, &told, err)) !=
+            PAWL_OK)
+        return st;
+    l->snapshots = pawl_pg_i64(snapshots, 0, 0);
+    pawl_fmt(l->who, sizeof l->who, "%s", pawl_pg_text(snapshots, 0, 1));
+    l->is_told = pawl_pg_is_true(told, 0, 0);
+    return PAWL_OK;
+}
+
+static void
+report(moment *m, const char *fmt, const char *who)
+{
+    int64_t now_us = pawl_clock_us();
+
+    if (m->reported_us != 0 && now_us - m->reported_us < REPORT_US)
+        return;
+    m->reported_us = now_us;
+    pawl_log_text(m->rw->env->base->sink, PAWL_EVENT_WAITING, "job %lld: %s%s", (long long) m->rw->job, fmt,
+                  who);
+}
+
+/* Drain until nothing is in the way of the cut-over. */
+static pawl_status
+wait_for_moment(moment *m, pawl_error *err)
+{
+    pawl_rewrite *rw = m->rw;
+    pawl_status st;
+
+    for (;;)
+    {
+        look l = {.m = m};
+
+        if ((st = pawl_drain_run(m->drain, 0, &m->end, err)) != PAWL_OK || m->end == PAWL_DRAIN_VOID ||
+            (st = pawl_rewrite_txn(rw, look_inside, &l, err)) != PAWL_OK)
+            return st;
+        if (rw->spec->is_manual && !l.is_told)
+            report(m, "ready for the cut-over; `pawl cutover` starts it", "");
+        else if (l.snapshots > 0)
+            report(
+                m,
+                "waiting for transactions that began before the copy was complete (they would see an empty "
+                "table): ",
+                l.who);
+        else
+            return PAWL_OK;
+        if ((st = pawl_stop_sleep(rw->env->base->stop, PAWL_STOP_FINISH, WAIT_MS, err)) != PAWL_OK)
+            return st;
+    }
+}
+
+/* ---- the moment --------------------------------------------------------------------------------------------------------- */
+
+static pawl_status
+run_list(pawl_pg *pg, const pawl_carry_list *list, pawl_error *err)
+{
+    for (size_t i = 0; i < list->length; i++)
+    {
+        for (size_t k = 0; k < list->items[i].nsql; k++)
+        {
+            pawl_status st = pawl_pg_exec(pg, list->items[i].sql[k], err);
+
+            if (st != PAWL_OK)
+                return pawl_error_prefix(err, "%s", list->items[i].what);
+        }
+    }
+    return PAWL_OK;
+}
+
+/* Under the lock: the table must be as it was when the statements of the cut-over were made for it. */
+static pawl_status
+compare_before(moment *m, pawl_pg *pg, pawl_error *err)
+{
+    pawl_rewrite *rw = m->rw;
+    const char *text = NULL;
+    pawl_status st = pawl_rewrite_hanging(rw, pg, rw->shape.table->oid, &m->before, &text, err);
+
+    if (st != PAWL_OK || strcmp(text, rw->hanging_text) == 0)
+        return st;
+    (void) pawl_error_set(err, PAWL_E_STATE,
+                          "something that hangs on \"%s.%s\" has changed since the rewrite was last begun or "
+                          "resumed",
+                          rw->shape.table->schema, rw->shape.table->name);
+    return pawl_error_hint(err, "run it again: it takes up what is there now, or refuses it by name");
+}
+
+static bool
+begins_with(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* Differences of this kind are what the step asked for. */
+static bool
+is_asked_for(const pawl_rewrite_spec *spec, const char *text)
+{
+    static const pawl_hang_kind of_partitions[] = {
+        PAWL_HANG_PARTITION_KEY, PAWL_HANG_PARTITIONED, PAWL_HANG_INDEX,  PAWL_HANG_STORAGE_OPTIONS,
+        PAWL_HANG_TABLESPACE,    PAWL_HANG_CLUSTER,     PAWL_HANG_UNIQUE, PAWL_HANG_INHERITANCE};
+
+    for (size_t i = 0; spec->partition_by != NULL && i < sizeof of_partitions / sizeof of_partitions[0]; i++)
+        if (begins_with(text, pawl_hang_kind_name(of_partitions[i])))
+            return true;
+    return (spec->nwith > 0 && begins_with(text, pawl_hang_kind_name(PAWL_HANG_STORAGE_OPTIONS))) ||
+           (spec->tablespace != NULL && begins_with(text, pawl_hang_kind_name(PAWL_HANG_TABLESPACE))) ||
+           (spec->nprimary_key > 0 && (begins_with(text, pawl_hang_kind_name(PAWL_HANG_PRIMARY_KEY)) ||
+                                       begins_with(text, pawl_hang_kind_name(PAWL_HANG_NOT_NULL))));
+}
+
+/* Before the commit: the new table against the old one. What was not asked for stops the cut-over. */
+static pawl_status
+compare_after(moment *m, pawl_pg *pg, pawl_error *err)
+{
+    pawl_rewrite *rw = m->rw;
+    const pawl_rewrite_spec *spec = rw->spec;
+    const char **changed =
+        pawl_arena_array(rw->arena, spec->nchange + spec->nadd + spec->ndrop, sizeof *changed);
+    pawl_compare_options options = {.changed = changed, .is_pending = true};
+    pawl_hanging *after = NULL;
+    pawl_status st;
+
+    options.temporary = pawl_arena_fmt(rw->arena, "pawl_%lld_", (long long) rw->job);
+    if (changed == NULL || options.temporary == NULL)
+        return pawl_error_nomem(err, "a comparison");
+    for (size_t i = 0; i < spec->nchange; i++)
+        changed[options.nchanged++] = spec->change[i].name;
+    for (size_t i = 0; i < spec->nadd; i++)
+        changed[options.nchanged++] = spec->add[i].name;
+    for (size_t i = 0; i < spec->ndrop; i++)
+        changed[options.nchanged++] = spec->drop[i];
+    if ((st = pawl_hanging_load(pg, rw->shape.shadow->oid, rw->env->base->schema, rw->arena, &after, err)) !=
+            PAWL_OK ||
+        (st = pawl_compare(m->before, after, &options, rw->arena, &m->diff, err)) != PAWL_OK)
+        return st;
+    for (size_t i = 0; i < m->diff.nlines; i++)
+    {
+        pawl_compare_line *line = &m->diff.lines[i];
+
+        if (line->is_expected || !is_asked_for(spec, line->text))
+            continue;
+        line->is_expected = true;
+        m->diff.nunexpected--;
+    }
+    return pawl_compare_check(after, &m->diff, err);
+}
+
+static void
+print_difference(const moment *m)
+{
+    for (size_t i = 0; i < m->diff.nlines; i++)
+        pawl_log_text(m->rw->env->base->sink, PAWL_EVENT_INFO, "%c %s", m->diff.lines[i].sign,
+                      m->diff.lines[i].text);
+}
+
+static pawl_status
+save_carried(pawl_rewrite *rw, pawl_pg *pg, pawl_error *err)
+{
+    const char *json = NULL;
+    pawl_status st = pawl_carry_save(rw->carry, rw->arena, &json, err);
+
+    if (st != PAWL_OK)
+        return st;
+
+    const pawl_pg_arg carried[] = {PAWL_ARG_I64(rw->job), PAWL_ARG_TEXT("carried"), PAWL_ARG_TEXT(json)};
+    const pawl_pg_arg old[] = {PAWL_ARG_I64(rw->job), PAWL_ARG_TEXT("old"), PAWL_ARG_TEXT(rw->old)};
+
+    rw->carried = json;
+    if ((st = pawl_ledger_query(rw->ledger, pg, pawl_sql_online_rewrite_note, 3, carried, NULL, err)) !=
+        PAWL_OK)
+        return st;
+    return pawl_ledger_query(rw->ledger, pg, pawl_sql_online_rewrite_note, 3, old, NULL, err);
+}
+
+/* Behind the renames: what cannot be undone any more is written down with them. */
+static pawl_status
+finish_inside(moment *m, pawl_pg *pg, pawl_error *err)
+{
+    pawl_rewrite *rw = m->rw;
+    pawl_status st;
+
+    if ((st = pawl_capture_remove(rw->job, rw->ledger, pg, err)) != PAWL_OK ||
+        (st = run_list(pg, &rw->carry->cutover, err)) != PAWL_OK ||
+        (st = compare_after(m, pg, err)) != PAWL_OK || (st = save_carried(rw, pg, err)) != PAWL_OK)
+        return st;
+    PAWL_FAILPOINT("rewrite.in_cutover");
+    if ((st = pawl_rewrite_event(rw, pg, "cut_over", rw->shape.table->name, err)) != PAWL_OK)
+        return st;
+    return pawl_rewrite_set_phase(rw, pg, "after", err);
+}
+
+/* *wants_more: it did not get as far, and nothing has happened. */
+static pawl_status
+cut_inside(moment *m, pawl_pg *pg, bool *wants_more, pawl_error *err)
+{
+    pawl_rewrite *rw = m->rw;
+    pawl_status st;
+
+    if ((rw->env->runner != NULL &&
+         (st = pawl_runner_hold(rw->env->runner, rw->ledger, pg, err)) != PAWL_OK) ||
+        (st = pawl_drain_hold(m->drain, err)) != PAWL_OK)
+        return st;
+    m->locked_us = 0;
+    if ((st = run_list(pg, &rw->carry->locks, err)) != PAWL_OK)
+        return st;
+    m->locked_us = pawl_clock_us();
+    if ((st = pawl_rewrite_set_path(pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
+        (st = compare_before(m, pg, err)) != PAWL_OK ||
+        (st = pawl_rewrite_set_path(pg, rw->user_path, err)) != PAWL_OK ||
+        (st = pawl_drain_locked(m->drain, LOCKED_MS, &m->end, err)) != PAWL_OK ||
+        (st = pawl_rewrite_set_path(pg, "pg_catalog, pg_temp", err)) != PAWL_OK)
+        return st;
+    *wants_more = m->end == PAWL_DRAIN_MORE;
+    return m->end == PAWL_DRAIN_EMPTY ? finish_inside(m, pg, err) : PAWL_OK;
+}
+
+static pawl_status
+cut_once(moment *m, bool *wants_more, pawl_error *err)
+{
+    pawl_rewrite *rw = m->rw;
+    pawl_pg *pg = pawl_drain_pg(m->drain);
+    const pawl_pg_pins pins = {.search_path = "pg_catalog, pg_temp",
+                               .lock_timeout_ms = rw->env->base->lock_timeout_ms,
+                               .worker = rw->job};
+    pawl_status st = pawl_pg_begin(pg, &pins, err);
+
+    if (st != PAWL_OK)
+        return st;
+    st = cut_inside(m, pg, wants_more, err);
+    if (st == PAWL_OK && m->end == PAWL_DRAIN_EMPTY)
+    {
+        PAWL_FAILPOINT("rewrite.before_cutover_commit");
+        if ((st = pawl_pg_commit(pg, err)) == PAWL_OK)
+        {
+            rw->locked_ms = (pawl_clock_us() - m->locked_us) / 1000;
+            print_difference(m);
+        }
+        PAWL_FAILPOINT("rewrite.after_cutover_commit");
+        return st;
+    }
+    pawl_pg_rollback(pg);
+    return st;
+}
+
+/* Somebody held the table: say who, and go on draining before the next try. */
+static pawl_status
+give_way(moment *m, const pawl_error *failure, pawl_error *err)
+{
+    pawl_rewrite *rw = m->rw;
+    char who[400] = "";
+
+    *err = *failure;
+    if (++m->tries >= rw->env->base->lock_attempts)
+    {
+        (void) pawl_error_prefix(err, "the cut-over of \"%s.%s\" was given up after %lld attempts",
+                                 rw->shape.table->schema, rw->shape.table->name, (long long) m->tries);
+        return pawl_error_hint(err, "everything is ready: run it again at a quieter time");
+    }
+    pawl_pg_lockers(pawl_drain_pg(m->drain), rw->shape.table->oid, who, sizeof who);
+    pawl_log_text(rw->env->base->sink, PAWL_EVENT_WAITING, "attempt %lld of %lld to lock \"%s.%s\": %s%s%s",
+                  (long long) m->tries, (long long) rw->env->base->lock_attempts, rw->shape.table->schema,
+                  rw->shape.table->name, failure->message, who[0] != '\0' ? "; held by " : "", who);
+    return PAWL_OK;
+}
+
+static pawl_status
+cut(moment *m, pawl_error *err)
+{
+    pawl_backoff backoff;
+    pawl_status st;
+
+    pawl_backoff_init(&backoff, 100, 2000);
+    for (;;)
+    {
+        pawl_error failure = PAWL_ERROR_INIT;
+        bool wants_more = false;
+
+        if ((st = wait_for_moment(m, err)) != PAWL_OK || m->end == PAWL_DRAIN_VOID)
+            return st;
+        st = cut_once(m, &wants_more, &failure);
+        if (st == PAWL_OK && !wants_more)
+            return PAWL_OK;
+        if (st == PAWL_OK)
+            pawl_fmt(failure.message, sizeof failure.message,
+                     "more was written than can be carried over while the table is locked");
+        else if (pawl_fault_of(&failure) != PAWL_FAULT_LOCK && pawl_fault_of(&failure) != PAWL_FAULT_REPEAT)
+        {
+            *err = failure;
+            return st;
+        }
+        if (st == PAWL_OK)
+            (void) pawl_error_set(&failure, PAWL_E_BUSY,
+                                  "more was written than can be carried over under the lock");
+        if ((st = give_way(m, &failure, err)) != PAWL_OK ||
+            (st = pawl_backoff_sleep(&backoff, m->rw->env->base->stop, err)) != PAWL_OK)
+            return st;
+    }
+}
+
+pawl_status
+pawl_rewrite_cut_over(pawl_rewrite *rw, pawl_drain_end *end, char *why, size_t size, pawl_error *err)
+{
+    PAWL_AUTO(pawl_rewrite_applier) applier = NULL;
+    PAWL_AUTO(pawl_drain) drain = NULL;
+    moment m = {.rw = rw, .end = PAWL_DRAIN_MORE};
+    pawl_status st;
+
+    if ((st = pawl_rewrite_txn(rw, xid_inside, &m, err)) != PAWL_OK ||
+        (st = pawl_rewrite_applier_new(rw, &applier, err)) != PAWL_OK ||
+        (st = open_drain(rw, applier, &drain, err)) != PAWL_OK)
+        return st;
+    m.drain = drain;
+    st = cut(&m, err);
+    *end = m.end;
+    if (m.end == PAWL_DRAIN_VOID)
+        pawl_fmt(why, size, "%s", pawl_drain_why(drain));
+    return st;
+}

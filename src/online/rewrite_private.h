@@ -1,0 +1,94 @@
+/*
+ * rewrite_private.h - what the files of rewrite.h share.
+ *
+ * Threads: a rewrite belongs to one thread.
+ * Memory:  texts live in its arena.
+ */
+#ifndef PAWL_ONLINE_REWRITE_PRIVATE_H
+#define PAWL_ONLINE_REWRITE_PRIVATE_H
+
+#include "online/carry_rewrite.h"
+#include "online/drain.h"
+#include "online/rewrite.h"
+#include "online/shape.h"
+
+typedef struct pawl_rewrite
+{
+    const pawl_rewrite_spec *spec;
+    const pawl_rewrite_env *env;
+    const pawl_rewrite_id *id;
+    pawl_arena *arena;
+    pawl_ledger *ledger;
+    pawl_pg *pg; /* for changes of state; opened anew when it is lost */
+    int64_t job; /* 0: there is none */
+    int64_t started_us;
+    char phase[16];
+    bool was_resumed;
+    bool is_done;
+    const char *fingerprint; /* of the table at the start */
+    const char *carried;     /* JSON of what is to be done after the cut-over */
+    char shadow[64];
+    char old[64];
+    char key_index[64];
+    char user_path[400]; /* the search_path of the user's expressions */
+    pawl_shape shape;    /* until the cut-over */
+    pawl_hanging *hanging;
+    const char *hanging_text; /* as it was when it was loaded */
+    pawl_carry *carry;
+    int64_t locked_ms;
+} pawl_rewrite;
+
+/* One transaction of a change of state: begin with pins, hold the runner, work, commit; contention is tried again. */
+typedef pawl_status (*pawl_rewrite_work)(pawl_rewrite *rw, void *ctx, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_rewrite_txn(pawl_rewrite *rw, pawl_rewrite_work work, void *ctx,
+                                            pawl_error *err);
+
+/* Open rw->pg when there is none that works. */
+PAWL_NODISCARD pawl_status pawl_rewrite_connect(pawl_rewrite *rw, pawl_error *err);
+
+/* In the transaction at hand: what user-written SQL sees, and what the catalogue is read with. */
+PAWL_NODISCARD pawl_status pawl_rewrite_set_path(pawl_pg *pg, const char *path, pawl_error *err);
+
+/* In the transaction at hand. */
+PAWL_NODISCARD pawl_status pawl_rewrite_set_phase(pawl_rewrite *rw, pawl_pg *pg, const char *phase,
+                                                  pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_rewrite_event(pawl_rewrite *rw, pawl_pg *pg, const char *kind,
+                                              const char *detail, pawl_error *err);
+
+/* Names that follow from the number of the job. */
+void pawl_rewrite_name(pawl_rewrite *rw);
+
+/* rewrite_prepare.c: find the job; make it; look at what it has made; start the copy over; take it all away. */
+PAWL_NODISCARD pawl_status pawl_rewrite_find(pawl_rewrite *rw, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_rewrite_prepare(pawl_rewrite *rw, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_rewrite_load(pawl_rewrite *rw, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_rewrite_restart(pawl_rewrite *rw, const char *why, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_rewrite_take_away(pawl_rewrite *rw, pawl_error *err);
+
+/* Load and judge what hangs on the table `oid`, in the transaction at hand; its text into *text. */
+PAWL_NODISCARD pawl_status pawl_rewrite_hanging(pawl_rewrite *rw, pawl_pg *pg, uint32_t oid,
+                                                pawl_hanging **out, const char **text, pawl_error *err);
+
+/* Take out of the list what the step itself says otherwise; PAWL_E_REFUSED for what would be left without a column. */
+PAWL_NODISCARD pawl_status pawl_rewrite_adapt(const pawl_rewrite *rw, pawl_hanging *hanging, pawl_error *err);
+
+/* rewrite_apply.c: the function of the drain: delete the keys of a slice from the shadow table, copy their rows anew. */
+typedef struct pawl_rewrite_applier pawl_rewrite_applier;
+PAWL_NODISCARD pawl_status pawl_rewrite_applier_new(pawl_rewrite *rw, pawl_rewrite_applier **out,
+                                                    pawl_error *err);
+void pawl_rewrite_applier_free(pawl_rewrite_applier *applier);
+PAWL_NODISCARD pawl_status pawl_rewrite_apply(void *ctx, pawl_pg *pg, const pawl_drain_slice *slice,
+                                              int64_t *written, pawl_error *err);
+PAWL_DEFINE_AUTO(pawl_rewrite_applier, pawl_rewrite_applier_free);
+
+/* rewrite_build.c */
+PAWL_NODISCARD pawl_status pawl_rewrite_units(pawl_rewrite *rw, const pawl_carry_list *list, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_rewrite_settle(pawl_rewrite *rw, pawl_error *err);
+
+/* rewrite_cut.c: drain until the moment has come, then cut over. *end is VOID when the copy has to start over. */
+PAWL_NODISCARD pawl_status pawl_rewrite_drain(pawl_rewrite *rw, pawl_drain_end *end, char *why, size_t size,
+                                              pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_rewrite_cut_over(pawl_rewrite *rw, pawl_drain_end *end, char *why,
+                                                 size_t size, pawl_error *err);
+
+#endif

@@ -1,0 +1,379 @@
+#include <string.h>
+
+#include "online/rewrite.h"
+#include "step/kind.h"
+#include "step/luafiles.h"
+
+#include "util/banned.h"
+
+static const char *const rewrite_keys[] = {"table",
+                                           "change",
+                                           "add",
+                                           "drop",
+                                           "order",
+                                           "lua",
+                                           "read",
+                                           "where",
+                                           "primary_key",
+                                           "partition_by",
+                                           "partitions",
+                                           "tablespace",
+                                           "with",
+                                           "cutover",
+                                           "reverse",
+                                           "keep_old",
+                                           "subscribers_ready",
+                                           "batch",
+                                           "views",
+                                           "rejects",
+                                           NULL};
+
+#define MAX_BATCH 100000000
+
+static void
+read_flag(pawl_reader *r, const char *key, int *out)
+{
+    bool is_set = false;
+
+    if (!pawl_reader_has(r, key))
+        return;
+    if (pawl_reader_has_bool(r, key, &is_set))
+        *out = is_set ? 1 : 0;
+}
+
+/* name: type, or name: { type, using, default, not_null } */
+static void
+read_column(pawl_step_parse *ctx, const pawl_yaml *key, const pawl_yaml *value, bool is_new,
+            pawl_rewrite_column *out)
+{
+    static const char *const keys[] = {"type", "using", "default", "not_null", NULL};
+    pawl_reader r;
+
+    *out = (pawl_rewrite_column){.name = key->text, .not_null = -1};
+    if (value->kind == PAWL_YAML_SCALAR && value->text[0] != '\0')
+    {
+        out->type = value->text;
+        return;
+    }
+    pawl_reader_open(&r, value, "a column", keys, ctx->problems, ctx->arena);
+    if (r.node == NULL)
+        return;
+    pawl_reader_has_sql(&r, "type", &out->type);
+    pawl_reader_has_sql(&r, "using", &out->using);
+    pawl_reader_has_sql(&r, "default", &out->fallback);
+    read_flag(&r, "not_null", &out->not_null);
+    if (is_new)
+        pawl_reader_require(&r, "type", "bigint");
+}
+
+static pawl_status
+read_columns(pawl_step_parse *ctx, pawl_reader *r, const char *name, const pawl_rewrite_column **out,
+             size_t *count, pawl_error *err)
+{
+    const pawl_yaml *node = pawl_yaml_get(r->node, name);
+    pawl_rewrite_column *list;
+
+    if (node == NULL)
+        return PAWL_OK;
+    if (node->kind != PAWL_YAML_MAPPING || node->length == 0)
+    {
+        pawl_reader_problem(r, name, "for example `price: { type: numeric, using: \"price::numeric\" }`",
+                            "`%s` must be a mapping of columns to what they become, not %s", name,
+                            node->kind == PAWL_YAML_MAPPING ? "an empty one" : pawl_yaml_kind_name(node));
+        return PAWL_OK;
+    }
+    list = pawl_arena_array(ctx->arena, node->length, sizeof *list);
+    if (list == NULL)
+        return pawl_error_nomem(err, "a step");
+    for (size_t i = 0; i < node->length; i++)
+        read_column(ctx, node->keys[i], node->items[i], strcmp(name, "add") == 0, &list[i]);
+    *out = list;
+    *count = node->length;
+    return PAWL_OK;
+}
+
+/* name: text */
+static pawl_status
+read_pairs(pawl_step_parse *ctx, pawl_reader *r, const char *name, const pawl_rewrite_pair **out,
+           size_t *count, pawl_error *err)
+{
+    const pawl_yaml *node = pawl_yaml_get(r->node, name);
+    pawl_rewrite_pair *list;
+
+    if (node == NULL)
+        return PAWL_OK;
+    if (node->kind != PAWL_YAML_MAPPING || node->length == 0)
+    {
+        pawl_reader_problem(r, name, NULL, "`%s` must be a mapping of names to texts", name);
+        return PAWL_OK;
+    }
+    list = pawl_arena_array(ctx->arena, node->length, sizeof *list);
+    if (list == NULL)
+        return pawl_error_nomem(err, "a step");
+    for (size_t i = 0; i < node->length; i++)
+    {
+        const pawl_yaml *value = node->items[i];
+
+        if (value->kind != PAWL_YAML_SCALAR || value->text[0] == '\0')
+            pawl_problems_add(ctx->problems, value->file, value->line, value->column, NULL,
+                              "`%s.%s` must be a text", name, node->keys[i]->text);
+        list[i] = (pawl_rewrite_pair){.name = node->keys[i]->text, .value = value->text};
+    }
+    *out = list;
+    *count = node->length;
+    return PAWL_OK;
+}
+
+/* Words of the language that this version does not act on. */
+static void
+refuse_words(pawl_reader *r)
+{
+    static const struct
+    {
+        const char *key;
+        const char *harmless;
+        const char *what;
+    } refused[] = {
+        {"cutover", "auto", "wait with the cut-over of a rewrite until it is told"},
+        {"reverse", NULL, "keep the old table in step after the cut-over"},
+        {"views", "refuse", "make views anew within the cut-over of a rewrite"},
+        {"rejects", "refuse", "rewrite a table and leave rows behind that the transform rejects"},
+    };
+
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+    {
+        const pawl_yaml *value = pawl_yaml_get(r->node, refused[i].key);
+
+        if (value == NULL || (refused[i].harmless != NULL && value->kind == PAWL_YAML_SCALAR &&
+                              strcmp(value->text, refused[i].harmless) == 0))
+            continue;
+        pawl_reader_problem(r, refused[i].key, "leave the key out", "this version of pawl cannot %s (`%s`)",
+                            refused[i].what, refused[i].key);
+    }
+}
+
+static void
+read_keys(pawl_reader *r, pawl_rewrite_spec *spec)
+{
+    spec->keeps_old = true;
+    pawl_reader_require(r, "table", "public.products");
+    pawl_reader_has_text(r, "table", &spec->table);
+    pawl_reader_has_list(r, "drop", (const char ***) (void *) &spec->drop, &spec->ndrop);
+    pawl_reader_has_list(r, "order", (const char ***) (void *) &spec->order, &spec->norder);
+    pawl_reader_has_list(r, "read", (const char ***) (void *) &spec->read, &spec->nread);
+    pawl_reader_has_list(r, "primary_key", (const char ***) (void *) &spec->primary_key, &spec->nprimary_key);
+    pawl_reader_has_text(r, "lua", &spec->lua_file);
+    pawl_reader_has_sql(r, "where", &spec->where);
+    pawl_reader_has_sql(r, "partition_by", &spec->partition_by);
+    pawl_reader_has_text(r, "tablespace", &spec->tablespace);
+    pawl_reader_has_bool(r, "keep_old", &spec->keeps_old);
+    pawl_reader_has_bool(r, "subscribers_ready", &spec->subscribers_ready);
+    pawl_reader_has_i64(r, "batch", 1, MAX_BATCH, &spec->batch_rows);
+}
+
+static void
+check_keys(pawl_reader *r, const pawl_rewrite_spec *spec)
+{
+    if (spec->partition_by != NULL && spec->npartitions == 0)
+        pawl_reader_problem(r, "partition_by", "`partitions: { orders_rest: DEFAULT }`",
+                            "a partitioned table needs `partitions`: without one no row has a place");
+    if (spec->partition_by == NULL && spec->npartitions > 0)
+        pawl_reader_problem(r, "partitions", "`partition_by: RANGE (created_at)`",
+                            "`partitions` goes with `partition_by`");
+    if (spec->lua_file == NULL && spec->nread > 0)
+        pawl_reader_problem(r, "read", "leave it out", "`read` goes with `lua`");
+}
+
+static void
+freeze_text(pawl_digest *digest, const char *text)
+{
+    /* NULL and "" are different things. */
+    pawl_digest_add(digest, text == NULL ? "0" : "1", 1);
+    pawl_digest_add(digest, text == NULL ? "" : text, text == NULL ? 0 : strlen(text) + 1);
+}
+
+static void
+freeze_columns(pawl_digest *digest, const char *name, const pawl_rewrite_column *list, size_t count)
+{
+    freeze_text(digest, name);
+    for (size_t i = 0; i < count; i++)
+    {
+        freeze_text(digest, list[i].name);
+        freeze_text(digest, list[i].type);
+        freeze_text(digest, list[i].using);
+        freeze_text(digest, list[i].fallback);
+        freeze_text(digest, list[i].not_null < 0 ? NULL : list[i].not_null > 0 ? "not null" : "null");
+    }
+}
+
+static void
+freeze_list(pawl_digest *digest, const char *name, const char *const *items, size_t count)
+{
+    freeze_text(digest, name);
+    for (size_t i = 0; i < count; i++)
+        freeze_text(digest, items[i]);
+}
+
+static void
+freeze_pairs(pawl_digest *digest, const char *name, const pawl_rewrite_pair *list, size_t count)
+{
+    freeze_text(digest, name);
+    for (size_t i = 0; i < count; i++)
+    {
+        freeze_text(digest, list[i].name);
+        freeze_text(digest, list[i].value);
+    }
+}
+
+/* What may not change while the job is open: everything but Lua, pace, and what is said of the cut-over. */
+static pawl_status
+freeze(const pawl_step_entry *entry, const pawl_rewrite_spec *spec, pawl_step *step, pawl_error *err)
+{
+    PAWL_AUTO(pawl_digest) digest = pawl_digest_new();
+
+    if (digest == NULL)
+        return pawl_error_nomem(err, "a checksum");
+    freeze_text(digest, spec->table);
+    freeze_text(digest, spec->where);
+    freeze_text(digest, spec->lua_file != NULL ? "lua" : "sql");
+    freeze_text(digest, spec->partition_by);
+    freeze_text(digest, spec->tablespace);
+    freeze_text(digest, entry->when);
+    freeze_columns(digest, "change", spec->change, spec->nchange);
+    freeze_columns(digest, "add", spec->add, spec->nadd);
+    freeze_list(digest, "drop", spec->drop, spec->ndrop);
+    freeze_list(digest, "order", spec->order, spec->norder);
+    freeze_list(digest, "read", spec->read, spec->nread);
+    freeze_list(digest, "primary_key", spec->primary_key, spec->nprimary_key);
+    freeze_pairs(digest, "partitions", spec->partitions, spec->npartitions);
+    freeze_pairs(digest, "with", spec->with, spec->nwith);
+    pawl_digest_final(digest, step->frozen);
+    return step->frozen[0] == '\0' ? pawl_error_nomem(err, "a checksum") : PAWL_OK;
+}
+
+static pawl_status
+check_lua(pawl_step_parse *ctx, pawl_reader *r, const pawl_rewrite_spec *spec, pawl_step *step,
+          pawl_error *err)
+{
+    const pawl_yaml *node = pawl_yaml_get(r->node, "lua");
+    const char *text = NULL;
+    pawl_error wrong = PAWL_ERROR_INIT;
+    pawl_status st = pawl_step_read_file(ctx, node, spec->lua_file, step, &text, err);
+
+    if (st != PAWL_OK || text == NULL)
+        return st;
+    st = pawl_lua_check(ctx->root, spec->lua_file, "row", &wrong);
+    if (st == PAWL_E_NOMEM)
+    {
+        *err = wrong;
+        return st;
+    }
+    if (st == PAWL_OK)
+        return pawl_step_add_modules(ctx, node, text, step, err);
+    pawl_problems_add(ctx->problems, node->file, node->line, node->column,
+                      wrong.hint[0] != '\0' ? wrong.hint : NULL, "%s", wrong.message);
+    return PAWL_OK;
+}
+
+pawl_status
+pawl_kind_rewrite_table_parse(pawl_step_parse *ctx, const pawl_step_entry *entry, pawl_step *step,
+                              pawl_error *err)
+{
+    pawl_rewrite_spec *spec = pawl_arena_alloc(ctx->arena, sizeof *spec);
+    pawl_reader r;
+    pawl_status st;
+
+    if (spec == NULL)
+        return pawl_error_nomem(err, "a step");
+    *spec = (pawl_rewrite_spec){0};
+    step->data = spec;
+    step->is_transactional = false;
+    pawl_reader_open(&r, entry->body, "rewrite_table", rewrite_keys, ctx->problems, ctx->arena);
+    if (r.node == NULL)
+        return PAWL_OK;
+    refuse_words(&r);
+    read_keys(&r, spec);
+    if ((st = read_columns(ctx, &r, "change", &spec->change, &spec->nchange, err)) != PAWL_OK ||
+        (st = read_columns(ctx, &r, "add", &spec->add, &spec->nadd, err)) != PAWL_OK ||
+        (st = read_pairs(ctx, &r, "partitions", &spec->partitions, &spec->npartitions, err)) != PAWL_OK ||
+        (st = read_pairs(ctx, &r, "with", &spec->with, &spec->nwith, err)) != PAWL_OK)
+        return st;
+    check_keys(&r, spec);
+    if (spec->lua_file != NULL && (st = check_lua(ctx, &r, spec, step, err)) != PAWL_OK)
+        return st;
+    step->needs_rows = true;
+    if ((st = freeze(entry, spec, step, err)) != PAWL_OK || spec->table == NULL)
+        return st;
+    return pawl_step_summary(ctx, step, err, "rewrite %s%s%s", spec->table,
+                             spec->lua_file != NULL ? " with " : "",
+                             spec->lua_file != NULL ? spec->lua_file : "");
+}
+
+static void
+fill(const pawl_step_run *run, const pawl_step *step, pawl_backfill_env *base, pawl_rewrite_id *id)
+{
+    *base = (pawl_backfill_env){
+        .conninfo = run->conninfo,
+        .schema = run->settings->schema,
+        .search_path = run->search_path,
+        .lua_root = run->root,
+        .x = run->x,
+        .nx = run->nx,
+        .secrets = run->secrets,
+        .nsecrets = run->nsecrets,
+        .lock_timeout_ms = run->settings->lock_timeout_ms,
+        .lock_attempts = run->settings->lock_attempts,
+        .connect_timeout_ms = run->settings->connect_timeout_ms,
+        .lease_ms = run->settings->lease_ms,
+        .stop = run->stop,
+        .sink = run->sink,
+    };
+    *id = (pawl_rewrite_id){.base = {.revision = run->revision,
+                                     .direction = "up",
+                                     .ordinal = run->ordinal,
+                                     .checksum = step->checksum},
+                            .frozen = step->frozen};
+}
+
+pawl_status
+pawl_kind_rewrite_table_apply(pawl_step_run *run, const pawl_step *step, pawl_error *err)
+{
+    pawl_backfill_env base;
+    pawl_rewrite_id id;
+    pawl_rewrite_result result;
+    const pawl_rewrite_env env = {.base = &base, .runner = run->runner};
+    pawl_status st;
+
+    fill(run, step, &base, &id);
+    id.base.direction = run->direction;
+    if ((st = pawl_rewrite_run(step->data, &env, &id, &result, err)) != PAWL_OK)
+        return st;
+    if (result.old_table[0] != '\0' && !result.was_done)
+        pawl_log_text(run->sink, PAWL_EVENT_INFO,
+                      "the old rows are kept in the table \"%s\"; drop it when they are "
+                      "no longer needed",
+                      result.old_table);
+    run->info_out = pawl_arena_fmt(run->arena, "{\"job_id\": %lld, \"frozen\": \"%s\"}",
+                                   (long long) result.job_id, step->frozen);
+    return run->info_out == NULL ? pawl_error_nomem(err, "the record of a step") : PAWL_OK;
+}
+
+pawl_status
+pawl_kind_rewrite_table_revert(pawl_step_run *run, const pawl_step *step, pawl_error *err)
+{
+    pawl_backfill_env base;
+    pawl_rewrite_id id;
+    const pawl_rewrite_env env = {.base = &base, .runner = run->runner};
+
+    fill(run, step, &base, &id);
+    id.base.ordinal = 0; /* on the way down steps are counted anew */
+    return pawl_rewrite_undo(&env, &id, err);
+}
+
+/* The rows pass through this program, whatever makes the columns. */
+pawl_status
+pawl_kind_rewrite_table_script(const pawl_step_script *s PAWL_UNUSED, const pawl_step *step,
+                               bool is_back PAWL_UNUSED, pawl_error *err)
+{
+    return pawl_error_set(err, PAWL_E_REFUSED, "a script cannot do what pawl does itself: %s", step->summary);
+}

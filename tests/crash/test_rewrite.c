@@ -1,0 +1,216 @@
+/* A rewrite that is killed in every state ends as an undisturbed one, or is taken back without a trace. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "support/project.h"
+#include "support/server.h"
+#include "util/strbuf.h"
+
+#include "util/banned.h"
+
+static const char revision_text[] = "revision: \"aaaa0001\"\n"
+                                    "parents: []\n"
+                                    "up:\n"
+                                    "  - rewrite_table:\n"
+                                    "      table: product\n"
+                                    "      change: { price: \"numeric(10,2)\" }\n"
+                                    "      add: { day: { type: date, using: \"at::date\" } }\n"
+                                    "      lua: transforms/p.lua\n"
+                                    "      batch: 400\n";
+
+static const char table_sql[] =
+    "CREATE TABLE shop (id int PRIMARY KEY); INSERT INTO shop VALUES (1);"
+    "CREATE TABLE product (id int PRIMARY KEY, price text, shop int NOT NULL REFERENCES shop, at timestamptz "
+    "DEFAULT "
+    "'2020-01-01', code int UNIQUE); CREATE INDEX product_at_idx ON product (at, id);"
+    "CREATE TABLE line (id int PRIMARY KEY, product int REFERENCES product);"
+    "INSERT INTO product SELECT i, i || '.5', 1, '2020-01-01', i FROM generate_series(1, 1500) i;"
+    "INSERT INTO line SELECT i, i FROM generate_series(1, 100) i";
+
+typedef struct place
+{
+    const char *point;
+    int passage;
+    bool is_cut; /* the cut-over has happened */
+} place;
+
+static const place places[] = {
+    {"rewrite.before_commit", 1, false},
+    {"rewrite.after_begin", 1, false},
+    {"rewrite.before_capture", 1, false},
+    {"rewrite.after_prepare", 1, false},
+    {"copier.before_commit", 1, false},
+    {"copier.before_commit", 3, false},
+    {"copier.after_commit", 2, false},
+    {"rewrite.after_copy", 1, false},
+    {"rewrite.after_drain", 1, false},
+    {"rewrite.in_unit", 1, false},
+    {"rewrite.in_unit", 2, false},
+    {"rewrite.after_settle", 1, false},
+    {"rewrite.in_cutover", 1, false},
+    {"rewrite.before_cutover_commit", 1, false},
+    {"rewrite.after_cutover_commit", 1, true},
+    {"rewrite.before_end", 1, true},
+};
+
+#define SHAPE                                                                                          \
+    "SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ',' ORDER BY attnum) FROM " \
+    "pg_attribute WHERE attrelid = 'product'::regclass AND attnum > 0"
+#define KEYS                                                                                                \
+    "SELECT string_agg(conname || CASE WHEN convalidated THEN '' ELSE '?' END, ',' ORDER BY conname) FROM " \
+    "pg_constraint WHERE conrelid IN ('product'::regclass, 'line'::regclass) AND contype <> 'n'"
+#define LEFT                                                                                          \
+    "SELECT (SELECT count(*) FROM pg_class WHERE relname LIKE 'pawl%' AND relkind IN ('r', 'p') AND " \
+    "relnamespace = "                                                                                 \
+    "'public'::regnamespace) || ' ' || (SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'pawl%')"
+
+static void
+assert_text(const char *db, const char *sql, const char *expected)
+{
+    char *got = pawl_test_query_text(db, sql);
+
+    assert_string_equal(got, expected);
+    free(got);
+}
+
+static const char *
+begin(const char **db)
+{
+    const char *dir;
+
+    *db = pawl_test_database_new("rewrite");
+    dir = pawl_test_project_new(*db, NULL);
+    pawl_test_exec(*db, table_sql);
+    pawl_test_project_write(dir, "migrations/transforms/p.lua",
+                            "return function(row) return { price = row.price or pawl.null } end\n");
+    pawl_test_project_write(dir, "migrations/aaaa0001.yaml", revision_text);
+    return dir;
+}
+
+static void
+kill_at(const char *dir, const place *p)
+{
+    PAWL_STRBUF_AUTO(variable);
+
+    pawl_strbuf_addf(&variable, "PAWL_FAILPOINT=%s=kill@%d", p->point, p->passage);
+    const char *const env[] = {variable.data, NULL};
+    pawl_test_output output = pawl_test_pawl(dir, "upgrade", "head", env);
+
+    if (output.signal_number != SIGKILL)
+        fail_msg("nothing passes %s %d times: %s", p->point, p->passage, output.err);
+    pawl_test_output_free(&output);
+}
+
+static void
+assert_rewritten(const char *db)
+{
+    assert_text(
+        db, SHAPE,
+        "id integer,price numeric(10,2),shop integer,at timestamp with time zone,code integer,day date");
+    assert_text(db, KEYS, "line_pkey,line_product_fkey,product_code_key,product_pkey,product_shop_fkey");
+    assert_text(db, LEFT, "1 0"); /* the old table */
+    assert_text(db, "SELECT count(*) || ' ' || sum(price) || ' ' || min(day) FROM product",
+                "1500 1126500.00 2020-01-01");
+    assert_text(
+        db,
+        "SELECT string_agg(indexname, ',' ORDER BY indexname) FROM pg_indexes WHERE tablename = 'product'",
+        "product_at_idx,product_code_key,product_pkey");
+}
+
+static void
+killed_anywhere_it_goes_on(void **state)
+{
+    (void) state;
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
+    {
+        const char *db = NULL;
+        const char *dir = begin(&db);
+
+        kill_at(dir, &places[i]);
+        pawl_test_exec(
+            db,
+            "UPDATE product SET price = '2.5' WHERE id = 1; UPDATE product SET price = '1.5' WHERE id = 2");
+        pawl_test_pawl_exits(dir, "upgrade", "head", 0);
+        assert_rewritten(db);
+    }
+}
+
+static void
+killed_before_the_cut_over_it_is_taken_back_without_a_trace(void **state)
+{
+    (void) state;
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i += 2)
+    {
+        const char *db = NULL;
+        const char *dir;
+
+        if (places[i].is_cut)
+            continue;
+        dir = begin(&db);
+        kill_at(dir, &places[i]);
+        pawl_test_pawl_exits(dir, "downgrade", "base", 0);
+        assert_text(db, SHAPE, "id integer,price text,shop integer,at timestamp with time zone,code integer");
+        assert_text(db, KEYS, "line_pkey,line_product_fkey,product_code_key,product_pkey,product_shop_fkey");
+        assert_text(db, LEFT, "0 0");
+        assert_text(db, "SELECT count(*) FROM pg_class WHERE relname LIKE 'change\\_%'", "0");
+    }
+}
+
+static void
+after_the_cut_over_the_way_back_is_refused_with_the_reason(void **state)
+{
+    const char *db = NULL;
+    const char *dir = begin(&db);
+
+    (void) state;
+    pawl_test_pawl_exits(dir, "upgrade", "head", 0);
+    pawl_test_output output = pawl_test_pawl(dir, "downgrade", "base", NULL);
+
+    assert_int_equal(output.exit_code, 1);
+    assert_non_null(strstr(output.err, "what was written since is in the new table only"));
+    pawl_test_output_free(&output);
+    assert_rewritten(db);
+}
+
+static void
+server_that_crashes_in_the_copy_ends_nothing(void **state)
+{
+    const char *db = NULL;
+    const char *dir = begin(&db);
+    const char *const args[] = {"upgrade", "head", NULL};
+    const char *const env[] = {"PAWL_FAILPOINT=copier.before_commit=sleep:300", NULL};
+    pawl_test_process *process = pawl_test_start(args, env, dir);
+
+    (void) state;
+    pawl_test_wait_until(
+        db,
+        "SELECT to_regclass('pawl.progress') IS NOT NULL AND (xpath('/row/n/text()', query_to_xml("
+        "'SELECT count(*) AS n FROM pawl.progress WHERE cursor IS NOT NULL', false, true, '')))[1]::text "
+        "<> '0'",
+        60000);
+    pawl_test_server_restart(true);
+    pawl_test_output output = pawl_test_wait(process, 120000);
+
+    if (output.exit_code != 0)
+        fail_msg("%s", output.err);
+    pawl_test_output_free(&output);
+    assert_rewritten(db);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(killed_anywhere_it_goes_on),
+        cmocka_unit_test(killed_before_the_cut_over_it_is_taken_back_without_a_trace),
+        cmocka_unit_test(after_the_cut_over_the_way_back_is_refused_with_the_reason),
+        cmocka_unit_test(server_that_crashes_in_the_copy_ends_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
+}
