@@ -273,6 +273,51 @@ an_old_snapshot_is_waited_for(void **state)
     pawl_test_end(&f);
 }
 
+/* The new column goes with its rows, and what comes afterwards is captured: there is nothing to start over for. */
+static void
+a_truncate_takes_nothing_from_the_swap(void **state)
+{
+    pawl_test_fixture f = begin("truncate", BY_LUA "      cutover: manual\n");
+
+    (void) state;
+    assert_int_equal(pawl_stop_new(&f.heard.stop, &f.err), PAWL_OK);
+    f.heard.stop_at = "waiting";
+    assert_int_equal(pawl_test_go(&f, true, "head"), PAWL_E_STOPPED);
+    pawl_stop_free(f.heard.stop);
+    f.heard.stop = NULL;
+    f.heard.stop_at = NULL;
+    pawl_test_exec(
+        f.db, "TRUNCATE p; INSERT INTO p (id, price) SELECT i, '$' || i FROM generate_series(1, 5000) i");
+    pawl_test_pawl_exits(f.dir, "cutover", "1", 0);
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, "SELECT count(*)::text FROM p WHERE price = id", "5000");
+    pawl_test_end(&f);
+}
+
+/* A trigger that somebody disabled may have missed changes: the swap says so, and takes away what it had made. */
+static void
+a_capture_that_was_disabled_makes_it_start_over(void **state)
+{
+    pawl_test_fixture f = begin("again", BY_LUA "      cutover: manual\n");
+
+    (void) state;
+    assert_int_equal(pawl_stop_new(&f.heard.stop, &f.err), PAWL_OK);
+    f.heard.stop_at = "waiting";
+    assert_int_equal(pawl_test_go(&f, true, "head"), PAWL_E_STOPPED);
+    pawl_stop_free(f.heard.stop);
+    f.heard.stop = NULL;
+    f.heard.stop_at = NULL;
+    pawl_test_exec(
+        f.db,
+        "ALTER TABLE p DISABLE TRIGGER ALL; UPDATE p SET price = '$3' WHERE id = 1; ALTER TABLE p ENABLE "
+        "TRIGGER ALL");
+    pawl_test_pawl_exits(f.dir, "cutover", "1", 0);
+    pawl_test_must_fail(&f, true, "head", PAWL_E_STATE, "start over");
+    pawl_test_assert_text(&f, COLUMNS, "id integer!, price text, other integer");
+    pawl_test_assert_text(&f, LEFT, "0");
+    pawl_test_end(&f);
+}
+
 int
 main(void)
 {
@@ -287,6 +332,8 @@ main(void)
         cmocka_unit_test(a_write_that_the_expression_fails_for_goes_in_and_blocks_the_cut_over),
         cmocka_unit_test(a_held_lock_makes_the_cut_over_give_way),
         cmocka_unit_test(an_old_snapshot_is_waited_for),
+        cmocka_unit_test(a_truncate_takes_nothing_from_the_swap),
+        cmocka_unit_test(a_capture_that_was_disabled_makes_it_start_over),
     };
 
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
