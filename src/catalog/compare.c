@@ -133,7 +133,7 @@ has_pending_check(const comparison *c, const char *column)
 static bool
 is_expected_loss(const comparison *c, const pawl_hang *item)
 {
-    if (is_only_on(item, c->options->replacement))
+    if (is_only_on(item, c->options->replacement) || is_temporary(c, item))
         return true;
     if (c->options->without_views && (item->kind == PAWL_HANG_VIEW || item->kind == PAWL_HANG_VIEW_PART))
         return item->fate == PAWL_FATE_CARRIED;
@@ -238,8 +238,9 @@ compare_thing(comparison *c, const pawl_hang *a, const pawl_hang *b)
     /* Its type may have been widened already, its owner comes afterwards. */
     bool is_owned_later = c->options->is_pending && a->kind == PAWL_HANG_SEQUENCE;
     bool is_same_place = has_same_columns(a, b);
-    bool is_expected = is_the_rest_same && (is_same_place || is_owned_later) &&
-                       (is_same_definition || is_owned_later || is_printed_otherwise(c, a, b));
+    bool is_expected =
+        is_temporary(c, a) || (is_the_rest_same && (is_same_place || is_owned_later) &&
+                               (is_same_definition || is_owned_later || is_printed_otherwise(c, a, b)));
 
     if (is_same_definition && is_the_rest_same && is_same_place && is_same_text(a->flags, b->flags))
         return;

@@ -255,6 +255,7 @@ pawl_carry_is_done(pawl_pg *pg, const pawl_carry_unit *unit, bool *out, pawl_err
         [PAWL_CARRY_PROBE_CONSTRAINT] = "constraint",
         [PAWL_CARRY_PROBE_VALIDATED] = "validated",
         [PAWL_CARRY_PROBE_NOT_NULL] = "not_null",
+        [PAWL_CARRY_PROBE_NOT_NULL_BEGUN] = "not_null_begun",
         [PAWL_CARRY_PROBE_SEQUENCE] = "sequence",
     };
     PAWL_AUTO(pawl_pg_result) res = NULL;

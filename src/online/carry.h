@@ -34,13 +34,14 @@
 /* By what it is seen that a unit has been done. */
 typedef enum pawl_carry_probe
 {
-    PAWL_CARRY_NO_PROBE,         /* to be repeated: harmless */
-    PAWL_CARRY_PROBE_INDEX,      /* probe_name is a valid index in the schema of probe_relation */
-    PAWL_CARRY_PROBE_STATISTICS, /* likewise a statistics object */
-    PAWL_CARRY_PROBE_CONSTRAINT, /* probe_relation has a constraint of that name */
-    PAWL_CARRY_PROBE_VALIDATED,  /* it is valid, or not there at all */
-    PAWL_CARRY_PROBE_NOT_NULL,   /* the column probe_name is NOT NULL */
-    PAWL_CARRY_PROBE_SEQUENCE,   /* the sequence probe_relation has the type probe_name */
+    PAWL_CARRY_NO_PROBE,             /* to be repeated: harmless */
+    PAWL_CARRY_PROBE_INDEX,          /* probe_name is a valid index in the schema of probe_relation */
+    PAWL_CARRY_PROBE_STATISTICS,     /* likewise a statistics object */
+    PAWL_CARRY_PROBE_CONSTRAINT,     /* probe_relation has a constraint of that name */
+    PAWL_CARRY_PROBE_VALIDATED,      /* it is valid, or not there at all */
+    PAWL_CARRY_PROBE_NOT_NULL,       /* the column probe_name is NOT NULL */
+    PAWL_CARRY_PROBE_NOT_NULL_BEGUN, /* or a CHECK of ours stands for it */
+    PAWL_CARRY_PROBE_SEQUENCE,       /* the sequence probe_relation has the type probe_name */
 } pawl_carry_probe;
 
 typedef struct pawl_carry_unit

@@ -13,6 +13,7 @@ static const char *const probes[] = {
     [PAWL_CARRY_PROBE_CONSTRAINT] = "constraint",
     [PAWL_CARRY_PROBE_VALIDATED] = "validated",
     [PAWL_CARRY_PROBE_NOT_NULL] = "not_null",
+    [PAWL_CARRY_PROBE_NOT_NULL_BEGUN] = "not_null_begun",
     [PAWL_CARRY_PROBE_SEQUENCE] = "sequence",
 };
 

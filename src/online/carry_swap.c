@@ -129,6 +129,15 @@ early_not_null(swap *s, const pawl_hang *item)
     const char *column = s->is_in_step ? s->replacement : s->column;
     pawl_carry_unit *unit;
 
+    if (s->is_in_step)
+    {
+        /* On the way back nothing is prepared: the column is there. Without the CHECK, SET NOT NULL reads the table
+         * under its lock. */
+        unit = pawl_carry_add(&s->b, list, pawl_carry_label(&s->b, item),
+                              "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID", s->b.table,
+                              pawl_carry_quote(&s->b, name), column);
+        pawl_carry_probe_by(unit, PAWL_CARRY_PROBE_NOT_NULL_BEGUN, s->b.table, s->spec->replacement);
+    }
     pawl_carry_validate(&s->b, list, item, s->b.table, name);
     unit = pawl_carry_add(&s->b, list, pawl_carry_label(&s->b, item),
                           "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", s->b.table, column);

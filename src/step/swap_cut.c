@@ -270,7 +270,8 @@ typedef struct cut
     pawl_swap *s;
     engine *e;
     bool to_back;
-    int64_t locked_us; /* when the table's lock was ours */
+    int64_t locked_us;      /* when the table's lock was ours */
+    pawl_compare_diff diff; /* what it made of what hangs on the table */
 } cut;
 
 static pawl_status
@@ -413,13 +414,18 @@ work_cut(pawl_step_run *run, void *ctx, pawl_error *err)
         (st = pawl_capture_sign(s->job, run->pg, err)) != PAWL_OK ||
         (st = pawl_swap_look(s, run->pg, err)) != PAWL_OK ||
         (st = pawl_drain_hold(c->e->drain, err)) != PAWL_OK ||
+        (st = pawl_carry_ready(run->pg, s->carry, s->env.schema, err)) != PAWL_OK ||
         (st = pawl_swap_run_inside(&s->carry->locks, run->pg, err)) != PAWL_OK)
         return st;
     c->locked_us = pawl_clock_us();
-    if ((st = carry_last(c, run, err)) != PAWL_OK ||
+    if ((st = pawl_carry_check_before(run->pg, s->carry, s->env.schema, err)) != PAWL_OK ||
+        (st = carry_last(c, run, err)) != PAWL_OK ||
         (st = pawl_keep_remove(s->job, run->ledger, run->pg, err)) != PAWL_OK ||
         (st = pawl_guard_remove(s->job, run->ledger, run->pg, err)) != PAWL_OK ||
-        (st = pawl_swap_run_inside(&s->carry->cutover, run->pg, err)) != PAWL_OK)
+        (st = pawl_swap_run_inside(&s->carry->cutover, run->pg, err)) != PAWL_OK ||
+        (st = pawl_carry_check_after(run->pg, s->carry, s->env.schema, run->arena, &c->diff, err)) !=
+            PAWL_OK ||
+        (st = pawl_carry_done(run->pg, err)) != PAWL_OK)
         return st;
     PAWL_FAILPOINT("swap.in_cut");
     return rearm(c, run, err);
@@ -467,6 +473,8 @@ report_cut(cut *c, int64_t tries)
              c->to_back ? "back" : "over", s->d->table, (long long) ((pawl_clock_us() - c->locked_us) / 1000),
              (long long) tries);
     pawl_log_text(s->run->sink, PAWL_EVENT_INFO, "%s", text);
+    for (size_t i = 0; i < c->diff.nlines; i++)
+        pawl_log_text(s->run->sink, PAWL_EVENT_INFO, "%c %s", c->diff.lines[i].sign, c->diff.lines[i].text);
     if (pawl_ledger_event(s->run->ledger, s->run->pg, "cut_over", s->run->revision, s->job, text, &ignored) !=
         PAWL_OK)
         pawl_log_text(s->run->sink, PAWL_EVENT_DEBUG, "not recorded: %s", ignored.message);
@@ -519,7 +527,13 @@ pawl_swap_ready(pawl_swap *s, bool to_back, pawl_error *err)
 {
     engine e;
     const char *was = s->phase;
-    pawl_status st = engine_open(&e, s, to_back, err);
+    pawl_status st;
+
+    /* A plan made anew, because somebody altered the table since the last one, may have more in it. */
+    if ((st = pawl_swap_run_list(s, &s->carry->index, err)) != PAWL_OK ||
+        (st = pawl_swap_run_list(s, &s->carry->early, err)) != PAWL_OK)
+        return st;
+    st = engine_open(&e, s, to_back, err);
 
     /* With chunk 0 in hand nobody else can have cut over unseen, and a COMMIT whose answer was lost has ended. */
     if (st == PAWL_OK)

@@ -84,7 +84,11 @@ run_each(place *p, const pawl_carry_list *list)
         const pawl_carry_unit *unit = &list->items[i];
 
         if (is_done(p, unit))
+        {
+            if (unit->probe == PAWL_CARRY_PROBE_NOT_NULL_BEGUN) /* with the column already */
+                continue;
             fail_msg("%s says that it is done: %s", unit->what, unit->sql[0]);
+        }
         if (!unit->is_outside)
             is_ok(pawl_pg_begin(p->pg, NULL, &p->err), &p->err);
         run_statements(p, unit);
@@ -620,6 +624,35 @@ whatever_somebody_changes_meanwhile_is_seen(void **state)
     place_end(&p);
 }
 
+/* A plan that was made anew half-way has things of ours in it, which are gone or valid by the cut-over. */
+static void
+plan_of_a_swap_half_way_serves_as_well(void **state)
+{
+    place p = place_with("carryhalf", EVERYTHING);
+    pawl_carry_swap_spec spec = spec_of(PAWL_HANG_SWAP_IN_STEP, "a", "int");
+    pawl_compare_diff diff = {.nlines = 0};
+
+    (void) state;
+    is_ok(plan(&p, &spec), &p.err);
+    pawl_test_exec(p.conninfo, "ALTER TABLE t ADD COLUMN \"x new\" int; UPDATE t SET \"x new\" = a");
+    is_ok(pawl_pg_begin(p.pg, NULL, &p.err), &p.err);
+    run_together(&p, &p.carry->prepare);
+    is_ok(pawl_pg_commit(p.pg, &p.err), &p.err);
+    spec.type = NULL;
+    is_ok(plan(&p, &spec), &p.err);
+    run_each(&p, &p.carry->index);
+    run_each(&p, &p.carry->early);
+    is_ok(pawl_pg_begin(p.pg, NULL, &p.err), &p.err);
+    is_ok(pawl_carry_ready(p.pg, p.carry, "pawl", &p.err), &p.err);
+    run_together(&p, &p.carry->locks);
+    is_ok(pawl_carry_check_before(p.pg, p.carry, "pawl", &p.err), &p.err);
+    run_together(&p, &p.carry->cutover);
+    is_ok(pawl_carry_check_after(p.pg, p.carry, "pawl", p.arena, &diff, &p.err), &p.err);
+    pawl_pg_rollback(p.pg);
+    pawl_test_exec(p.conninfo, "DROP OWNED BY carry_reader; DROP ROLE carry_reader");
+    place_end(&p);
+}
+
 /* Whoever alters the column between the plan and the cut-over must not find it undone. */
 static void
 cut_over_stops_when_the_column_was_altered_since_the_plan(void **state)
@@ -662,6 +695,7 @@ main(void)
         cmocka_unit_test(index_build_that_failed_is_begun_anew),
         cmocka_unit_test(shape_of_a_rewritten_table_is_tried_before_it_is_filled),
         cmocka_unit_test(whatever_somebody_changes_meanwhile_is_seen),
+        cmocka_unit_test(plan_of_a_swap_half_way_serves_as_well),
         cmocka_unit_test(cut_over_stops_when_the_column_was_altered_since_the_plan),
     };
 

@@ -20,6 +20,14 @@ SELECT CASE $1::text
             WHERE a.attrelid = to_regclass($2::text) AND a.attname = $3::text AND a.attnotnull
               AND NOT EXISTS (SELECT FROM pg_constraint v WHERE v.conrelid = a.attrelid AND v.contype = 'n'
                                  AND NOT v.convalidated AND a.attnum = ANY (v.conkey)))
+       WHEN 'not_null_begun' THEN EXISTS (
+           SELECT FROM pg_attribute a
+            WHERE a.attrelid = to_regclass($2::text) AND a.attname = $3::text
+              AND (a.attnotnull
+                   OR EXISTS (SELECT FROM pg_constraint k
+                               WHERE k.conrelid = a.attrelid AND k.contype = 'c' AND k.conname LIKE 'pawl\_%'
+                                 AND k.conkey = ARRAY[a.attnum]
+                                 AND pg_get_expr(k.conbin, k.conrelid) = format('(%I IS NOT NULL)', a.attname))))
        WHEN 'sequence' THEN EXISTS (
            SELECT FROM pg_sequence q
             WHERE q.seqrelid = to_regclass($2::text) AND format_type(q.seqtypid, NULL) = $3::text)
