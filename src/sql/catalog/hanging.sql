@@ -179,9 +179,9 @@ WITH RECURSIVE t AS MATERIALIZED (
            ARRAY[col.attnum], NULL, '', NULL, NULL
       FROM col WHERE col.j ->> 'attcompression' <> ''
     UNION ALL
-    SELECT 14, 'options', 0, '', col.attname, '', array_to_string(col.attoptions, ', '), '', ARRAY[col.attnum], NULL, '', NULL,
-           NULL
-      FROM col WHERE col.attoptions IS NOT NULL
+    -- Those that begin with pg_ are the server's own notes (15.20 has one), and nobody's to set.
+    SELECT 14, 'options', 0, '', col.attname, '', string_agg(o.text, ', '), '', ARRAY[col.attnum], NULL, '', NULL, NULL
+      FROM col CROSS JOIN unnest(col.attoptions) AS o(text) WHERE o.text !~ '^pg_' GROUP BY col.attname, col.attnum
     UNION ALL
     SELECT 60, 'column_privilege', 0, '', col.attname, '',
            format('GRANT %s ON TABLE %s TO %s%s',

@@ -103,7 +103,8 @@ WITH ns AS MATERIALIZED (
                      'identity ' || nullif(a.attidentity::text, ''), 'storage ' || a.attstorage::text,
                      'compression ' || nullif(to_jsonb(a)->>'attcompression', ''),
                      'statistics ' || nullif((to_jsonb(a)->>'attstattarget')::integer, -1),
-                     'options ' || array_to_string(a.attoptions, ', '),
+                     'options ' || (SELECT string_agg(o.text, ', ') FROM unnest(a.attoptions) AS o(text)
+                                     WHERE o.text !~ '^pg_'),
                      'foreign options ' || array_to_string(a.attfdwoptions, ', '),
                      CASE WHEN NOT a.attislocal AND NOT r.relispartition THEN 'inherited' END)
       FROM rel r
