@@ -133,12 +133,15 @@ PAWL_API PAWL_NODISCARD pawl_status pawl_downgrade(pawl_project *project, const 
 typedef struct pawl_worker_status
 {
     const char *owner; /* host:pid/worker */
-    int64_t chunk;
+    int64_t chunk;     /* one that it holds; a row each when there are several; 0: none */
     int64_t fence;
     int64_t lease_left_ms; /* negative: expired */
     bool is_alive;         /* its backend is connected, as far as that can be seen */
     int64_t rows_written;  /* of the chunk */
     const char *cursor;    /* the key reached */
+    double rows_per_s;     /* of the worker, over the last seconds */
+    int64_t heartbeat_ms;  /* since it last showed life */
+    const char *holding;   /* what holds it back, or "" */
 } pawl_worker_status;
 
 typedef struct pawl_job_status
@@ -152,9 +155,12 @@ typedef struct pawl_job_status
     const char *started_at;
     const char *finished_at;
     pawl_progress progress;
-    int64_t rejects;             /* rows set aside that wait to be dealt with */
-    double percent;              /* of the estimate; 100 only when done */
-    pawl_worker_status *workers; /* holders of open chunks */
+    int64_t rejects;       /* rows set aside that wait to be dealt with */
+    double percent;        /* of the estimate; 100 only when done */
+    const char *paused_by; /* "" when it is not paused */
+    const char *paused_at;
+    const char *tuned;           /* "max_rate=5000 workers=1", or "" */
+    pawl_worker_status *workers; /* of all processes on all hosts; holders of open chunks, also dead ones */
     size_t nworkers;
 } pawl_job_status;
 

@@ -176,9 +176,9 @@ static void
 describe_workers(pawl_cli_buf *buf, const pawl_job_status *job, bool has_color)
 {
     pawl_cli_table table = {
-        .ncolumns = 6,
-        .headings = {"worker", "chunk", "fence", "written", "lease", "cursor"},
-        .is_right = {false, true, true, true, true, false},
+        .ncolumns = 7,
+        .headings = {"worker", "chunk", "written", "rows/s", "heartbeat", "lease", "cursor"},
+        .is_right = {false, true, true, true, true, true, false},
     };
 
     for (size_t i = 0; i < job->nworkers; i++)
@@ -190,11 +190,18 @@ describe_workers(pawl_cli_buf *buf, const pawl_job_status *job, bool has_color)
         pawl_cli_safe(cell, w->owner);
         if (!w->is_alive)
             pawl_cli_add(cell, " (gone)");
-        pawl_cli_addf(pawl_cli_table_cell(&table), "%" PRId64, w->chunk);
-        pawl_cli_addf(pawl_cli_table_cell(&table), "%" PRId64, w->fence);
-        pawl_cli_count(pawl_cli_table_cell(&table), w->rows_written);
         cell = pawl_cli_table_cell(&table);
-        if (w->lease_left_ms < 0)
+        if (w->chunk > 0)
+            pawl_cli_addf(cell, "%" PRId64, w->chunk);
+        pawl_cli_count(pawl_cli_table_cell(&table), w->rows_written);
+        pawl_cli_count(pawl_cli_table_cell(&table), (int64_t) w->rows_per_s);
+        cell = pawl_cli_table_cell(&table);
+        pawl_cli_duration(cell, w->heartbeat_ms);
+        pawl_cli_add(cell, " ago");
+        cell = pawl_cli_table_cell(&table);
+        if (w->chunk == 0)
+            pawl_cli_add(cell, "");
+        else if (w->lease_left_ms < 0)
             pawl_cli_add(cell, "expired");
         else
             pawl_cli_duration(cell, w->lease_left_ms);
@@ -264,6 +271,12 @@ describe_jobs(pawl_cli_buf *buf, const pawl_status_report *r, pawl_cli_bar_style
         pawl_cli_safe(buf, job->started_at);
         pawl_cli_add(buf, ")\n");
         describe_bar(buf, job, style);
+        if (strcmp(job->state, "open") == 0 && job->tuned != NULL && job->tuned[0] != '\0')
+        {
+            pawl_cli_add(buf, "    tuned: ");
+            pawl_cli_safe(buf, job->tuned);
+            pawl_cli_add(buf, "\n");
+        }
         describe_workers(buf, job, style.has_color);
     }
 }
@@ -291,6 +304,9 @@ worker_of(const void *items, size_t i)
     pawl_cli_put_bool(&o, "is_alive", w->is_alive);
     pawl_cli_put_int(&o, "rows_written", w->rows_written);
     pawl_cli_put_text(&o, "cursor", w->cursor);
+    pawl_cli_put_real(&o, "rows_per_s", w->rows_per_s);
+    pawl_cli_put_int(&o, "heartbeat_ms", w->heartbeat_ms);
+    pawl_cli_put_text(&o, "holding", w->holding);
     return pawl_cli_object_end(&o);
 }
 
@@ -319,6 +335,9 @@ job_of(const void *items, size_t i)
     pawl_cli_put_text(&o, "finished_at", job->finished_at);
     pawl_cli_put_real(&o, "percent", job->percent);
     pawl_cli_put_int(&o, "rejects", job->rejects);
+    pawl_cli_put_text(&o, "paused_by", job->paused_by);
+    pawl_cli_put_text(&o, "paused_at", job->paused_at);
+    pawl_cli_put_text(&o, "tuned", job->tuned);
     pawl_cli_put(&o, "progress", progress_of(&job->progress));
     pawl_cli_put(&o, "workers", pawl_cli_json_array(job->nworkers, worker_of, job->workers));
     return pawl_cli_object_end(&o);

@@ -130,6 +130,32 @@ fill_progress(const pawl_pg_result *res, int row, pawl_job_status *job)
     job->percent = pawl_progress_percent(&job->progress, strcmp(job->state, "done") == 0);
 }
 
+/* What workers tell of themselves makes up the job's rate and what holds it back. */
+static void
+add_worker(pawl_job_status *job, const pawl_worker_status *w, int64_t batch_rows)
+{
+    pawl_progress *p = &job->progress;
+
+    p->workers++;
+    p->rows_per_s += w->rows_per_s;
+    if (batch_rows > p->batch_rows)
+        p->batch_rows = (int32_t) batch_rows;
+    if (p->holding[0] == '\0')
+        pawl_fmt(p->holding, sizeof p->holding, "%s", w->holding);
+}
+
+static void
+finish_progress(pawl_job_status *job)
+{
+    pawl_progress *p = &job->progress;
+    int64_t left = p->rows_total - p->rows_read;
+
+    if (job->paused_by[0] != '\0')
+        pawl_fmt(p->holding, sizeof p->holding, "paused by %s since %s", job->paused_by, job->paused_at);
+    if (p->rows_per_s >= 1 && left > 0)
+        p->eta_ms = (int64_t) ((double) left * 1000 / p->rows_per_s);
+}
+
 /* The rows of `res` from *at on that belong to the job. */
 static pawl_status
 fill_workers(pawl_look *look, const pawl_pg_result *res, int *at, pawl_job_status *job, pawl_error *err)
@@ -149,11 +175,16 @@ fill_workers(pawl_look *look, const pawl_pg_result *res, int *at, pawl_job_statu
                                   .fence = pawl_pg_i64(res, row, 3),
                                   .lease_left_ms = pawl_pg_i64(res, row, 4),
                                   .is_alive = pawl_pg_is_true(res, row, 5),
-                                  .rows_written = pawl_pg_i64(res, row, 6)};
-        if (!can_copy(look, res, row, 1, &w->owner) || !can_copy(look, res, row, 7, &w->cursor))
+                                  .rows_written = pawl_pg_i64(res, row, 6),
+                                  .rows_per_s = pawl_pg_f64(res, row, 8),
+                                  .heartbeat_ms = pawl_pg_i64(res, row, 9)};
+        if (!can_copy(look, res, row, 1, &w->owner) || !can_copy(look, res, row, 7, &w->cursor) ||
+            !can_copy(look, res, row, 10, &w->holding))
             return pawl_error_nomem(err, "the status");
-        job->progress.workers += w->is_alive ? 1 : 0;
+        if (w->is_alive && (row == first || strcmp(w->owner, (w - 1)->owner) != 0))
+            add_worker(job, w, pawl_pg_i64(res, row, 11));
     }
+    finish_progress(job);
     return PAWL_OK;
 }
 
@@ -180,7 +211,9 @@ fill_jobs(pawl_look *look, pawl_status_report *r, pawl_error *err)
         if (!can_copy(look, jobs, row, 1, &job->revision) || !can_copy(look, jobs, row, 3, &job->table) ||
             !can_copy(look, jobs, row, 4, &job->state) || !can_copy(look, jobs, row, 5, &job->writer) ||
             !can_copy(look, jobs, row, 6, &job->started_at) ||
-            !can_copy(look, jobs, row, 7, &job->finished_at))
+            !can_copy(look, jobs, row, 7, &job->finished_at) ||
+            !can_copy(look, jobs, row, 16, &job->paused_by) ||
+            !can_copy(look, jobs, row, 17, &job->paused_at) || !can_copy(look, jobs, row, 18, &job->tuned))
             return pawl_error_nomem(err, "the status");
         fill_progress(jobs, row, job);
         /* Both results come newest job first; jobs that the list leaves out are older. */

@@ -151,6 +151,25 @@ upgrade_of_a_paused_job_waits(void **state)
     end_well(p, start_upgrade(p), 1000);
 }
 
+/* Another process sees every worker with its rate and its heartbeat, and what was tuned. */
+static void
+assert_status_tells(place p)
+{
+    const char *const args[] = {"status", "--json", NULL};
+    pawl_test_output output = pawl_test_run(args, NULL, p.dir);
+
+    assert_int_equal(output.exit_code, 0);
+    pawl_test_assert_contains(output.out, "\"rows_per_s\"");
+    pawl_test_assert_contains(output.out, "\"heartbeat_ms\"");
+    pawl_test_assert_contains(output.out, "workers=2");
+    pawl_test_output_free(&output);
+    output = pawl_test_pawl(p.dir, "status", NULL, NULL);
+    assert_int_equal(output.exit_code, 0);
+    pawl_test_assert_contains(output.out, "heartbeat");
+    pawl_test_assert_contains(output.out, "tuned: workers=2");
+    pawl_test_output_free(&output);
+}
+
 static void
 tune_changes_workers_and_batches_while_they_run(void **state)
 {
@@ -165,6 +184,7 @@ tune_changes_workers_and_batches_while_they_run(void **state)
     pawl_test_wait_until(p.db, WORKERS("1"), 1500);
     say(p, "tune", "1", "workers=2", 0, "runs with");
     pawl_test_wait_until(p.db, WORKERS("2"), 1500);
+    assert_status_tells(p);
     say(p, "tune", "1", "batch=500", 0, "runs with");
     end_well(p, upgrade, 3000);
     /* 3,000 rows by 20 are 150 batches. */
