@@ -306,11 +306,6 @@ check_spec(const pawl_backfill_spec *spec, pawl_error *err)
             spec->into);
         return pawl_error_hint(err, "for rows that SQL can make, use a step `sql` with INSERT ... SELECT");
     }
-    if (spec->into != NULL && spec->on_error != PAWL_ON_ERROR_STOP)
-        return pawl_error_set(
-            err, PAWL_E_REFUSED,
-            "the backfill of \"%s\" into \"%s\" cannot set bad rows aside: it stops at the first",
-            spec->table, spec->into);
     if (spec->into == NULL && (spec->nmerge > 0 || spec->is_unlocked))
         return pawl_error_set(err, PAWL_E_INPUT, "the backfill of \"%s\" has %s without `into`", spec->table,
                               spec->nmerge > 0 ? "`merge`" : "`lock_rows: false`");
