@@ -152,6 +152,10 @@ typedef struct pawl_job_status
     const char *table;
     const char *state;  /* open, done, findings, abandoned */
     const char *writer; /* "update", "set" */
+    const char *form;   /* "plain", "striped": how updates in place are written, as it was chosen last ... */
+    const char *form_why;
+    double
+        hot_share; /* of the updates in stripes those whose new version stayed in its page; -1: none were seen */
     const char *started_at;
     const char *finished_at;
     pawl_progress progress;

@@ -61,6 +61,16 @@ emit_logs(pawl_run *run, const pawl_sink *sink)
 }
 
 static void
+emit_form(pawl_run *run, const pawl_sink *sink)
+{
+    pawl_form_now now;
+
+    if (pawl_form_has_news(run->form, &now))
+        pawl_log_text(sink, PAWL_EVENT_INFO, "written %s from now on: %s",
+                      now.is_striped ? "in stripes" : "plainly", now.why);
+}
+
+static void
 name_worker(pawl_worker *w)
 {
     pawl_rng rng;
@@ -155,6 +165,7 @@ watch(crew *c)
         emit_logs(run, sink);
         if (pawl_control_has_warning(run->control, warning))
             pawl_log_text(sink, PAWL_EVENT_WARNING, "%s", warning);
+        emit_form(run, sink);
         emit_progress(run, sink);
     }
 }

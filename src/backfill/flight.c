@@ -11,7 +11,7 @@
 
 enum
 {
-    BATCH_ROWS = 10000, /* about what stays in the caches of the server until its last stripe */
+    BATCH_ROWS = 20000, /* about what stays in the caches of the server until its last stripe */
     STRIPES_AT_ONCE = 1,
 };
 
@@ -191,6 +191,23 @@ land(pawl_worker *w, flight *f)
     drop_batch(f);
 }
 
+bool
+pawl_flights_has_landed(pawl_worker *w)
+{
+    if (!pawl_flights_has_any(w) || pawl_form_is_striped(w->run->form))
+        return false;
+    for (int i = 0; i < PAWL_FLIGHTS; i++)
+    {
+        flight *f = &w->flights->flight[i];
+
+        if (!f->is_used || f->is_taken)
+            continue;
+        land(w, f);
+        return true;
+    }
+    return false;
+}
+
 static int64_t
 rows_to_ask(const pawl_worker *w)
 {
@@ -243,7 +260,7 @@ choose_stripes(flight *f)
     pawl_attempt *a = &f->attempt;
 
     a->is_exact = false;
-    a->read = a->written = a->moved = a->gone = 0;
+    a->read = a->written = a->moved = a->gone = a->updates = a->hot = 0;
     a->stripe = f->chunk.stripe;
     a->next = a->stripe + a->per_set;
     if (f->sets == NULL)
@@ -260,6 +277,18 @@ choose_stripes(flight *f)
     for (int stripe = f->chunk.stripe; stripe < a->next; stripe += a->per_set)
         a->read += pawl_rowset_read(&f->sets[stripe / a->per_set]);
     a->read += a->rejects != NULL ? a->rejects->count : 0;
+}
+
+/* The end of a batch: do new versions still find room? */
+static pawl_status
+watch_updates(pawl_worker *w, const pawl_attempt *a, pawl_error *err)
+{
+    pawl_form_now now;
+
+    if (!pawl_form_has_turned(w->run->form, a->updates, a->hot))
+        return PAWL_OK;
+    pawl_form_tell(w->run->form, &now);
+    return pawl_form_record(w->job, &now, w->ledger, w->pg, err);
 }
 
 static pawl_status
@@ -289,7 +318,7 @@ write_stripes(pawl_worker *w, flight *f, pawl_error *err)
     f->answer = answer;
     f->asked = next.rows;
     f->is_used = !a->is_last;
-    return PAWL_OK;
+    return watch_updates(w, a, err);
 }
 
 static pawl_status

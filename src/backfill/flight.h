@@ -23,7 +23,8 @@
 
 #include "backfill/worker.h"
 
-#define PAWL_FLIGHTS 3
+#define PAWL_FLIGHTS       3
+#define PAWL_STRIPED_LEAST 2400 /* rows of a batch, unless the step wants stripes anyway */
 
 PAWL_NODISCARD pawl_status pawl_flights_new(pawl_worker *w, pawl_error *err);
 void pawl_flights_free(pawl_worker *w);
@@ -36,6 +37,9 @@ int pawl_flights_ids(const pawl_worker *w, int64_t *ids);
 
 /* The chunk in the worker's hand takes off. There must be room, and no half-done batch in it. */
 void pawl_flights_take(pawl_worker *w);
+
+/* True when the form has become the plain one, and a chunk of which no batch is begun has come to the worker's hand. */
+bool pawl_flights_has_landed(pawl_worker *w);
 
 /*
  * One transaction of the batch whose turn it is; *rows is what was at stake. The worker's hand must be empty. It is not

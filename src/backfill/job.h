@@ -14,6 +14,14 @@
 #include "catalog/table.h"
 #include "ledger/ledger.h"
 
+/* What form.h has found out. */
+typedef struct pawl_job_form
+{
+    bool can_stripe;
+    bool may_pass; /* something stands in the way that may not last */
+    const char *why;
+} pawl_job_form;
+
 typedef struct pawl_job
 {
     pawl_arena *arena;
@@ -47,6 +55,7 @@ typedef struct pawl_job
     int64_t rejects;   /* of them, when the job is finished */
     pawl_keyval bound; /* not set: the table was empty */
     int64_t rows_estimate;
+    pawl_job_form form;
 } pawl_job;
 
 /*

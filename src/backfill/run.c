@@ -4,7 +4,6 @@
 
 #include "backfill/crew.h"
 #include "backfill/pass.h"
-#include "backfill/stripe.h"
 #include "util/alloc.h"
 #include "util/clock.h"
 #include "util/failpoint.h"
@@ -27,14 +26,6 @@ open_session(const pawl_backfill_env *env, pawl_pg **out, pawl_error *err)
     return pawl_pg_open(&options, out, err);
 }
 
-/* Bad rows are set aside with the checkpoint of the plain form alone: a stripe's transaction stands for no range of keys. */
-static bool
-can_stripe(const pawl_job *job)
-{
-    return job->spec->form == PAWL_FORM_STRIPED && job->spec->into == NULL && !job->is_divided &&
-           !pawl_job_has_rejects(job) && pawl_stripe_has_texts(job->key);
-}
-
 static pawl_status
 run_init(pawl_run *run, const pawl_job *job, const pawl_progress *base, bool is_helper, pawl_error *err)
 {
@@ -54,7 +45,7 @@ run_init(pawl_run *run, const pawl_job *job, const pawl_progress *base, bool is_
                                       .now_us = pawl_clock_us()};
     pawl_status st;
 
-    *run = (pawl_run){.job = job, .is_striped = can_stripe(job)};
+    *run = (pawl_run){.job = job};
     if (!pawl_mutex_can_init(&run->lock))
         return pawl_error_set(err, PAWL_E_NOMEM, "cannot create a mutex");
     if (!pawl_cond_can_init(&run->changed))
@@ -62,7 +53,8 @@ run_init(pawl_run *run, const pawl_job *job, const pawl_progress *base, bool is_
         pawl_mutex_fini(&run->lock);
         return pawl_error_set(err, PAWL_E_NOMEM, "cannot create a condition");
     }
-    if ((st = pawl_pace_new(&pace, &run->pace, err)) != PAWL_OK)
+    if ((st = pawl_pace_new(&pace, &run->pace, err)) != PAWL_OK ||
+        (st = pawl_form_new(job, &run->form, err)) != PAWL_OK)
         return st;
 
     if ((st = pawl_meter_new(&meter, &run->meter, err)) != PAWL_OK)
@@ -79,6 +71,7 @@ run_fini(pawl_run *run)
 {
     pawl_control_free(run->control);
     pawl_meter_free(run->meter);
+    pawl_form_free(run->form);
     pawl_pace_free(run->pace);
     pawl_cond_fini(&run->changed);
     pawl_mutex_fini(&run->lock);
@@ -222,6 +215,22 @@ settle(pawl_job *job, pawl_ledger *ledger, pawl_error *err)
 }
 
 static pawl_status
+choose_form(pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err)
+{
+    pawl_form_now now = {0};
+    pawl_status st;
+
+    if (job->is_done)
+        return PAWL_OK;
+    st = pawl_form_look(job, pg, err);
+    if (st != PAWL_OK)
+        return st;
+    now.is_striped = job->form.can_stripe && !job->form.may_pass;
+    pawl_fmt(now.why, sizeof now.why, "%s", job->form.why);
+    return pawl_form_record(job, &now, ledger, pg, err);
+}
+
+static pawl_status
 open_and_run(pawl_job *job, const pawl_backfill_spec *spec, const pawl_backfill_env *env,
              const pawl_backfill_id *id, pawl_backfill_result *result, pawl_error *err)
 {
@@ -234,7 +243,8 @@ open_and_run(pawl_job *job, const pawl_backfill_spec *spec, const pawl_backfill_
     if ((st = pawl_ledger_new(env->schema, &ledger, err)) != PAWL_OK ||
         (st = open_session(env, &pg, err)) != PAWL_OK ||
         (st = pawl_job_open(job, spec, env, id, ledger, pg, err)) != PAWL_OK ||
-        (st = pawl_job_totals(job, ledger, pg, &base, err)) != PAWL_OK)
+        (st = pawl_job_totals(job, ledger, pg, &base, err)) != PAWL_OK ||
+        (st = choose_form(job, ledger, pg, err)) != PAWL_OK)
         return st;
     pawl_pg_close(pg);
     pg = NULL;

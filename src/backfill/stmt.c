@@ -184,6 +184,17 @@ pawl_stmt_range_rows(pawl_strbuf *b, const pawl_job *job, bool has_lower, const 
 }
 
 void
+pawl_stmt_places(pawl_strbuf *b, const pawl_job *job)
+{
+    pawl_strbuf_reset(b);
+    pawl_sql_add(b, "SELECT t.ctid FROM ");
+    from_table(b, job);
+    pawl_sql_add(b, " ORDER BY ");
+    key_list(b, job, 0);
+    pawl_sql_add(b, " LIMIT $1::bigint");
+}
+
+void
 pawl_stmt_bound(pawl_strbuf *b, const pawl_job *job)
 {
     pawl_strbuf_reset(b);

@@ -35,6 +35,9 @@ void pawl_stmt_read(pawl_strbuf *b, const pawl_job *job, bool has_lower, bool wi
 /* The key `offset` rows further: [lower parts] upper parts, offset. Columns: key. For claims and the set writer. */
 void pawl_stmt_ahead(pawl_strbuf *b, const pawl_job *job, bool has_lower);
 
+/* The places of the first rows in key order: limit. Column: ctid. */
+void pawl_stmt_places(pawl_strbuf *b, const pawl_job *job);
+
 /* The greatest key. No parameters. */
 void pawl_stmt_bound(pawl_strbuf *b, const pawl_job *job);
 

@@ -138,7 +138,7 @@ prepare(pawl_worker *w, pawl_error *err)
     if (st != PAWL_OK || w->job->is_divided)
         return st;
     st = pawl_writer_open(&w->writer, w->job, &w->hooks, err);
-    if (st == PAWL_OK && w->run->is_striped)
+    if (st == PAWL_OK && w->job->form.can_stripe)
         st = pawl_flights_new(w, err);
     return st;
 }
@@ -232,18 +232,27 @@ ask_to_go(pawl_worker *w, bool *may_go, bool *done, pawl_error *err)
     return *done ? PAWL_OK : pawl_stop_sleep(w->job->env->stop, PAWL_STOP_FINISH, wait_ms, err);
 }
 
+/* While batches are sized by time the first ones are small. */
+static bool
+may_fly(const pawl_worker *w)
+{
+    if (!pawl_flights_has_room(w) || !pawl_form_is_striped(w->run->form))
+        return false;
+    return w->job->spec->form == PAWL_FORM_STRIPED || pawl_pace_rows(w->run->pace) >= PAWL_STRIPED_LEAST;
+}
+
 /* With an empty hand: nothing is in flight, or there is room for more and something to be had. */
 static bool
 can_use_another(const pawl_worker *w)
 {
-    return !pawl_flights_has_any(w) || (pawl_flights_has_room(w) && !w->is_dry);
+    return !pawl_flights_has_any(w) || (may_fly(w) && !w->is_dry);
 }
 
 /* Not while a fault is being narrowed down, nor before the end of a batch of which some stripes are done. */
 static bool
 can_take_off(const pawl_worker *w)
 {
-    return w->has_chunk && pawl_flights_has_room(w) && w->limit == 0 && !w->chunk.batch_hi.is_set;
+    return w->has_chunk && may_fly(w) && w->limit == 0 && !w->chunk.batch_hi.is_set;
 }
 
 /* A chunk, or a batch of one. *rows is what was at stake in the batch. */
@@ -254,13 +263,15 @@ act(pawl_worker *w, int64_t *rows, bool *done, pawl_error *err)
 
     if (!w->has_chunk && can_use_another(w))
         return claim(w, done, err);
+    if (!w->has_chunk && pawl_flights_has_landed(w))
+        return PAWL_OK;
     if (can_take_off(w))
     {
         pawl_flights_take(w);
         return PAWL_OK;
     }
     /* Whoever waits for a row that others hold keeps the chunk meanwhile. */
-    if (w->repeats > 0 && (st = renew_when_due(w, err)) != PAWL_OK)
+    if ((w->repeats > 0 || pawl_flights_has_any(w)) && (st = renew_when_due(w, err)) != PAWL_OK)
         return st;
     st = w->has_chunk ? pawl_worker_batch(w, rows, err) : pawl_flights_turn(w, rows, err);
     if (st == PAWL_OK)

@@ -12,6 +12,7 @@
 #define PAWL_BACKFILL_WORKER_H
 
 #include "backfill/control.h"
+#include "backfill/form.h"
 #include "backfill/part.h"
 #include "backfill/writer.h"
 #include "core/backoff.h"
@@ -38,7 +39,7 @@ typedef struct pawl_run
     pawl_meter *meter;
     pawl_pace *pace;
     pawl_control *control;
-    bool is_striped;
+    pawl_form *form;
     pawl_mutex lock;
     pawl_cond changed;
     struct pawl_run_end end_;
@@ -66,8 +67,10 @@ typedef struct pawl_worker
     struct pawl_flights *flights; /* NULL: the job is not written in stripes */
     pawl_pg_result *next;         /* the answer to the read that was sent with the last commit */
     int64_t next_asked;
-    int64_t asked;      /* rows that count against the rate until the batch is over */
-    int64_t row_bytes;  /* of a row that was read lately; 0: none was (worker_size.c) */
+    int64_t asked;        /* rows that count against the rate until the batch is over */
+    int64_t row_bytes;    /* of a row that was read lately; 0: none was (worker_size.c) */
+    int64_t seen_updates; /* of this session, when they were last looked at: see form_counts.sql */
+    int64_t seen_hot;
     int64_t limit;      /* rows while a fault is narrowed down; 0: none */
     int64_t suspects;   /* rows from the cursor on among which a bad one is known to be; 0: none */
     int64_t clean;      /* rows committed since the last one that was set aside for the server's sake */

@@ -1,4 +1,5 @@
 /* One batch in two round trips; see worker.h. */
+#include "backfill/flight.h"
 #include "backfill/stripe.h"
 #include "backfill/worker.h"
 #include "pawl_sql.h"
@@ -94,6 +95,21 @@ queue_hold(pawl_worker *w, const pawl_chunk *chunk, pawl_pg_pipe *pipe)
     pawl_pg_array_fini(&batch_hi);
 }
 
+/* What this session has updated since it last looked. The server hands its counts over now and then, and begins anew:
+ * then what it has is what came since. */
+static void
+note_counts(pawl_worker *w, const pawl_pg_result *res, pawl_attempt *attempt)
+{
+    int64_t updates = res != NULL ? pawl_pg_i64(res, 0, 0) : 0;
+    int64_t hot = res != NULL ? pawl_pg_i64(res, 0, 1) : 0;
+    bool is_anew = updates < w->seen_updates || hot < w->seen_hot;
+
+    attempt->updates = is_anew ? updates : updates - w->seen_updates;
+    attempt->hot = is_anew ? hot : hot - w->seen_hot;
+    w->seen_updates = updates;
+    w->seen_hot = hot;
+}
+
 /* Pipeline 1. The transaction stays open: what it answered decides how it goes on. */
 static pawl_status
 write_batch(pawl_worker *w, pawl_attempt *attempt, pawl_pg_pipe *pipe, int *slot, pawl_error *err)
@@ -101,6 +117,10 @@ write_batch(pawl_worker *w, pawl_attempt *attempt, pawl_pg_pipe *pipe, int *slot
     PAWL_STRBUF_AUTO(path);
     pawl_pg_pins pins = batch_pins(w->job, &path);
     bool by_place = attempt->is_striped && attempt->set != NULL;
+    bool is_counted = attempt->is_striped && attempt->next == PAWL_STRIPES;
+    const pawl_pg_arg table[] = {PAWL_ARG_I64(w->job->table->oid)};
+    int counts = -1;
+    pawl_status st;
 
     (void) pawl_pg_pipe_begin(pipe, &pins);
     (void) pawl_pg_pipe_add(pipe, by_place ? pawl_sql_backfill_plan_ctid : pawl_sql_backfill_plan_range, 0,
@@ -108,8 +128,13 @@ write_batch(pawl_worker *w, pawl_attempt *attempt, pawl_pg_pipe *pipe, int *slot
     queue_hold(w, attempt->chunk, pipe);
     *slot = w->writer.kind->queue_write(&w->writer, pipe, attempt);
     (void) pawl_pg_pipe_add(pipe, "SET CONSTRAINTS ALL IMMEDIATE", 0, NULL);
+    if (is_counted)
+        counts = pawl_pg_pipe_add(pipe, pawl_sql_backfill_form_counts, 1, table);
     (void) pawl_pg_pipe_sync(pipe);
-    return pawl_pg_pipe_run(pipe, NULL, err);
+    st = pawl_pg_pipe_run(pipe, NULL, err);
+    if (st == PAWL_OK && is_counted)
+        note_counts(w, pawl_pg_pipe_result(pipe, counts), attempt);
+    return st;
 }
 
 pawl_status
@@ -226,9 +251,11 @@ queue_checkpoint(pawl_worker *w, const pawl_attempt *attempt, pawl_pg_pipe *pipe
                                 PAWL_ARG_I64(attempt->gone),
                                 PAWL_ARG_I64(rejected(attempt)),
                                 key_arg(after.batch_hi != NULL ? after.batch_hi : &none, &batch_hi),
-                                PAWL_ARG_I64(after.stripe)};
+                                PAWL_ARG_I64(after.stripe),
+                                PAWL_ARG_I64(attempt->updates),
+                                PAWL_ARG_I64(attempt->hot)};
 
-    (void) pawl_pg_pipe_add(pipe, pawl_ledger_sql(w->ledger, pawl_sql_backfill_checkpoint), 13, args);
+    (void) pawl_pg_pipe_add(pipe, pawl_ledger_sql(w->ledger, pawl_sql_backfill_checkpoint), 15, args);
     pawl_pg_array_fini(&cursor);
     pawl_pg_array_fini(&batch_hi);
 }
@@ -303,7 +330,9 @@ pawl_worker_commit(pawl_worker *w, pawl_chunk *chunk, const pawl_attempt *attemp
         return st;
     PAWL_FAILPOINT("backfill.after_commit");
     pawl_meter_add(w->run->meter, &counts);
-    w->renewed_us = pawl_clock_us();
+    /* Only this chunk's lease is renewed by it; those of the others are not. */
+    if (!pawl_flights_has_any(w))
+        w->renewed_us = pawl_clock_us();
     return move_chunk(chunk, attempt, err);
 }
 

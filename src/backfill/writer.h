@@ -55,6 +55,9 @@ typedef struct pawl_attempt
     int64_t written;
     int64_t moved;
     int64_t gone;
+    int64_t
+        updates; /* striped, with the last stripe: updates of this session that the server has counted since ... */
+    int64_t hot; /* ... and of these those that stayed in their page */
 } pawl_attempt;
 
 typedef struct pawl_writer_kind pawl_writer_kind;

@@ -242,6 +242,25 @@ describe_bar(pawl_cli_buf *buf, const pawl_job_status *job, pawl_cli_bar_style s
     pawl_cli_add(buf, "\n");
 }
 
+/* Where stripes were written, or might have been in a table of this size. */
+static void
+describe_form(pawl_cli_buf *buf, const pawl_job_status *job)
+{
+    bool is_striped = job->form != NULL && strcmp(job->form, "striped") == 0;
+
+    if (!is_striped && job->hot_share < 0)
+        return;
+    pawl_cli_addf(buf, "    written %s", is_striped ? "in stripes" : "plainly");
+    if (job->form_why != NULL && job->form_why[0] != '\0')
+    {
+        pawl_cli_add(buf, ": ");
+        pawl_cli_safe(buf, job->form_why);
+    }
+    if (job->hot_share >= 0)
+        pawl_cli_addf(buf, " (HOT share %.0f %%)", job->hot_share * 100);
+    pawl_cli_add(buf, "\n");
+}
+
 static void
 describe_jobs(pawl_cli_buf *buf, const pawl_status_report *r, pawl_cli_bar_style style)
 {
@@ -277,6 +296,7 @@ describe_jobs(pawl_cli_buf *buf, const pawl_status_report *r, pawl_cli_bar_style
             pawl_cli_safe(buf, job->tuned);
             pawl_cli_add(buf, "\n");
         }
+        describe_form(buf, job);
         describe_workers(buf, job, style.has_color);
     }
 }
@@ -331,6 +351,12 @@ job_of(const void *items, size_t i)
     pawl_cli_put_text(&o, "table", job->table);
     pawl_cli_put_text(&o, "state", job->state);
     pawl_cli_put_text(&o, "writer", job->writer);
+    pawl_cli_put_text(&o, "form", job->form);
+    pawl_cli_put_text(&o, "form_why", job->form_why);
+    if (job->hot_share < 0)
+        pawl_cli_put(&o, "hot_share", json_null());
+    else
+        pawl_cli_put_real(&o, "hot_share", job->hot_share);
     pawl_cli_put_text(&o, "started_at", job->started_at);
     pawl_cli_put_text(&o, "finished_at", job->finished_at);
     pawl_cli_put_real(&o, "percent", job->percent);

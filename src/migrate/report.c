@@ -127,6 +127,9 @@ fill_progress(const pawl_pg_result *res, int row, pawl_job_status *job)
                                     .batches = pawl_pg_i64(res, row, 14),
                                     .eta_ms = -1};
     job->rejects = pawl_pg_i64(res, row, 15);
+    job->hot_share = pawl_pg_i64(res, row, 21) == 0
+                         ? -1
+                         : (double) pawl_pg_i64(res, row, 22) / (double) pawl_pg_i64(res, row, 21);
     job->percent = pawl_progress_percent(&job->progress, strcmp(job->state, "done") == 0);
 }
 
@@ -213,7 +216,8 @@ fill_jobs(pawl_look *look, pawl_status_report *r, pawl_error *err)
             !can_copy(look, jobs, row, 6, &job->started_at) ||
             !can_copy(look, jobs, row, 7, &job->finished_at) ||
             !can_copy(look, jobs, row, 16, &job->paused_by) ||
-            !can_copy(look, jobs, row, 17, &job->paused_at) || !can_copy(look, jobs, row, 18, &job->tuned))
+            !can_copy(look, jobs, row, 17, &job->paused_at) || !can_copy(look, jobs, row, 18, &job->tuned) ||
+            !can_copy(look, jobs, row, 19, &job->form) || !can_copy(look, jobs, row, 20, &job->form_why))
             return pawl_error_nomem(err, "the status");
         fill_progress(jobs, row, job);
         /* Both results come newest job first; jobs that the list leaves out are older. */

@@ -67,6 +67,8 @@ CREATE TABLE @ledger@.job (
     checksum text NOT NULL,
     phase text NOT NULL DEFAULT 'copy',
     state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'done', 'findings', 'abandoned')),
+    form text NOT NULL DEFAULT 'plain',
+    form_why text NOT NULL DEFAULT '',
     rows_estimate bigint NOT NULL DEFAULT 0,
     created_by text NOT NULL DEFAULT session_user,
     started_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
@@ -95,7 +97,8 @@ CREATE TABLE @ledger@.part (
 
 -- One row a chunk: the range (lo, hi] of keys. lo is '{}' for the first chunk of a part; `cursor` is the highest
 -- committed key, NULL before the first batch. Chunk 0 is the drain. `pass` serves passes over tables without a key,
--- `batch_hi` and `stripe` a batch that is written in stripes: those below `stripe` are done for (cursor, batch_hi].
+-- `batch_hi` and `stripe` a batch that is written in stripes: those below `stripe` are done for (cursor, batch_hi]. Of
+-- updates written so, as far as the server's counts were seen, `updates_hot` stayed in their page.
 -- The hash of lo is a backstop against a chunk handed out twice (a key may be too long to index).
 CREATE TABLE @ledger@.progress (
     job_id bigint NOT NULL REFERENCES @ledger@.job ON DELETE CASCADE,
@@ -119,6 +122,8 @@ CREATE TABLE @ledger@.progress (
     rows_gone bigint NOT NULL DEFAULT 0,
     batch_hi text[],
     stripe integer NOT NULL DEFAULT 0,
+    updates_seen bigint NOT NULL DEFAULT 0,
+    updates_hot bigint NOT NULL DEFAULT 0,
     batches bigint NOT NULL DEFAULT 0,
     attempts integer NOT NULL DEFAULT 1,
     updated_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
@@ -226,7 +231,8 @@ $hold$;
 CREATE FUNCTION @ledger@.checkpoint(job bigint, chunk bigint, expected_fence bigint, new_cursor text[], is_done boolean,
                                     lease_ms bigint, n_read bigint, n_written bigint, n_moved bigint, n_gone bigint,
                                     n_rejected bigint, n_batches bigint, new_batch_hi text[] DEFAULT NULL,
-                                    new_stripe integer DEFAULT 0)
+                                    new_stripe integer DEFAULT 0, n_updates bigint DEFAULT 0,
+                                    n_hot bigint DEFAULT 0)
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $checkpoint$
 BEGIN
     UPDATE @ledger@.progress p
@@ -235,7 +241,8 @@ BEGIN
            lease_until = clock_timestamp() + lease_ms * interval '1 millisecond', updated_at = clock_timestamp(),
            rows_read = p.rows_read + n_read, rows_written = p.rows_written + n_written,
            rows_moved = p.rows_moved + n_moved, rows_gone = p.rows_gone + n_gone,
-           rows_rejected = p.rows_rejected + n_rejected, batches = p.batches + n_batches, attempts = 1
+           rows_rejected = p.rows_rejected + n_rejected, batches = p.batches + n_batches, attempts = 1,
+           updates_seen = p.updates_seen + n_updates, updates_hot = p.updates_hot + n_hot
      WHERE p.job_id = job AND p.chunk_id = chunk AND p.state = 'open' AND p.fence = expected_fence;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'PW001',

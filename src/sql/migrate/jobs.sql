@@ -3,7 +3,7 @@
 -- Result: one row a job, newest first, at most 200: job_id, revision, ordinal, table, state, writer, started_at,
 -- finished_at (ISO, UTC; '' while open), rows_estimate, rows_read, rows_written, rows_moved, rows_gone, rows_rejected,
 -- batches, rejects that wait to be dealt with, who paused it ('' when it is not paused), since when, what is tuned
--- ("key=value key=value").
+-- ("key=value key=value"), form, form_why, updates_seen, updates_hot.
 SELECT j.job_id, j.revision_id, j.ordinal, j.table_name, j.state, j.writer,
        to_char(timezone('UTC', j.started_at), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
        coalesce(to_char(timezone('UTC', j.finished_at), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), ''),
@@ -18,12 +18,14 @@ SELECT j.job_id, j.revision_id, j.ordinal, j.table_name, j.state, j.writer,
                            FROM @ledger@.control c
                           WHERE c.job_id = j.job_id AND c.action = 'tune'
                           ORDER BY split_part(c.value, '=', 1), c.control_id DESC) t
-                  WHERE split_part(t.value, '=', 2) <> 'default'), '')
+                  WHERE split_part(t.value, '=', 2) <> 'default'), ''),
+       j.form, j.form_why, coalesce(p.updates_seen, 0), coalesce(p.updates_hot, 0)
   FROM (SELECT * FROM @ledger@.job ORDER BY job_id DESC LIMIT 200) j
   LEFT JOIN LATERAL (
        SELECT sum(p.rows_read)::bigint AS rows_read, sum(p.rows_written)::bigint AS rows_written,
               sum(p.rows_moved)::bigint AS rows_moved, sum(p.rows_gone)::bigint AS rows_gone,
-              sum(p.rows_rejected)::bigint AS rows_rejected, sum(p.batches)::bigint AS batches
+              sum(p.rows_rejected)::bigint AS rows_rejected, sum(p.batches)::bigint AS batches,
+              sum(p.updates_seen)::bigint AS updates_seen, sum(p.updates_hot)::bigint AS updates_hot
          FROM @ledger@.progress p WHERE p.job_id = j.job_id) p ON true
   LEFT JOIN LATERAL (SELECT c.action, c.by_whom, c.at
                        FROM @ledger@.control c
