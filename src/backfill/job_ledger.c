@@ -175,8 +175,11 @@ note_checksum(pawl_job *job, const pawl_backfill_id *id, const char *was, pawl_l
         return PAWL_OK;
     pawl_strbuf_addf(&detail, "step text or Lua changed while open: checksum was %s, is %s", was,
                      id->checksum);
-    st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_job_checksum), 2, args, NULL, err);
-    if (st != PAWL_OK)
+    /* Under the lock, in a statement of its own: one that waited for it would not see the chunk that was handed out. */
+    if ((st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_job_lock), 1, args, NULL, err)) !=
+            PAWL_OK ||
+        (st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_job_checksum), 2, args, NULL,
+                            err)) != PAWL_OK)
         return st;
     return pawl_ledger_event(ledger, pg, "job_changed", id->revision, job->id, detail.data, err);
 }

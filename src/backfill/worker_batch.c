@@ -27,6 +27,22 @@ pawl_worker_drop_next(pawl_worker *w)
     w->next = NULL;
 }
 
+static void
+queue_table_check(pawl_worker *w, const pawl_table *t, pawl_pg_pipe *pipe)
+{
+    PAWL_STRBUF_AUTO(table);
+
+    pawl_sql_ident2(&table, t->schema, t->name);
+
+    const pawl_job *job = w->job;
+    const pawl_pg_arg same[] = {PAWL_ARG_TEXT(table.data), PAWL_ARG_I64(t->oid),
+                                t == job->table && job->root != NULL ? PAWL_ARG_I64(job->root->oid)
+                                                                     : PAWL_ARG_NULL,
+                                t == job->table && job->is_keyless ? PAWL_ARG_I64(w->file) : PAWL_ARG_NULL};
+
+    (void) pawl_pg_pipe_add(pipe, pawl_ledger_sql(w->ledger, pawl_sql_backfill_check_table), 4, same);
+}
+
 /* BEGIN, the read, COMMIT: its own transaction, without row locks. Returns the slot of the answer. */
 static int
 queue_read(pawl_worker *w, pawl_pg_pipe *pipe, const pawl_reading *reading)
@@ -37,6 +53,9 @@ queue_read(pawl_worker *w, pawl_pg_pipe *pipe, const pawl_reading *reading)
     (void) pawl_pg_pipe_begin(pipe, &pins);
     (void) pawl_pg_pipe_add(pipe, pawl_sql_backfill_plan_read, 0, NULL);
     int slot = w->writer.kind->queue_read(&w->writer, pipe, reading);
+    /* Rows of another table that had the name for a moment, or none, would let the cursor pass over ours. */
+    if (!w->job->is_keyless)
+        queue_table_check(w, w->job->table, pipe);
     (void) pawl_pg_pipe_commit(pipe);
     (void) pawl_pg_pipe_sync(pipe);
     return slot;
@@ -258,22 +277,6 @@ queue_checkpoint(pawl_worker *w, const pawl_attempt *attempt, pawl_pg_pipe *pipe
     (void) pawl_pg_pipe_add(pipe, pawl_ledger_sql(w->ledger, pawl_sql_backfill_checkpoint), 15, args);
     pawl_pg_array_fini(&cursor);
     pawl_pg_array_fini(&batch_hi);
-}
-
-static void
-queue_table_check(pawl_worker *w, const pawl_table *t, pawl_pg_pipe *pipe)
-{
-    PAWL_STRBUF_AUTO(table);
-
-    pawl_sql_ident2(&table, t->schema, t->name);
-
-    const pawl_job *job = w->job;
-    const pawl_pg_arg same[] = {PAWL_ARG_TEXT(table.data), PAWL_ARG_I64(t->oid),
-                                t == job->table && job->root != NULL ? PAWL_ARG_I64(job->root->oid)
-                                                                     : PAWL_ARG_NULL,
-                                t == job->table && job->is_keyless ? PAWL_ARG_I64(w->file) : PAWL_ARG_NULL};
-
-    (void) pawl_pg_pipe_add(pipe, pawl_ledger_sql(w->ledger, pawl_sql_backfill_check_table), 4, same);
 }
 
 /* Pipeline 2: checkpoint and commit, and behind their sync the next read. */

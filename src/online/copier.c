@@ -283,9 +283,11 @@ checkpoint(copier *c, const pawl_block *end, pawl_error *err)
                                 PAWL_ARG_TEXT("0"),
                                 PAWL_ARG_TEXT("0"),
                                 PAWL_ARG_NULL,
+                                PAWL_ARG_TEXT("0"),
+                                PAWL_ARG_TEXT("0"),
                                 PAWL_ARG_TEXT("0")};
 
-    st = pawl_ledger_query(c->ledger, c->pg, pawl_sql_backfill_checkpoint, 13, args, NULL, err);
+    st = pawl_ledger_query(c->ledger, c->pg, pawl_sql_backfill_checkpoint, 15, args, NULL, err);
     pawl_pg_array_fini(&cursor);
     return st;
 }

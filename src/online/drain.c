@@ -34,8 +34,9 @@ struct pawl_drain
     int64_t rows; /* of the next slice */
     bool is_crowded;
     int64_t floor;
-    int64_t mark;      /* an id that was seen ... */
-    int64_t mark_xmax; /* ... when this was the first transaction that had not begun; 0: none */
+    int64_t mark;     /* an id that was seen; 0: none */
+    int64_t seen_by;  /* ... by this transaction of ours ... */
+    int64_t mark_xid; /* ... and this transaction began later; 0: none has yet */
     int64_t entries;
     int64_t written;
     char why[480];
@@ -48,7 +49,8 @@ typedef struct tally
     int64_t written;
     int64_t floor;
     int64_t mark;
-    int64_t mark_xmax;
+    int64_t seen_by;
+    int64_t mark_xid;
 } tally;
 
 pawl_pg *
@@ -150,7 +152,7 @@ connect_and_claim(pawl_drain *d, pawl_error *err)
     pawl_pg_close(d->pg);
     d->pg = NULL;
     d->floor = 0;
-    d->mark_xmax = 0;
+    d->mark = 0;
     st = pawl_pg_open(&options, &d->pg, err);
     return st == PAWL_OK ? claim(d, err) : st;
 }
@@ -243,7 +245,7 @@ take(const pawl_drain *d, const tally *so_far, int64_t rows, pawl_pg_result **ou
     const pawl_pg_arg args[] = {PAWL_ARG_I64(so_far->floor), PAWL_ARG_I64(rows)};
 
     pawl_sql_add(&sql, "SELECT l.id, l.op, pg_snapshot_xmin(pg_current_snapshot()), "
-                       "pg_snapshot_xmax(pg_current_snapshot()) FROM ");
+                       "pg_current_xact_id() FROM ");
     pawl_capture_add_log_name(&sql, d->ledger, d->options.job);
     pawl_sql_add(&sql, " AS l WHERE l.id > $1::bigint ORDER BY l.id LIMIT $2::bigint");
     return query(d, &sql, 2, args, out, err);
@@ -276,25 +278,30 @@ delete_entries(const pawl_drain *d, const pawl_pg_arg *ids, pawl_error *err)
 }
 
 /*
- * Raise the floor: the mark was seen when mark_xmax had not begun, so every id up to it belongs to a transaction before
- * that one. Once the oldest running one is not older, all of them have ended, and this look saw what they left.
+ * Raise the floor. Whoever has an id up to the mark had a transaction id when the mark was seen, and so a smaller one
+ * than a transaction of ours that began after that. (The xmax of a snapshot would not do: it is one past the last that
+ * has ended, and those that still run may lie beyond it.) Once the oldest running transaction is not older, all of them
+ * have ended, and this look saw what they left.
  */
 static void
 move_floor(tally *t, const pawl_pg_result *taken, bool is_all)
 {
-    int last = pawl_pg_rows(taken) - 1;
-    int64_t last_id = pawl_pg_i64(taken, last, 0);
+    int64_t last_id = pawl_pg_i64(taken, pawl_pg_rows(taken) - 1, 0);
+    int64_t oldest = pawl_pg_i64(taken, 0, 2);
+    int64_t ours = pawl_pg_i64(taken, 0, 3);
 
-    if (t->mark_xmax != 0 && pawl_pg_i64(taken, 0, 2) >= t->mark_xmax && (is_all || t->mark <= last_id))
+    if (t->mark != 0 && t->mark_xid == 0 && ours != t->seen_by)
+        t->mark_xid = ours;
+    if (t->mark != 0 && t->mark_xid != 0 && oldest >= t->mark_xid && (is_all || t->mark <= last_id))
     {
         t->floor = t->mark;
-        t->mark_xmax = 0;
+        t->mark = 0;
     }
-    if (t->mark_xmax == 0)
-    {
-        t->mark = last_id;
-        t->mark_xmax = pawl_pg_i64(taken, 0, 3);
-    }
+    if (t->mark != 0)
+        return;
+    t->mark = last_id;
+    t->seen_by = ours;
+    t->mark_xid = 0;
 }
 
 static bool
@@ -366,7 +373,7 @@ one_slice(pawl_drain *d, int64_t rows, tally *t, pawl_drain_end *out, pawl_error
 static tally
 begin_tally(const pawl_drain *d)
 {
-    return (tally){.floor = d->floor, .mark = d->mark, .mark_xmax = d->mark_xmax};
+    return (tally){.floor = d->floor, .mark = d->mark, .seen_by = d->seen_by, .mark_xid = d->mark_xid};
 }
 
 static void
@@ -374,7 +381,8 @@ add_tally(pawl_drain *d, const tally *t)
 {
     d->floor = t->floor;
     d->mark = t->mark;
-    d->mark_xmax = t->mark_xmax;
+    d->seen_by = t->seen_by;
+    d->mark_xid = t->mark_xid;
     d->entries += t->entries;
     d->written += t->written;
 }
@@ -458,7 +466,8 @@ pawl_status
 pawl_drain_locked(pawl_drain *d, int64_t budget_ms, pawl_drain_end *out, pawl_error *err)
 {
     int64_t until_us = pawl_clock_us() + budget_ms * 1000;
-    tally t = begin_tally(d);
+    /* From the first entry on: under the lock every one that will ever be is there to be seen. */
+    tally t = {0};
     pawl_drain_end end = PAWL_DRAIN_MORE;
     pawl_status st = is_whole(d, &end, err);
 

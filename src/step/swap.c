@@ -522,9 +522,8 @@ copy(pawl_swap *s, pawl_error *err)
     return st == PAWL_OK ? pawl_swap_txn(s, "index", NULL, err) : st;
 }
 
-/* Snapshots from before it see rows whose new column is not filled yet. */
-static pawl_status
-note_horizon(pawl_step_run *run, void *ctx, pawl_error *err)
+pawl_status
+pawl_swap_note_horizon(pawl_step_run *run, void *ctx, pawl_error *err)
 {
     pawl_swap *s = ctx;
     PAWL_AUTO(pawl_pg_result) res = NULL;
@@ -560,7 +559,7 @@ build(pawl_swap *s, pawl_error *err)
     pawl_status st;
 
     if ((s->d->lua != NULL && (st = pawl_swap_drain(s, false, err)) != PAWL_OK) ||
-        (st = pawl_swap_txn(s, NULL, note_horizon, err)) != PAWL_OK ||
+        (st = pawl_swap_txn(s, NULL, pawl_swap_note_horizon, err)) != PAWL_OK ||
         (st = pawl_swap_run_list(s, &s->carry->index, err)) != PAWL_OK ||
         (st = pawl_swap_run_list(s, &s->carry->early, err)) != PAWL_OK)
         return st;

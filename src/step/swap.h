@@ -121,6 +121,9 @@ bool pawl_swap_is_captured(const pawl_swap *s, bool to_back);
 /* Carry over what is in the log now. */
 PAWL_NODISCARD pawl_status pawl_swap_drain(pawl_swap *s, bool to_back, pawl_error *err);
 
+/* Work for pawl_swap_txn: snapshots from before now see rows in which the column that is to go live is not filled yet. */
+PAWL_NODISCARD pawl_status pawl_swap_note_horizon(pawl_step_run *run, void *swap, pawl_error *err);
+
 /* Compare, and enter `ready`. */
 PAWL_NODISCARD pawl_status pawl_swap_verify(pawl_swap *s, pawl_error *err);
 

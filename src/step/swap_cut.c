@@ -671,8 +671,8 @@ return_through_mirror(pawl_swap *s, pawl_error *err)
         if ((st = pawl_swap_txn(s, "back", NULL, err)) != PAWL_OK ||
             (st = pawl_swap_plan_carry(s, true, err)) != PAWL_OK)
             return st;
-        if (pawl_swap_is_captured(s, true))
-            st = pawl_swap_drain(s, true, err);
+        if (pawl_swap_is_captured(s, true) && (st = pawl_swap_drain(s, true, err)) == PAWL_OK)
+            st = pawl_swap_txn(s, NULL, pawl_swap_note_horizon, err);
         if (st != PAWL_OK || (st = pawl_swap_run_list(s, &s->carry->before, err)) != PAWL_OK ||
             (st = pawl_swap_run_list(s, &s->carry->index, err)) != PAWL_OK ||
             (st = pawl_swap_run_list(s, &s->carry->early, err)) != PAWL_OK ||

@@ -151,6 +151,36 @@ an_entry_that_is_committed_late_is_not_passed_over(void **state)
     end(&f);
 }
 
+/* The one that is late began after the one that was seen, and so lies beyond the xmax of that look's snapshot. */
+static void
+an_entry_of_a_younger_transaction_is_not_passed_over(void **state)
+{
+    fixture f;
+
+    (void) state;
+    begin(&f, "younger");
+    PGconn *older = pawl_test_connect(f.place.conninfo);
+    PGconn *younger = pawl_test_connect(f.place.conninfo);
+
+    pawl_test_run_on(older, "BEGIN; SELECT pg_current_xact_id()");
+    pawl_test_run_on(younger, "BEGIN; UPDATE t SET a = 'late' WHERE id = 4000");
+    pawl_test_run_on(older, "UPDATE t SET a = 'y' WHERE id = 1; COMMIT");
+    for (int i = 2; i < 6; i++)
+    {
+        char sql[80];
+
+        assert_int_equal(drain(&f), PAWL_DRAIN_EMPTY);
+        pawl_fmt(sql, sizeof sql, "UPDATE t SET a = 'y' WHERE id = %d", i);
+        pawl_test_exec(f.place.conninfo, sql);
+    }
+    pawl_test_run_on(younger, "COMMIT");
+    assert_int_equal(drain(&f), PAWL_DRAIN_EMPTY);
+    assert_int_equal(seen(&f, "k = 4000"), 1);
+    PQfinish(older);
+    PQfinish(younger);
+    end(&f);
+}
+
 static void
 there_is_one_drainer(void **state)
 {
@@ -238,6 +268,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_key_is_done_once_and_the_log_is_empty),
         cmocka_unit_test(an_entry_that_is_committed_late_is_not_passed_over),
+        cmocka_unit_test(an_entry_of_a_younger_transaction_is_not_passed_over),
         cmocka_unit_test(there_is_one_drainer),
         cmocka_unit_test(one_whose_chunk_was_taken_writes_nothing_more),
         cmocka_unit_test(a_killed_connection_costs_nothing),
