@@ -124,14 +124,21 @@ PAWL_NODISCARD pawl_status pawl_swap_drain(pawl_swap *s, bool to_back, pawl_erro
 /* Work for pawl_swap_txn: snapshots from before now see rows in which the column that is to go live is not filled yet. */
 PAWL_NODISCARD pawl_status pawl_swap_note_horizon(pawl_step_run *run, void *swap, pawl_error *err);
 
-/* Compare, and enter `ready`. */
-PAWL_NODISCARD pawl_status pawl_swap_verify(pawl_swap *s, pawl_error *err);
-
 /* Drain while waiting for whatever must have happened, then cut over. */
 PAWL_NODISCARD pawl_status pawl_swap_ready(pawl_swap *s, bool to_back, pawl_error *err);
 
+/* ---- swap_verify.c --------------------------------------------------------------------------------------------------- */
+
+/* Compare, and enter `ready`. */
+PAWL_NODISCARD pawl_status pawl_swap_verify(pawl_swap *s, pawl_error *err);
+
+/* ---- swap_back.c ----------------------------------------------------------------------------------------------------- */
+
 /* What follows a cut-over, each piece alone. Enters `phase`. */
 PAWL_NODISCARD pawl_status pawl_swap_settle(pawl_swap *s, const char *phase, pawl_error *err);
+
+/* Drop a column of the table as it was looked at, in the transaction at hand. Fine when there is none. */
+PAWL_NODISCARD pawl_status pawl_swap_drop(pawl_swap *s, const char *column, pawl_error *err);
 
 /* Forget a swap that has not cut over: the changes that it would need were lost. */
 PAWL_NODISCARD pawl_status pawl_swap_start_over(pawl_swap *s, const char *why, pawl_error *err);

@@ -1,0 +1,190 @@
+/* What follows the cut-over, and the way back from wherever a swap is. */
+#include <string.h>
+
+#include "online/guard.h"
+#include "pawl_sql.h"
+#include "step/swap.h"
+
+#include "util/banned.h"
+
+static bool
+has_mirror(const pawl_swap *s)
+{
+    return s->d->reverse != NULL || s->d->has_lua_reverse;
+}
+
+/* ---- after the cut-over ------------------------------------------------------------------------------------------- */
+
+/* What follows the cut-over, as that has saved it. */
+static pawl_status
+run_after(pawl_swap *s, bool to_back, pawl_error *err)
+{
+    const char *json = s->carried[to_back ? 1 : 0];
+    pawl_carry *carried = NULL;
+    pawl_status st;
+
+    if (json == NULL)
+        return pawl_error_set(err, PAWL_E_BUG, "nothing is known of what the swap has carried over");
+    if ((st = pawl_carry_load(json, s->run->arena, &carried, err)) != PAWL_OK)
+        return st;
+    return pawl_swap_run_list(s, &carried->after, err);
+}
+
+pawl_status
+pawl_swap_settle(pawl_swap *s, const char *phase, pawl_error *err)
+{
+    pawl_status st = run_after(s, false, err);
+
+    return st == PAWL_OK ? pawl_swap_txn(s, phase, NULL, err) : st;
+}
+
+pawl_status
+pawl_swap_drop(pawl_swap *s, const char *column, pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(sql);
+
+    pawl_step_alter(&sql, s->table);
+    pawl_sql_add(&sql, "DROP COLUMN IF EXISTS ");
+    pawl_sql_ident(&sql, column);
+    return pawl_step_exec(s->run, &sql, err);
+}
+
+/* ---- undoing -------------------------------------------------------------------------------------------------------- */
+
+static pawl_status
+close_job(pawl_swap *s, pawl_step_run *run, pawl_error *err)
+{
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(s->job), PAWL_ARG_TEXT("abandoned")};
+
+    if (s->job == 0)
+        return PAWL_OK;
+    return pawl_ledger_query(run->ledger, run->pg, pawl_sql_step_swap_close, 2, args, NULL, err);
+}
+
+/* One transaction: triggers, function, log, column. Indexes on the column go with it. */
+static pawl_status
+work_undo(pawl_step_run *run, void *ctx, pawl_error *err)
+{
+    pawl_swap *s = ctx;
+    pawl_status st = pawl_step_unpin(run, err);
+
+    if (st != PAWL_OK || (st = pawl_swap_look(s, run->pg, err)) != PAWL_OK ||
+        (st = pawl_step_lock(run, s->table, "ACCESS EXCLUSIVE", true, err)) != PAWL_OK)
+        return st;
+    if (s->job != 0 && ((st = pawl_keep_remove(s->job, run->ledger, run->pg, err)) != PAWL_OK ||
+                        (st = pawl_guard_remove(s->job, run->ledger, run->pg, err)) != PAWL_OK ||
+                        (st = pawl_capture_remove(s->job, run->ledger, run->pg, err)) != PAWL_OK))
+        return st;
+    if ((st = pawl_swap_drop(s, s->new_name, err)) != PAWL_OK)
+        return st;
+    return close_job(s, run, err);
+}
+
+static pawl_status
+undo(pawl_swap *s, pawl_error *err)
+{
+    pawl_status st;
+
+    if (s->job != 0)
+    {
+        pawl_error ignored = PAWL_ERROR_INIT;
+
+        /* What hangs on the column may be such by now that nothing could be planned: then there is nothing to undo. */
+        st = pawl_swap_plan_carry(s, false, &ignored);
+        if (st == PAWL_OK && (st = pawl_swap_run_list(s, &s->carry->undo, err)) != PAWL_OK)
+            return st;
+    }
+    st = pawl_step_txn(s->run, 0, work_undo, s, err);
+    s->run->info_out = NULL;
+    return st;
+}
+
+static pawl_status
+forget(pawl_step_run *run, void *ctx PAWL_UNUSED, pawl_error *err)
+{
+    return pawl_step_note(run, "{\"new\": null, \"old\": null, \"job\": null, \"horizon\": null}", err);
+}
+
+pawl_status
+pawl_swap_start_over(pawl_swap *s, const char *why, pawl_error *err)
+{
+    pawl_status st = undo(s, err);
+
+    if (st != PAWL_OK || (st = pawl_step_txn(s->run, 0, forget, s, err)) != PAWL_OK)
+        return st;
+    (void) pawl_error_set(err, PAWL_E_STATE,
+                          "the swap of \"%s\" has to start over: changes of \"%s\" may have been missed",
+                          s->d->column, s->d->table);
+    (void) pawl_error_detail(err, "%s", why);
+    return pawl_error_hint(err, "everything that it had made is removed; run the same again");
+}
+
+static pawl_status
+refuse_back(const pawl_swap *s, pawl_error *err)
+{
+    (void) pawl_error_set(
+        err, PAWL_E_REFUSED,
+        "the swap of column \"%s\" of \"%s\" cannot be reverted: it says nothing of the way back",
+        s->d->column, s->d->table);
+    return pawl_error_hint(
+        err, "`reverse:` in the step, or a function `reverse` in the Lua file, keeps the old column "
+             "in step from the cut-over on");
+}
+
+static pawl_status
+work_close(pawl_step_run *run, void *ctx, pawl_error *err)
+{
+    return close_job(ctx, run, err);
+}
+
+/* Back through the mirror: what was written since the cut-over is in the old column, or in the log. */
+static pawl_status
+return_through_mirror(pawl_swap *s, pawl_error *err)
+{
+    pawl_status st = PAWL_OK;
+
+    if (!has_mirror(s))
+        return refuse_back(s, err);
+    if (pawl_swap_is(s, "settle") && (st = pawl_swap_settle(s, "mirror", err)) != PAWL_OK)
+        return st;
+    if (!pawl_swap_is(s, "undone"))
+    {
+        if ((st = pawl_swap_txn(s, "back", NULL, err)) != PAWL_OK ||
+            (st = pawl_swap_plan_carry(s, true, err)) != PAWL_OK)
+            return st;
+        if (pawl_swap_is_captured(s, true) && (st = pawl_swap_drain(s, true, err)) == PAWL_OK)
+            st = pawl_swap_txn(s, NULL, pawl_swap_note_horizon, err);
+        if (st != PAWL_OK || (st = pawl_swap_run_list(s, &s->carry->before, err)) != PAWL_OK ||
+            (st = pawl_swap_run_list(s, &s->carry->index, err)) != PAWL_OK ||
+            (st = pawl_swap_run_list(s, &s->carry->early, err)) != PAWL_OK ||
+            (st = pawl_swap_ready(s, true, err)) != PAWL_OK)
+            return st;
+    }
+    if ((st = run_after(s, true, err)) != PAWL_OK)
+        return st;
+    st = pawl_step_txn(s->run, 0, work_close, s, err);
+    s->run->info_out = NULL;
+    return st;
+}
+
+pawl_status
+pawl_swap_back(pawl_swap *s, pawl_error *err)
+{
+    static const char *const after[] = {"settle", "mirror", "back", "undone"};
+
+    if (s->job != 0 && strcmp(s->state, "done") == 0 && pawl_swap_is(s, "mirror"))
+    {
+        (void) pawl_error_set(
+            err, PAWL_E_REFUSED,
+            "the swap of column \"%s\" of \"%s\" cannot be reverted: a `contract` has dropped the old "
+            "column",
+            s->d->column, s->d->table);
+        return pawl_error_hint(err, "write a new swap_column in the other direction");
+    }
+    for (size_t i = 0; s->job != 0 && i < sizeof after / sizeof after[0]; i++)
+        if (pawl_swap_is(s, after[i]))
+            return strcmp(s->state, "abandoned") == 0 ? PAWL_OK : return_through_mirror(s, err);
+    if (pawl_step_info_text(s->run, "new") == NULL)
+        return PAWL_OK;
+    return undo(s, err);
+}
