@@ -309,11 +309,6 @@ check_spec(const pawl_backfill_spec *spec, pawl_error *err)
     if (spec->into == NULL && (spec->nmerge > 0 || spec->is_unlocked))
         return pawl_error_set(err, PAWL_E_INPUT, "the backfill of \"%s\" has %s without `into`", spec->table,
                               spec->nmerge > 0 ? "`merge`" : "`lock_rows: false`");
-    if (spec->into != NULL && spec->on_error != PAWL_ON_ERROR_STOP)
-        return pawl_error_set(err, PAWL_E_REFUSED,
-                              "the backfill of \"%s\" into \"%s\" cannot set bad rows aside: only `on_error: "
-                              "stop` goes with `into`",
-                              spec->table, spec->into);
     if (!spec->fire_triggers)
         return pawl_error_set(err, PAWL_E_REFUSED,
                               "`fire_triggers: false` is not offered by this version: it would "

@@ -78,7 +78,9 @@ typedef struct pass
 {
     pawl_outrows *set;
     const pawl_rowset_source *source;
-    int base;       /* ordinal of the source's first row */
+    int base; /* ordinal of the source's first row */
+    pawl_row_search search;
+    int refused;    /* the row set aside last; -1: none. Lua may have more to say of it */
     bool has_named; /* the failure that put returned names its row */
 } pass;
 
@@ -88,6 +90,7 @@ pass_get(void *ctx, int row, int column)
     const pass *p = ctx;
     int at = p->source->first + 1 + column;
 
+    row += p->search.offset;
     if (pawl_pg_is_null(p->source->rows, row, at))
         return (pawl_lua_value){.data = NULL};
     return (pawl_lua_value){.data = pawl_pg_text(p->source->rows, row, at),
@@ -109,6 +112,15 @@ name_row(const pass *p, int row, pawl_error *err)
                              was[0] != '\0' ? "; " : "", was);
 }
 
+static pawl_status
+out_of_range(const pawl_column *column, pawl_lua_value v, pawl_error *err)
+{
+    (void) pawl_error_set(err, PAWL_E_TRANSFORM,
+                          "the value %.*s is out of range for column \"%s\" of type %s",
+                          (int) (v.length < 80 ? v.length : 80), v.data, column->name, column->type_name);
+    return pawl_error_sqlstate(err, "22003");
+}
+
 static void
 add_value(pawl_strbuf *b, const char *data, size_t length)
 {
@@ -119,11 +131,29 @@ add_value(pawl_strbuf *b, const char *data, size_t length)
         pawl_strbuf_addn(b, data, length);
 }
 
+/* What an array of integers cannot hold; a COPY leaves that to the server. */
+static pawl_status
+check_values(const pawl_outrows *set, const pawl_lua_answer *answer, pawl_error *err)
+{
+    for (int i = 0; i < set->job->nwrite && set->job->nmerge > 0; i++)
+    {
+        const pawl_lua_value *v = &answer->values[i];
+
+        if (answer->is_set[i] && v->data != NULL &&
+            !pawl_wire_can_hold(pawl_wire_of(set->job->write[i]), v->data, v->length))
+            return out_of_range(set->job->write[i], *v, err);
+    }
+    return PAWL_OK;
+}
+
 static pawl_status
 add_row(pawl_outrows *set, int source, const pawl_lua_answer *answer, pawl_error *err)
 {
     pawl_outrow row = {.at = set->bytes.length, .source = source};
+    pawl_status st = check_values(set, answer, err);
 
+    if (st != PAWL_OK)
+        return st;
     for (int i = 0; i < set->job->nmerge; i++)
     {
         int k = set->job->merge[i];
@@ -152,19 +182,43 @@ add_row(pawl_outrows *set, int source, const pawl_lua_answer *answer, pawl_error
     return PAWL_OK;
 }
 
+/* The row is bad: none of what came of it stays. */
+static void
+set_aside(pass *p, int row, const pawl_error *why)
+{
+    pawl_outrows *set = p->set;
+
+    for (size_t i = set->count; i > 0 && set->rows[i - 1].source == p->base + row; i--)
+        set->rows[i - 1].is_dropped = true;
+    pawl_rejects_add(set->rejects, p->source->rows, row, p->source->first + 1, why);
+    p->refused = row;
+}
+
 static pawl_status
-pass_put(void *ctx, int row, const pawl_lua_answer *answer, pawl_error *err)
+pass_put(void *ctx, int index, const pawl_lua_answer *answer, pawl_error *err)
 {
     pass *p = ctx;
+    int row = p->search.offset + index;
+    pawl_error bad = PAWL_ERROR_INIT;
     pawl_status st = PAWL_OK;
 
-    if (p->source->tick != NULL && row % TICK_ROWS == TICK_ROWS - 1 &&
+    if (row == p->refused)
+        return PAWL_OK;
+    if (p->source->tick != NULL && index % TICK_ROWS == TICK_ROWS - 1 &&
         (st = p->source->tick(p->source->tick_ctx, err)) != PAWL_OK)
         return st;
     if (answer->verdict == PAWL_LUA_REJECT)
-        st = pawl_error_set(err, PAWL_E_TRANSFORM, "the transform rejects the row: %s", answer->reason);
+        st = pawl_error_set(&bad, PAWL_E_TRANSFORM, "the transform rejects the row: %s", answer->reason);
     else if (answer->verdict == PAWL_LUA_WRITE)
-        st = add_row(p->set, p->base + row, answer, err);
+        st = add_row(p->set, p->base + row, answer, &bad);
+    if (st == PAWL_OK)
+        return st;
+    if (st == PAWL_E_TRANSFORM && p->set->rejects != NULL)
+    {
+        set_aside(p, row, &bad);
+        return PAWL_OK;
+    }
+    *err = bad;
     if (st != PAWL_E_TRANSFORM)
         return st;
     p->has_named = true;
@@ -202,24 +256,57 @@ add_keys(pawl_outrows *set, const pawl_rowset_source *source, pawl_error *err)
     return pawl_pg_array_is_ok(&set->xmins) ? PAWL_OK : pawl_error_nomem(err, "the keys of a batch");
 }
 
+static pawl_status
+fail(pass *p, int row, pawl_error *err)
+{
+    if (err->code != PAWL_E_TRANSFORM || p->has_named)
+        return err->code;
+    if (row >= 0)
+        return name_row(p, row, err);
+    pawl_job_redact(p->set->job, err);
+    return err->code;
+}
+
 pawl_status
 pawl_outrows_transform(pawl_outrows *set, const pawl_rowset_source *source, pawl_error *err)
 {
-    pass p = {.set = set, .source = source, .base = set->read};
-    const pawl_lua_rows rows = {
-        .count = pawl_pg_rows(source->rows), .ctx = &p, .get = pass_get, .put = pass_put};
-    int failed = -1;
+    pass p = {.set = set, .source = source, .base = set->read, .refused = -1};
     pawl_status st = add_keys(set, source, err);
 
     if (st != PAWL_OK)
         return st;
-    st = pawl_lua_run(source->lua, &rows, &failed, err);
-    if (st != PAWL_E_TRANSFORM || p.has_named)
-        return st;
-    if (failed >= 0)
-        return name_row(&p, failed, err);
-    pawl_job_redact(set->job, err);
-    return err->code;
+    pawl_row_search_begin(&p.search, pawl_pg_rows(source->rows));
+    while (p.search.offset < p.search.total)
+    {
+        const pawl_lua_rows rows = {
+            .count = p.search.end - p.search.offset, .ctx = &p, .get = pass_get, .put = pass_put};
+        pawl_error failure = PAWL_ERROR_INIT;
+        int failed = -1;
+
+        st = pawl_lua_run(source->lua, &rows, &failed, &failure);
+        if (st != PAWL_OK && (st != PAWL_E_TRANSFORM || set->rejects == NULL))
+        {
+            *err = failure;
+            return fail(&p, failed < 0 ? -1 : p.search.offset + failed, err);
+        }
+        if (st == PAWL_OK)
+        {
+            pawl_row_search_pass(&p.search);
+            continue;
+        }
+
+        int bad = pawl_row_search_fail(&p.search, failed);
+
+        if (bad >= 0 && bad != p.refused)
+            set_aside(&p, bad, &failure);
+    }
+    return set->rejects != NULL ? pawl_rejects_check(set->rejects, err) : PAWL_OK;
+}
+
+static bool
+is_live(const pawl_outrow *row)
+{
+    return !row->is_dropped && !row->is_twin;
 }
 
 void
@@ -236,7 +323,7 @@ pawl_outrows_live(const pawl_outrows *set)
     int64_t live = 0;
 
     for (size_t i = 0; i < set->count; i++)
-        live += set->rows[i].is_dropped ? 0 : 1;
+        live += is_live(&set->rows[i]) ? 1 : 0;
     return live;
 }
 
@@ -360,6 +447,68 @@ make_slots(pawl_outrows *set, pawl_error *err)
     return PAWL_OK;
 }
 
+/* Where the row's key stands in the hash table, or would. */
+static uint32_t *
+slot_of(const pawl_outrows *set, size_t row)
+{
+    size_t slot = (size_t) hash_key(set, row) & (set->nslots - 1);
+
+    while (set->slots[slot] != 0 && !has_same_key(set, set->slots[slot] - 1, row))
+        slot = (slot + 1) & (set->nslots - 1);
+    return &set->slots[slot];
+}
+
+/* Mark every row that shares its key with one that differs; false when there is none. */
+static bool
+has_clashes(pawl_outrows *set)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < set->count; i++)
+    {
+        uint32_t *slot = NULL;
+
+        set->rows[i].is_clashing = false;
+        if (set->rows[i].is_dropped)
+            continue;
+        slot = slot_of(set, i);
+        if (*slot == 0)
+            *slot = (uint32_t) i + 1;
+        else if (!is_same_row(set, *slot - 1, i))
+            any = set->rows[*slot - 1].is_clashing = true;
+    }
+    for (size_t i = 0; any && i < set->count; i++)
+        if (!set->rows[i].is_dropped)
+            set->rows[i].is_clashing = set->rows[*slot_of(set, i) - 1].is_clashing;
+    return any;
+}
+
+pawl_status
+pawl_outrows_part(pawl_outrows *set, const pawl_pg_result *rows, int first_key, pawl_error *err)
+{
+    pawl_status st = make_slots(set, err);
+
+    if (st != PAWL_OK || !has_clashes(set))
+        return st;
+    for (size_t i = 0; i < set->count; i++)
+    {
+        pawl_error why = PAWL_ERROR_INIT;
+
+        if (set->rows[i].is_dropped || !set->rows[i].is_clashing)
+            continue;
+        if (set->rows[i].source >= pawl_pg_rows(rows))
+        {
+            (void) pawl_error_set(err, PAWL_E_SERVER, "a row has changed, and clashes with another now");
+            return pawl_error_sqlstate(err, "40001");
+        }
+        (void) fail_twice(set, i, &why);
+        pawl_rejects_add(set->rejects, rows, set->rows[i].source, first_key, &why);
+        pawl_outrows_drop(set, set->rows[i].source);
+    }
+    return pawl_rejects_check(set->rejects, err);
+}
+
+/* Twins are found anew: what one of them stood for may have been dropped since. */
 pawl_status
 pawl_outrows_unite(pawl_outrows *set, int sources[2], pawl_error *err)
 {
@@ -367,20 +516,19 @@ pawl_outrows_unite(pawl_outrows *set, int sources[2], pawl_error *err)
 
     for (size_t i = 0; i < set->count && st == PAWL_OK; i++)
     {
+        uint32_t *slot = NULL;
+
+        set->rows[i].is_twin = false;
         if (set->rows[i].is_dropped)
             continue;
-
-        size_t slot = (size_t) hash_key(set, i) & (set->nslots - 1);
-
-        while (set->slots[slot] != 0 && !has_same_key(set, set->slots[slot] - 1, i))
-            slot = (slot + 1) & (set->nslots - 1);
-        if (set->slots[slot] == 0)
-            set->slots[slot] = (uint32_t) i + 1;
-        else if (is_same_row(set, set->slots[slot] - 1, i))
-            set->rows[i].is_dropped = true;
+        slot = slot_of(set, i);
+        if (*slot == 0)
+            *slot = (uint32_t) i + 1;
+        else if (is_same_row(set, *slot - 1, i))
+            set->rows[i].is_twin = true;
         else
         {
-            sources[0] = set->rows[set->slots[slot] - 1].source;
+            sources[0] = set->rows[*slot - 1].source;
             sources[1] = set->rows[i].source;
             st = fail_twice(set, i, err);
         }
@@ -418,10 +566,7 @@ add_to_arrays(pawl_outrows *set, size_t row, pawl_error *err)
         if (v.data == NULL)
             pawl_pg_array_add_null(&set->values[i]);
         else if (!pawl_wire_can_add(pawl_wire_of(set->job->write[i]), &set->values[i], v.data, v.length))
-            return pawl_error_set(err, PAWL_E_TRANSFORM,
-                                  "the value %.*s is out of range for column \"%s\" of type %s",
-                                  (int) (v.length < 80 ? v.length : 80), v.data, set->job->write[i]->name,
-                                  set->job->write[i]->type_name);
+            return out_of_range(set->job->write[i], v, err);
     }
     return PAWL_OK;
 }
@@ -434,7 +579,7 @@ pawl_outrows_args(pawl_outrows *set, pawl_pg_arg *args, pawl_error *err)
     for (int i = 0; i < set->job->nwrite; i++)
         pawl_pg_array_reset(&set->values[i]);
     for (size_t i = 0; i < set->count && st == PAWL_OK; i++)
-        if (!set->rows[i].is_dropped)
+        if (is_live(&set->rows[i]))
             st = add_to_arrays(set, i, err);
     for (int i = 0; i < set->job->nwrite && st == PAWL_OK; i++)
     {
@@ -452,7 +597,7 @@ pawl_outrows_copy_text(const pawl_outrows *set, size_t *next, size_t most, pawl_
     {
         size_t at = set->rows[*next].at;
 
-        if (set->rows[*next].is_dropped)
+        if (!is_live(&set->rows[*next]))
             continue;
         for (int i = 0; i < set->job->nwrite; i++)
         {

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "backfill/part.h"
-#include "backfill/rowset.h"
+#include "backfill/retry_into.h"
 #include "core/backoff.h"
 #include "core/sqlstate.h"
 #include "pawl_sql.h"
@@ -39,6 +39,7 @@ typedef struct retry
     pawl_pg *pg;
     pawl_lua *lua; /* NULL: `set` */
     pawl_rowset rows;
+    pawl_outrows out; /* of `into`: instead of `rows` */
     pawl_rejects rejects;
     pawl_strbuf sql;
     pawl_pg_arg *args;
@@ -344,18 +345,16 @@ count(retry *r, const batch *b)
             ++*counters[b->verdicts[i]];
 }
 
-/* The lock of the write keeps the name, and the partition, where they are: the rows were those of the job's table. */
+/* The lock of the write keeps the name, and the partition, where they are: the rows were those of the job's tables. */
 static pawl_status
-check_table(retry *r, pawl_error *err)
+check_table(retry *r, const pawl_table *table, const pawl_table *root, pawl_error *err)
 {
     PAWL_STRBUF_AUTO(name);
-    const pawl_table *table = r->job->table;
 
     pawl_sql_ident2(&name, table->schema, table->name);
 
     const pawl_pg_arg args[] = {PAWL_ARG_TEXT(name.data), PAWL_ARG_I64(table->oid),
-                                r->job->root != NULL ? PAWL_ARG_I64(r->job->root->oid) : PAWL_ARG_NULL,
-                                PAWL_ARG_NULL};
+                                root != NULL ? PAWL_ARG_I64(root->oid) : PAWL_ARG_NULL, PAWL_ARG_NULL};
 
     return pawl_ledger_query(r->ledger, r->pg, pawl_sql_backfill_check_table, 4, args, NULL, err);
 }
@@ -369,8 +368,9 @@ end_batch(retry *r, batch *b, pawl_error *err)
     for (int i = 0; i < r->rejects.count; i++)
         b->verdicts[pawl_pg_i64(b->found, r->rejects.places[i], 0) - 1] = REFUSED;
     if (st != PAWL_OK || (st = pawl_pg_exec(r->pg, "SET CONSTRAINTS ALL IMMEDIATE", err)) != PAWL_OK ||
-        (st = check_table(r, err)) != PAWL_OK || (st = mark_refused(r, b, err)) != PAWL_OK ||
-        (st = mark_ended(r, b, err)) != PAWL_OK)
+        (st = check_table(r, r->job->table, r->job->root, err)) != PAWL_OK ||
+        (r->job->target != NULL && (st = check_table(r, r->job->target, NULL, err)) != PAWL_OK) ||
+        (st = mark_refused(r, b, err)) != PAWL_OK || (st = mark_ended(r, b, err)) != PAWL_OK)
         return st;
     PAWL_FAILPOINT("retry.before_commit");
     if ((st = pawl_pg_commit(r->pg, err)) != PAWL_OK)
@@ -378,6 +378,14 @@ end_batch(retry *r, batch *b, pawl_error *err)
     PAWL_FAILPOINT("retry.after_commit");
     count(r, b);
     return PAWL_OK;
+}
+
+static pawl_status
+write_rows(retry *r, const batch *b, pawl_error *err)
+{
+    if (r->job->target != NULL)
+        return pawl_retry_into(&r->out, r->pg, r->lua, b->found, err);
+    return r->lua != NULL ? write_lua(r, b, err) : write_set(r, b, err);
 }
 
 static pawl_status
@@ -390,8 +398,7 @@ run_batch(retry *r, int64_t after, batch *b, pawl_error *err)
         return st;
     if (b->count == 0)
         return pawl_pg_commit(r->pg, err);
-    if ((st = find_rows(r, b, true, err)) != PAWL_OK ||
-        (st = r->lua != NULL ? write_lua(r, b, err) : write_set(r, b, err)) != PAWL_OK ||
+    if ((st = find_rows(r, b, true, err)) != PAWL_OK || (st = write_rows(r, b, err)) != PAWL_OK ||
         (st = explain_missing(r, b, err)) != PAWL_OK)
         return st;
     PAWL_FAILPOINT("retry.after_write");
@@ -566,9 +573,11 @@ open_tools(retry *r, pawl_error *err)
     if (r->args == NULL)
         return pawl_error_nomem(err, "the arguments of a statement");
     if ((st = pawl_rejects_init(&r->rejects, job, err)) != PAWL_OK ||
-        (st = pawl_rowset_init(&r->rows, job, err)) != PAWL_OK)
+        (st = job->target != NULL ? pawl_outrows_init(&r->out, job, err)
+                                  : pawl_rowset_init(&r->rows, job, err)) != PAWL_OK)
         return st;
     r->rows.rejects = &r->rejects;
+    r->out.rejects = &r->rejects;
     return job->spec->lua_file == NULL ? PAWL_OK : pawl_lua_open(&options, &r->lua, err);
 }
 
@@ -578,6 +587,7 @@ close_tools(retry *r)
     pawl_lua_close(r->lua);
     r->lua = NULL;
     pawl_rowset_fini(&r->rows);
+    pawl_outrows_fini(&r->out);
     pawl_rejects_fini(&r->rejects);
     pawl_free(r->args);
     r->args = NULL;
@@ -674,6 +684,8 @@ retry_all(retry *r, pawl_error *err)
     if (st != PAWL_OK)
         return st;
     st = pawl_ledger_query(r->ledger, r->pg, pawl_sql_backfill_reject_parts, 1, args, &parts, err);
+    if (st == PAWL_OK && r->whole.target != NULL)
+        st = pawl_retry_check_target(&r->whole, r->ledger, r->pg, err);
     pawl_pg_rollback(r->pg);
     for (int i = 0; i < pawl_pg_rows(parts) && st == PAWL_OK; i++)
     {

@@ -120,8 +120,8 @@ typedef struct pass
     const pawl_rowset_source *source;
     int *only; /* NULL: all rows; else those that the transform is given, by their place in the result */
     int nonly;
-    int offset;     /* of the rows that the transform is given, among all that it has to see */
-    bool has_named; /* the failure that put returned names its row */
+    pawl_row_search search; /* among all rows that the transform has to see */
+    bool has_named;         /* the failure that put returned names its row */
 } pass;
 
 static int
@@ -158,7 +158,7 @@ pass_get(void *ctx, int row, int column)
 {
     const pass *p = ctx;
 
-    return value_of(p->source, row_of(p, p->offset + row), column);
+    return value_of(p->source, row_of(p, p->search.offset + row), column);
 }
 
 /* The key of a row into the detail. */
@@ -358,7 +358,7 @@ static pawl_status
 pass_put(void *ctx, int index, const pawl_lua_answer *answer, pawl_error *err)
 {
     pass *p = ctx;
-    int row = row_of(p, p->offset + index);
+    int row = row_of(p, p->search.offset + index);
     pawl_rowset *set = set_of(p, row);
     pawl_error bad = PAWL_ERROR_INIT;
     pawl_error *why = set->rejects != NULL ? &bad : err;
@@ -437,20 +437,51 @@ name_failed(pass *p, int row, pawl_error *err)
                              was[0] != '\0' ? "; " : "", was);
 }
 
-/*
- * Run the transform over the rows. Where bad rows are set aside, one that raises is passed over; a `batch` that raises
- * as a whole tells no row, and is run over halves: `suspect` is the end of the rows among which a bad one is known to be.
- */
+void
+pawl_row_search_begin(pawl_row_search *s, int total)
+{
+    *s = (pawl_row_search){.end = total, .total = total};
+}
+
+static void
+search_on(pawl_row_search *s)
+{
+    s->end = s->suspect > s->offset ? s->offset + (s->suspect - s->offset + 1) / 2 : s->total;
+}
+
+void
+pawl_row_search_pass(pawl_row_search *s)
+{
+    s->offset = s->end;
+    search_on(s);
+}
+
+int
+pawl_row_search_fail(pawl_row_search *s, int failed)
+{
+    int row = -1;
+
+    if (failed < 0 && s->end - s->offset > 1)
+        s->suspect = s->end;
+    else
+    {
+        row = s->offset + (failed < 0 ? 0 : failed);
+        s->offset = row + 1;
+        s->suspect = 0;
+    }
+    search_on(s);
+    return row;
+}
+
+/* Run the transform over the rows. Where bad rows are set aside, one that raises is passed over. */
 static pawl_status
 transform(pass *p, pawl_error *err)
 {
-    int total = p->only != NULL ? p->nonly : pawl_pg_rows(p->source->rows);
-    int suspect = 0;
-    int end = total;
-
-    while (p->offset < total)
+    pawl_row_search_begin(&p->search, p->only != NULL ? p->nonly : pawl_pg_rows(p->source->rows));
+    while (p->search.offset < p->search.total)
     {
-        const pawl_lua_rows rows = {.count = end - p->offset, .ctx = p, .get = pass_get, .put = pass_put};
+        const pawl_lua_rows rows = {
+            .count = p->search.end - p->search.offset, .ctx = p, .get = pass_get, .put = pass_put};
         pawl_error failure = PAWL_ERROR_INIT;
         int failed = -1;
         pawl_status st = pawl_lua_run(p->source->lua, &rows, &failed, &failure);
@@ -460,21 +491,19 @@ transform(pass *p, pawl_error *err)
             *err = failure;
             return st != PAWL_E_TRANSFORM
                        ? st
-                       : name_failed(p, failed < 0 ? -1 : row_of(p, p->offset + failed), err);
+                       : name_failed(p, failed < 0 ? -1 : row_of(p, p->search.offset + failed), err);
         }
-        if (st != PAWL_OK && failed < 0 && rows.count > 1)
-            suspect = end;
-        else if (st != PAWL_OK)
+        if (st == PAWL_OK)
         {
-            int row = row_of(p, p->offset + (failed < 0 ? 0 : failed));
-
-            pawl_rejects_add(set_of(p, row)->rejects, p->source->rows, row, p->source->first + 1, &failure);
-            p->offset += failed < 0 ? 1 : failed + 1;
-            suspect = 0;
+            pawl_row_search_pass(&p->search);
+            continue;
         }
-        else
-            p->offset = end;
-        end = suspect > p->offset ? p->offset + (suspect - p->offset + 1) / 2 : total;
+
+        int bad = pawl_row_search_fail(&p->search, failed);
+
+        if (bad >= 0)
+            pawl_rejects_add(set_of(p, row_of(p, bad))->rejects, p->source->rows, row_of(p, bad),
+                             p->source->first + 1, &failure);
     }
     return PAWL_OK;
 }

@@ -60,6 +60,24 @@ void pawl_rowset_reset(pawl_rowset *set);
 PAWL_NODISCARD pawl_status pawl_rowset_transform(pawl_rowset *set, const pawl_rowset_source *source,
                                                  pawl_error *err);
 
+/*
+ * Which rows a transform is given next, where bad rows are set aside: all that are left; or, when a `batch` has raised as
+ * a whole, which tells no row, the first half of those among which a bad one is known to be.
+ */
+typedef struct pawl_row_search
+{
+    int offset; /* the next run: from here ... */
+    int end;    /* ... to before this one; offset is the end of all when nothing is left */
+    int suspect;
+    int total;
+} pawl_row_search;
+
+void pawl_row_search_begin(pawl_row_search *s, int total);
+/* The run over [offset, end) passed. */
+void pawl_row_search_pass(pawl_row_search *s);
+/* It raised at so many rows from its offset, -1: as a whole. Returns the row that is bad, -1: not known yet. */
+int pawl_row_search_fail(pawl_row_search *s, int failed);
+
 /* How many rows the transform has seen for this set. */
 int64_t pawl_rowset_read(const pawl_rowset *set);
 

@@ -582,6 +582,8 @@ join_keys(pawl_strbuf *b, const pawl_job *job)
 static void
 lock_by_key(pawl_strbuf *b, const pawl_job *job)
 {
+    if (job->spec->is_unlocked)
+        return;
     pawl_sql_add(b, " ORDER BY ");
     key_list(b, job, 0);
     pawl_sql_add(b, " FOR NO KEY UPDATE OF t");

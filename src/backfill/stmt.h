@@ -94,8 +94,8 @@ void pawl_stmt_insert(pawl_strbuf *b, const pawl_job *job);
 void pawl_stmt_copy(pawl_strbuf *b, const pawl_job *job);
 
 /*
- * The same for rows of which `columns` are wanted: ordinal, xmin, key, columns, locked. `with_where` false: whether or not
- * `where` chooses them.
+ * The same for rows of which `columns` are wanted: ordinal, xmin, key, columns, locked unless the job locks no rows.
+ * `with_where` false: whether or not `where` chooses them.
  */
 void pawl_stmt_lookup_rows(pawl_strbuf *b, const pawl_job *job, bool with_where,
                            const pawl_column *const *columns, int ncolumns);

@@ -2,6 +2,7 @@
 #include "backfill/worker.h"
 #include "pg/lockers.h"
 #include "util/clock.h"
+#include "util/failpoint.h"
 
 #include "util/banned.h"
 
@@ -165,6 +166,7 @@ condemn(pawl_worker *w, pawl_attempt *attempt, const pawl_error *why, pawl_error
     pawl_status st;
 
     pawl_rejects_reset(&w->writer.rejects);
+    PAWL_FAILPOINT("backfill.before_condemn");
     if ((st = pawl_worker_hold(w, err)) != PAWL_OK ||
         (st = w->writer.kind->condemn(&w->writer, w->pg, attempt, why, &count, err)) != PAWL_OK)
         return st;

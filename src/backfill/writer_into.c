@@ -10,9 +10,9 @@
  */
 #include <string.h>
 
+#include "backfill/into_write.h"
 #include "backfill/writer.h"
 #include "pawl_sql.h"
-#include "pg/copy.h"
 #include "util/alloc.h"
 #include "util/failpoint.h"
 
@@ -23,8 +23,6 @@ enum
     SETTLE_ROUNDS = 10,              /* as in writer_update.c */
     LOCK_ARGS = 3 * PAWL_KEY_MAX + 2 /* of w->args; those of an INSERT stand behind them */
 };
-
-#define PIECE_BYTES ((size_t) 65536)
 
 static pawl_status
 into_open(pawl_writer *w, pawl_error *err)
@@ -39,6 +37,8 @@ into_open(pawl_writer *w, pawl_error *err)
     st = pawl_outrows_init(&w->out, job, err);
     if (st != PAWL_OK)
         return st;
+    if (pawl_job_has_rejects(job))
+        w->out.rejects = &w->rejects;
     options.log = w->hooks.log;
     options.log_ctx = w->hooks.ctx;
     return pawl_lua_open(&options, &w->lua, err);
@@ -68,6 +68,8 @@ prepare_merge(pawl_writer *w, const pawl_attempt *attempt, pawl_error *err)
 
     if (w->job->nmerge == 0)
         return PAWL_OK;
+    if (w->out.rejects != NULL && (st = pawl_outrows_part(&w->out, attempt->answer, 1, err)) != PAWL_OK)
+        return st;
     st = pawl_outrows_unite(&w->out, sources, err);
     if (st == PAWL_OK)
         return pawl_outrows_args(&w->out, w->args + LOCK_ARGS, err);
@@ -100,26 +102,35 @@ into_take(pawl_writer *w, pawl_attempt *attempt, pawl_error *err)
         .rows = attempt->answer, .first = 0, .lua = w->lua, .tick = w->hooks.tick, .tick_ctx = w->hooks.ctx};
 
     pawl_outrows_reset(&w->out);
+    pawl_rejects_reset(&w->rejects);
     if ((st = pawl_outrows_transform(&w->out, &source, err)) != PAWL_OK)
         return st;
     return prepare_merge(w, attempt, err);
 }
 
+/* The statement that locks what was read, and its arguments. Returns their number. */
 static int
-queue_lock(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attempt)
+build_lock(pawl_writer *w, const pawl_attempt *attempt, bool with_ordinals)
 {
-    const pawl_write_shape shape = {.with_ordinals = attempt->is_exact,
+    const pawl_write_shape shape = {.with_ordinals = with_ordinals,
                                     .with_range = true,
                                     .has_lower = attempt->from->is_set,
                                     .same = pawl_keyval_same(attempt->from, &attempt->to),
                                     .one_xmin = w->out.one_xmin};
-    char count[24];
     int n = pawl_keyval_args(&attempt->to, w->args, pawl_keyval_args(attempt->from, w->args, 0));
 
-    n = pawl_outrows_lock_args(&w->out, w->args, n);
+    pawl_stmt_lock(&w->sql, w->job, &shape);
+    return pawl_outrows_lock_args(&w->out, w->args, n);
+}
+
+static int
+queue_lock(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attempt)
+{
+    char count[24];
+    int n = build_lock(w, attempt, attempt->is_exact);
+
     if (attempt->is_exact)
         w->args[n++] = pawl_arg_i64(w->out.read, count);
-    pawl_stmt_lock(&w->sql, w->job, &shape);
     return pawl_pg_pipe_add(pipe, w->sql.data, n, w->args);
 }
 
@@ -235,6 +246,20 @@ fail_moving(int count, pawl_error *err)
     return pawl_error_sqlstate(err, "40001");
 }
 
+/* A row set aside that has changed since is to be looked at anew: then the whole batch is. */
+static pawl_status
+check_refused(const pawl_writer *w, const moved *m, pawl_error *err)
+{
+    for (int i = 0; i < m->count; i++)
+        for (int k = 0; k < w->rejects.count; k++)
+            if (w->rejects.places[k] == m->rows[i])
+            {
+                (void) pawl_error_set(err, PAWL_E_SERVER, "a row was changed while it was refused");
+                return pawl_error_sqlstate(err, "40001");
+            }
+    return PAWL_OK;
+}
+
 static pawl_status
 into_settle(pawl_writer *w, pawl_pg *pg, const pawl_pg_result *answer, pawl_attempt *attempt, pawl_error *err)
 {
@@ -250,7 +275,8 @@ into_settle(pawl_writer *w, pawl_pg *pg, const pawl_pg_result *answer, pawl_atte
         m.rows[i] = (int) pawl_pg_i64(answer, i, 0) - 1;
         pawl_outrows_drop(&w->out, m.rows[i]);
     }
-    if ((st = pawl_pg_exec(pg, pawl_sql_backfill_plan_lookup, err)) != PAWL_OK)
+    if ((st = check_refused(w, &m, err)) != PAWL_OK ||
+        (st = pawl_pg_exec(pg, pawl_sql_backfill_plan_lookup, err)) != PAWL_OK)
         return st;
     for (int round = 0; m.count > 0 && round < SETTLE_ROUNDS; round++)
         if ((st = settle_round(w, pg, &m, attempt, err)) != PAWL_OK)
@@ -259,58 +285,6 @@ into_settle(pawl_writer *w, pawl_pg *pg, const pawl_pg_result *answer, pawl_atte
 }
 
 /* ---- the write ------------------------------------------------------------------------------------------------------ */
-
-static pawl_status
-send_rows(pawl_writer *w, pawl_pg *pg, pawl_error *err)
-{
-    PAWL_STRBUF_AUTO(piece);
-    size_t next = 0;
-    pawl_status st = PAWL_OK;
-
-    while (next < w->out.count && st == PAWL_OK)
-    {
-        pawl_strbuf_reset(&piece);
-        pawl_outrows_copy_text(&w->out, &next, PIECE_BYTES, &piece);
-        if (!pawl_strbuf_is_ok(&piece))
-        {
-            pawl_pg_copy_cancel(pg);
-            return pawl_error_nomem(err, "the rows of a COPY");
-        }
-        st = pawl_pg_copy_put(pg, piece.data, piece.length, err);
-    }
-    return st;
-}
-
-static pawl_status
-copy_rows(pawl_writer *w, pawl_pg *pg, int64_t *taken, pawl_error *err)
-{
-    pawl_status st;
-
-    pawl_stmt_copy(&w->sql, w->job);
-    if ((st = pawl_pg_copy_begin(pg, w->sql.data, err)) != PAWL_OK || (st = send_rows(w, pg, err)) != PAWL_OK)
-        return st;
-    return pawl_pg_copy_end(pg, taken, err);
-}
-
-static pawl_status
-insert_rows(pawl_writer *w, pawl_pg *pg, int64_t *taken, pawl_error *err)
-{
-    PAWL_AUTO(pawl_pg_result) res = NULL;
-    pawl_status st;
-
-    pawl_stmt_insert(&w->sql, w->job);
-    st = pawl_pg_query(pg, w->sql.data, w->job->nwrite, w->args + LOCK_ARGS, &res, err);
-    if (st == PAWL_OK)
-        *taken = pawl_pg_affected(res);
-    return st;
-}
-
-/* All columns are of the key: a row that is there stays as it is, and is not counted. */
-static bool
-may_do_nothing(const pawl_job *job)
-{
-    return job->nmerge == job->nwrite;
-}
 
 static pawl_status
 into_finish(pawl_writer *w, const pawl_pg_pipe *pipe, pawl_attempt *attempt, pawl_error *err)
@@ -323,42 +297,48 @@ into_finish(pawl_writer *w, const pawl_pg_pipe *pipe, pawl_attempt *attempt, paw
     if (live == 0)
         return PAWL_OK;
     if (w->job->nmerge == 0)
-        st = copy_rows(w, pipe->pg, &taken, err);
+        st = pawl_into_copy(&w->out, pipe->pg, &w->sql, &taken, err);
     else if (w->insert_slot < 0)
-        st = insert_rows(w, pipe->pg, &taken, err);
+        st = pawl_into_insert(&w->out, pipe->pg, &w->sql, w->args + LOCK_ARGS, &taken, err);
     else
         taken = pawl_pg_affected(pawl_pg_pipe_result(pipe, w->insert_slot));
     if (st != PAWL_OK)
         return st;
     attempt->written = taken;
-    if (taken == live || may_do_nothing(w->job))
-        return PAWL_OK;
-    (void) pawl_error_set(err, PAWL_E_TRANSFORM,
-                          "of %lld rows that were sent, \"%s.%s\" took %lld: a trigger on it suppresses the "
-                          "others",
-                          (long long) live, w->job->target->schema, w->job->target->name, (long long) taken);
-    return pawl_error_hint(err, "make the trigger let the rows through, or do not return them");
+    return pawl_into_check(&w->out, taken, err);
 }
 
-/*
- * Two rows of a batch that the server takes for one and we do not: 1.0 and 1.00, or under a collation without case.
- * Halving the batch would put them into two transactions, and the later one would win without a word.
- */
+/* A row that is at fault by itself is no matter of order. */
 static void
 into_explain(const pawl_writer *w, pawl_error *err)
 {
-    const pawl_error was = *err;
+    if (w->out.rejects == NULL || w->out.read != 1)
+        pawl_into_explain(&w->out, err);
+}
 
-    if (w->job->nmerge == 0 || err->code != PAWL_E_SERVER || strcmp(err->sqlstate, "21000") != 0)
-        return;
-    (void) pawl_error_set(
-        err, PAWL_E_TRANSFORM,
-        "the transform returned rows for \"%s.%s\" that are written differently and are the "
-        "same by `merge`: which of them would win depends on their order",
-        w->job->target->schema, w->job->target->name);
-    (void) pawl_error_sqlstate(err, was.sqlstate);
-    (void) pawl_error_detail(err, "%s", was.message);
-    (void) pawl_error_hint(err, "bring the merged columns into one form, as the server compares them");
+/*
+ * The one row is still at hand, as the transform was given it. It must be what stands in the table: the version that the
+ * server refused and no other is passed over.
+ */
+static pawl_status
+into_condemn(pawl_writer *w, pawl_pg *pg, const pawl_attempt *attempt, const pawl_error *why, int *count,
+             pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    pawl_status st = PAWL_OK;
+
+    *count = w->out.read == 1 ? pawl_pg_rows(attempt->answer) : 0;
+    if (*count == 1 && !w->job->spec->is_unlocked)
+    {
+        int n = build_lock(w, attempt, false);
+
+        if ((st = pawl_pg_query(pg, w->sql.data, n, w->args, &res, err)) != PAWL_OK)
+            return st;
+        *count = (int) pawl_pg_i64(res, 0, 0);
+    }
+    if (*count == 1)
+        pawl_rejects_add(&w->rejects, attempt->answer, 0, 1, why);
+    return pawl_rejects_check(&w->rejects, err);
 }
 
 const pawl_writer_kind pawl_writer_into = {
@@ -372,4 +352,5 @@ const pawl_writer_kind pawl_writer_into = {
     .settle = into_settle,
     .finish = into_finish,
     .explain = into_explain,
+    .condemn = into_condemn,
 };

@@ -239,10 +239,6 @@ read_rejects(pawl_reader *r, data *d)
 
     if (pawl_reader_has_word(r, "on_error", words, &word))
         d->on_error = (pawl_on_error) word;
-    if (d->on_error != PAWL_ON_ERROR_STOP && pawl_reader_has(r, "into"))
-        pawl_reader_problem(
-            r, "on_error", "leave `on_error` out",
-            "a backfill `into` another table cannot set bad rows aside: it stops at the first");
     d->max_rejects = PAWL_MAX_REJECTS;
     pawl_reader_has_i64(r, "max_rejects", 0, INT64_MAX, &d->max_rejects);
     pawl_reader_has_i64(r, "allow_rejects", 0, INT64_MAX, &d->allow_rejects);

@@ -167,6 +167,89 @@ a_merge_does_not_overwrite_what_is_newer(void **state)
     assert_int_equal(r.result.progress.rows_moved, 1);
 }
 
+/* 1 and 2 give the same row, which is sent once. It was sent for 1, and 1 has become another: it stands for 2 still. */
+static void
+a_row_that_stood_for_two_is_written_for_the_one_that_stays(void **state)
+{
+    const char *db = counted("twins", 100);
+    pawl_test_job r;
+
+    (void) state;
+    pawl_test_exec(db, "CREATE UNIQUE INDEX ON h (source)");
+    prepare(&r, db, "twins");
+    (void) pawl_test_transform("into",
+                               "return function(row)\n"
+                               "  if row.id > 2 or row.n > 0 then return { source = row.id, n = row.n } end\n"
+                               "  return { source = 1000, n = 0 }\n"
+                               "end");
+    r.spec.merge = BY_SOURCE;
+    r.spec.nmerge = 1;
+    pawl_test_job_go(&r);
+    wait_until_read(db);
+    pawl_test_exec(db, "UPDATE t SET n = 7 WHERE id = 1");
+    pawl_test_job_finish(&r);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM h WHERE source = 1000"), 1);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM h WHERE source = 1 AND n = 7"), 1);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM h"), 100);
+}
+
+/* ---- bad rows ------------------------------------------------------------------------------------------------------ */
+
+static void
+prepare_refusing(pawl_test_job *r, const char *db, const char *name, const char *lua)
+{
+    prepare(r, db, name);
+    (void) pawl_test_transform("into", lua);
+    r->spec.on_error = PAWL_ON_ERROR_SKIP;
+    r->spec.max_rejects = 100;
+}
+
+/* The transform has refused 42; by the time of the write it is another row, and that one is good. And 43 the other way. */
+static void
+a_refused_row_that_has_changed_is_looked_at_anew(void **state)
+{
+    const char *db = counted("anew", 100);
+    pawl_test_job r;
+
+    (void) state;
+    pawl_test_exec(db, "UPDATE t SET n = -1 WHERE id = 42");
+    prepare_refusing(&r, db, "anew",
+                     "return function(row)\n"
+                     "  if row.n < 0 then pawl.reject('negative') end\n"
+                     "  return { source = row.id, n = row.n }\n"
+                     "end");
+    pawl_test_job_go(&r);
+    wait_until_read(db);
+    pawl_test_exec(db, "UPDATE t SET n = CASE id WHEN 42 THEN 7 ELSE -7 END WHERE id IN (42, 43)");
+    pawl_test_job_finish(&r);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT n FROM h WHERE source = 42"), 7);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM h"), 99);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM pawl.reject WHERE key = '{43}'"), 1);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM pawl.reject"), 1);
+}
+
+/* The same where the server refuses the one row of a batch, and it changes before it is passed over. */
+static void
+a_row_that_the_server_refused_and_that_has_changed_is_not_passed_over(void **state)
+{
+    const char *db = counted("mended", 1);
+    pawl_test_job r;
+
+    (void) state;
+    pawl_test_exec(db, "UPDATE t SET n = -1; CREATE TABLE log (at timestamptz);"
+                       "ALTER TABLE h ADD CHECK (n >= 0)");
+    prepare_refusing(&r, db, "mended", "return function(row) return { source = row.id, n = row.n } end");
+    pawl_test_job_go(&r);
+    pawl_test_wait_until(db,
+                         "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name LIKE 'pawl job%'"
+                         " AND state = 'idle' AND query LIKE '%ROLLBACK%'",
+                         20000);
+    pawl_test_exec(db, "UPDATE t SET n = 7");
+    pawl_test_job_finish(&r);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM h WHERE n = 7"), 1);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM pawl.reject"), 0);
+}
+
 /* An update that has not ended: the batch gives way, and takes the row when it is free. */
 static void
 a_row_that_is_held_is_waited_for_and_written_as_it_became(void **state)
@@ -237,11 +320,14 @@ main(void)
         cmocka_unit_test(a_trigger_that_follows_is_not_overtaken_by_an_older_version),
         cmocka_unit_test(without_the_lock_the_older_version_may_win_as_the_docs_say),
         cmocka_unit_test(a_merge_does_not_overwrite_what_is_newer),
+        cmocka_unit_test(a_row_that_stood_for_two_is_written_for_the_one_that_stays),
+        cmocka_unit_test(a_refused_row_that_has_changed_is_looked_at_anew),
+        cmocka_unit_test(a_row_that_the_server_refused_and_that_has_changed_is_not_passed_over),
         cmocka_unit_test(a_row_that_is_held_is_waited_for_and_written_as_it_became),
         cmocka_unit_test(a_commit_that_arrives_late_copies_nothing_twice),
         cmocka_unit_test(an_answer_that_is_lost_copies_nothing_twice),
     };
 
-    pawl_failpoint_arm("backfill.after_read=sleep:300");
+    pawl_failpoint_arm("backfill.after_read=sleep:300;backfill.before_condemn=sleep:300");
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
 }
