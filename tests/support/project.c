@@ -16,7 +16,7 @@
 
 enum
 {
-    MOST_PROJECTS = 64
+    MOST_PROJECTS = 4096
 };
 
 static char projects[MOST_PROJECTS][40];
