@@ -1,4 +1,10 @@
-/* Tables rewritten while others write to them at full speed; an oracle, kept by a trigger, says what must be there. */
+/*
+ * Tables rewritten while others write to them at full speed. In the first tests an oracle is kept by a trigger, and the
+ * writers get in each other's way; in the others (support/writers.h) an oracle is told everything that the writers were
+ * told, and no error at all is allowed.
+ *
+ * PAWL_TEST_SEED, PAWL_TEST_SECONDS and PAWL_TEST_LONG change what is done.
+ */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,8 +17,10 @@
 #include "online/rewrite.h"
 #include "support/job.h"
 #include "support/process.h"
+#include "support/project.h"
 #include "support/server.h"
 #include "support/session.h"
+#include "support/writers.h"
 #include "util/rng.h"
 #include "util/strbuf.h"
 
@@ -45,11 +53,15 @@ typedef struct writer
 {
     const char *db;
     uint64_t seed;
-    atomic_bool *stop;
     pthread_t thread;
     int64_t done;
     char failure[400];
 } writer;
+
+/* Not of a test's frame: one that fails leaves them running, until the next one begins. */
+static writer crew[WRITERS];
+static atomic_bool is_stopped;
+static bool is_running;
 
 /* One transaction, as text. */
 static void
@@ -134,7 +146,7 @@ write_on(void *arg)
     pawl_rng rng;
 
     pawl_rng_init(&rng, w->seed);
-    while (!atomic_load(w->stop) && w->failure[0] == '\0')
+    while (!atomic_load(&is_stopped) && w->failure[0] == '\0')
     {
         PGresult *res;
 
@@ -179,24 +191,34 @@ rewrite_main(void *arg)
 }
 
 static void
-start_writers(writer *writers, const char *db, uint64_t seed, atomic_bool *stop)
+join_writers(void)
 {
-    for (int i = 0; i < WRITERS; i++)
-    {
-        writers[i] = (writer){.db = db, .seed = seed * 100 + (uint64_t) i, .stop = stop};
-        assert_int_equal(pthread_create(&writers[i].thread, NULL, write_on, &writers[i]), 0);
-    }
+    atomic_store(&is_stopped, true);
+    for (int i = 0; is_running && i < WRITERS; i++)
+        (void) pthread_join(crew[i].thread, NULL);
+    is_running = false;
 }
 
 static void
-stop_writers(writer *writers, atomic_bool *stop)
+start_writers(const char *db, uint64_t seed)
 {
-    atomic_store(stop, true);
+    join_writers();
+    atomic_store(&is_stopped, false);
     for (int i = 0; i < WRITERS; i++)
-        assert_int_equal(pthread_join(writers[i].thread, NULL), 0);
+    {
+        crew[i] = (writer){.db = db, .seed = seed * 100 + (uint64_t) i};
+        assert_int_equal(pthread_create(&crew[i].thread, NULL, write_on, &crew[i]), 0);
+    }
+    is_running = true;
+}
+
+static void
+stop_writers(void)
+{
+    join_writers();
     for (int i = 0; i < WRITERS; i++)
-        if (writers[i].failure[0] != '\0')
-            fail_msg("a writer met: %s", writers[i].failure);
+        if (crew[i].failure[0] != '\0')
+            fail_msg("a writer met: %s", crew[i].failure);
 }
 
 static void
@@ -232,8 +254,6 @@ static void
 go(const char *name, uint64_t seed, bool is_sql, bool truncates)
 {
     const char *db = pawl_test_database_new(name);
-    atomic_bool stop = false;
-    writer writers[WRITERS];
     run r = {.db = db,
              .lua_root = pawl_test_transform("w", lua),
              .spec = {.table = "product",
@@ -246,7 +266,7 @@ go(const char *name, uint64_t seed, bool is_sql, bool truncates)
 
     pawl_test_ledger(db);
     pawl_test_exec(db, schema_sql);
-    start_writers(writers, db, seed, &stop);
+    start_writers(db, seed);
     pawl_test_wait_until(db, "SELECT count(*) > 50 FROM product WHERE n > 0", 30000);
     assert_int_equal(pthread_create(&r.thread, NULL, rewrite_main, &r), 0);
     if (truncates)
@@ -259,12 +279,9 @@ go(const char *name, uint64_t seed, bool is_sql, bool truncates)
     }
     assert_int_equal(pthread_join(r.thread, NULL), 0);
     if (r.st != PAWL_OK)
-    {
-        atomic_store(&stop, true);
         fail_msg("%s (%s) %s / %s", r.err.message, r.err.sqlstate, r.err.detail, r.err.hint);
-    }
     pawl_test_sleep_ms(300); /* of writing to the new table */
-    stop_writers(writers, &stop);
+    stop_writers();
     compare(db);
     if (truncates)
         assert_true(pawl_test_query_i64(db, "SELECT count(*) FROM pawl.event WHERE kind = 'job_restarted'") >
@@ -301,10 +318,107 @@ static void
 nothing_is_lost_over_many_seeds(void **state)
 {
     (void) state;
-    if (getenv("PAWL_TEST_LONG") == NULL)
+    if (!pawl_test_is_long())
         skip();
     for (uint64_t seed = 10; seed < 30; seed++)
         go("writers_long", seed, seed % 2 == 0, seed % 5 == 0);
+}
+
+/* ---- with an oracle ------------------------------------------------------------------------------------------------- */
+
+static const char transform[] =
+    "return function(row)\n"
+    "  return { price = row.price and math.tointeger(tonumber(row.price)) or pawl.null }\n"
+    "end\n";
+
+#define BY_LUA   "      change: { price: bigint }\n      lua: transforms/price.lua\n"
+#define BY_SQL   "      change: { price: { type: bigint, using: \"price::bigint\" } }\n"
+#define FEWER    BY_LUA "      where: \"note IS DISTINCT FROM 'gone'\"\n"
+#define OTHERKEY BY_SQL "      primary_key: [n, id]\n      drop: [extra]\n"
+
+/* So many seconds of writing on the new table too. */
+static void
+go_with_oracle(const char *how, const pawl_test_writers_options *given, int seconds)
+{
+    const char *db = pawl_test_database_new("oracle");
+    const char *dir = pawl_test_project_new(db, NULL);
+    pawl_test_writers_options options = *given;
+    pawl_test_writers *writers;
+    pawl_test_written written;
+    PAWL_STRBUF_AUTO(text);
+
+    options.db = db;
+    options.rows = 4000;
+    pawl_test_writers_tables(db, options.rows);
+    pawl_test_exec(db, "CREATE UNIQUE INDEX p_id ON p (id); ALTER TABLE p ADD extra int");
+    if (options.may_be_gone)
+        pawl_test_exec(db, "UPDATE p SET note = 'gone' WHERE id % 10 = 3; UPDATE oracle SET note = 'gone' "
+                           "WHERE id % 10 = 3");
+    pawl_strbuf_addf(
+        &text,
+        "revision: \"aaaa0001\"\nparents: []\nup:\n  - rewrite_table:\n      table: p\n      batch: 600\n%s",
+        how);
+    pawl_test_project_write(dir, "migrations/transforms/price.lua", transform);
+    pawl_test_project_write(dir, "migrations/aaaa0001.yaml", text.data);
+    writers = pawl_test_writers_start(&options);
+    pawl_test_writers_await(writers, 20);
+    pawl_test_pawl_exits(dir, "upgrade", "head", 0);
+    must_have_none(
+        db, "SELECT coalesce(string_agg(atttypid::regtype::text, ','), '') FROM pg_attribute WHERE attrelid "
+            "= 'p'::regclass AND attname = 'price' AND atttypid <> 'bigint'::regtype");
+    if (options.may_be_gone)
+        assert_true(pawl_test_query_i64(db,
+                                        "SELECT count(*) FROM oracle o WHERE note = 'gone' AND NOT EXISTS "
+                                        "(SELECT 1 FROM p WHERE p.id = o.id)") > 0);
+    pawl_test_sleep_ms(seconds * 1000);
+    pawl_test_writers_await(writers, 20);
+    written = pawl_test_writers_stop(writers);
+    pawl_test_writers_check(db, options.may_be_gone);
+    assert_true(written.checks > 0);
+    print_message("seed %llu: %lld rows in %lld transactions, the longest took %lld ms; %lld comparisons\n",
+                  (unsigned long long) options.seed, (long long) written.rows,
+                  (long long) written.transactions, (long long) (written.longest_us / 1000),
+                  (long long) written.checks);
+}
+
+static void
+go_over_seeds(const char *how, pawl_test_writers_options options)
+{
+    int seeds = pawl_test_is_long() ? 20 : 1;
+
+    options.seed = pawl_test_seed(options.seed);
+    for (int i = 0; i < seeds; i++, options.seed++)
+        go_with_oracle(how, &options, pawl_test_seconds(2, 10));
+}
+
+static void
+a_rewrite_by_a_transform_agrees_with_the_oracle(void **state)
+{
+    (void) state;
+    go_over_seeds(BY_LUA, (pawl_test_writers_options){.seed = 1});
+}
+
+static void
+a_rewrite_that_leaves_rows_out_agrees_with_the_oracle(void **state)
+{
+    (void) state;
+    go_over_seeds(FEWER, (pawl_test_writers_options){.seed = 2, .may_be_gone = true});
+}
+
+static void
+a_rewrite_to_another_key_agrees_with_the_oracle(void **state)
+{
+    (void) state;
+    go_over_seeds(OTHERKEY, (pawl_test_writers_options){.seed = 3});
+}
+
+static void
+a_table_that_is_truncated_again_and_again_agrees_with_the_oracle(void **state)
+{
+    (void) state;
+    if (!pawl_test_is_long())
+        skip();
+    go_over_seeds(BY_LUA, (pawl_test_writers_options){.seed = 4, .truncate_in = 5000});
 }
 
 int
@@ -315,6 +429,10 @@ main(void)
         cmocka_unit_test(nothing_is_lost_with_an_expression),
         cmocka_unit_test(truncated_table_is_copied_again),
         cmocka_unit_test(nothing_is_lost_over_many_seeds),
+        cmocka_unit_test(a_rewrite_by_a_transform_agrees_with_the_oracle),
+        cmocka_unit_test(a_rewrite_that_leaves_rows_out_agrees_with_the_oracle),
+        cmocka_unit_test(a_rewrite_to_another_key_agrees_with_the_oracle),
+        cmocka_unit_test(a_table_that_is_truncated_again_and_again_agrees_with_the_oracle),
     };
 
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
