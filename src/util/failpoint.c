@@ -18,6 +18,7 @@ enum action
     ACTION_STOP,
     ACTION_SLEEP, /* the argument is milliseconds */
     ACTION_EXIT,  /* the argument is the exit code */
+    ACTION_GATE,
 };
 
 struct point
@@ -27,6 +28,7 @@ struct point
     long argument;
     long at; /* the passage that acts, from 1; 0: each */
     atomic_long passed;
+    atomic_bool is_open; /* of a gate */
 };
 
 /* Written once under `parsed`, then read only, but for the counters. */
@@ -61,8 +63,11 @@ parse_number(const char **cursor)
 static const char *
 parse_point(const char *text, struct point *p)
 {
-    static const char *const words[] = {
-        [ACTION_KILL] = "kill", [ACTION_STOP] = "stop", [ACTION_SLEEP] = "sleep", [ACTION_EXIT] = "exit"};
+    static const char *const words[] = {[ACTION_KILL] = "kill",
+                                        [ACTION_STOP] = "stop",
+                                        [ACTION_SLEEP] = "sleep",
+                                        [ACTION_EXIT] = "exit",
+                                        [ACTION_GATE] = "gate"};
     size_t length = strcspn(text, "=;");
     size_t action = 0;
 
@@ -76,7 +81,7 @@ parse_point(const char *text, struct point *p)
         action++;
     demand(action < sizeof words / sizeof *words);
     p->action = (enum action) action;
-    p->at = p->action == ACTION_SLEEP ? 0 : 1;
+    p->at = p->action == ACTION_SLEEP || p->action == ACTION_GATE ? 0 : 1;
     text += length;
 
     if (*text == ':')
@@ -114,6 +119,15 @@ parse_environment(void)
 }
 
 static void
+wait_in_gate(const struct point *p)
+{
+    const struct timespec look = {.tv_nsec = 2000000};
+
+    while (!atomic_load(&p->is_open))
+        (void) nanosleep(&look, NULL);
+}
+
+static void
 act(const struct point *p)
 {
     struct timespec left = {.tv_sec = p->argument / 1000, .tv_nsec = p->argument % 1000 * 1000000};
@@ -132,6 +146,9 @@ act(const struct point *p)
             break;
         case ACTION_EXIT:
             _exit((int) p->argument);
+        case ACTION_GATE:
+            wait_in_gate(p);
+            break;
     }
 }
 
@@ -158,4 +175,28 @@ pawl_failpoint_pass(const char *name)
         if (p->at == 0 || p->at == passage)
             act(p);
     }
+}
+
+/* Of the test's own making, so that a name that is not armed is a mistake. */
+static struct point *
+find_point(const char *name)
+{
+    demand(pthread_once(&parsed, parse_environment) == 0);
+    for (size_t i = 0; i < point_count; i++)
+        if (strcmp(points[i].name, name) == 0)
+            return &points[i];
+    demand(false);
+    return NULL;
+}
+
+void
+pawl_failpoint_open(const char *name, bool is_open)
+{
+    atomic_store(&find_point(name)->is_open, is_open);
+}
+
+int64_t
+pawl_failpoint_reached(const char *name)
+{
+    return atomic_load(&find_point(name)->passed);
 }

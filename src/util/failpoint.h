@@ -6,6 +6,7 @@
  *   PAWL_FAILPOINT="backfill.after_commit=kill@3"     SIGKILL at the third passage
  *   PAWL_FAILPOINT="claim.before_insert=sleep:250"    wait 250 ms at each passage
  *   PAWL_FAILPOINT="a=kill@2;b=stop"                  several; `stop` raises SIGSTOP, `exit:7` calls _exit(7)
+ *   PAWL_FAILPOINT="retry.before_condemn=gate"        wait until a test of this process opens it
  *
  * Compiled out unless PAWL_FAILPOINTS is defined (presets dev, clang, asan, tsan).
  *
@@ -27,5 +28,11 @@ void pawl_failpoint_pass(const char *name);
 
 /* As if the variable said this; for a test of this process, before the first passage. The text must stay. */
 void pawl_failpoint_arm(const char *specification);
+
+/* Of an armed `gate`: whether it lets passages through; it is shut at first. */
+void pawl_failpoint_open(const char *name, bool is_open);
+
+/* How often a point that is armed was reached, by those who still wait in it too. */
+int64_t pawl_failpoint_reached(const char *name);
 
 #endif

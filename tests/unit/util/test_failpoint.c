@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -111,6 +112,30 @@ sleep_waits_at_each_passage(void **state)
     assert_true(pawl_clock_us() - start >= 24000);
 }
 
+static void *
+pass_the_gate(void *unused)
+{
+    pawl_failpoint_pass("gate");
+    return unused;
+}
+
+static void
+a_gate_holds_until_it_is_opened(void **state)
+{
+    pthread_t thread;
+
+    (void) state;
+    pawl_failpoint_arm("gate=gate");
+    assert_int_equal(pawl_failpoint_reached("gate"), 0);
+    assert_int_equal(pthread_create(&thread, NULL, pass_the_gate, NULL), 0);
+    while (pawl_failpoint_reached("gate") == 0)
+        continue;
+    pawl_failpoint_open("gate", true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    pawl_failpoint_pass("gate");
+    assert_int_equal(pawl_failpoint_reached("gate"), 2);
+}
+
 static void
 without_the_variable_nothing_happens(void **state)
 {
@@ -151,6 +176,7 @@ main(void)
         cmocka_unit_test(sleep_waits_at_each_passage),
         cmocka_unit_test(without_the_variable_nothing_happens),
         cmocka_unit_test(setting_that_cannot_be_read_aborts),
+        cmocka_unit_test(a_gate_holds_until_it_is_opened), /* the last: the variable is read once */
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
