@@ -47,6 +47,12 @@ backend_start(const pawl_pg *pg)
     return start[0] != '\0' ? PAWL_ARG_TEXT(start) : PAWL_ARG_NULL;
 }
 
+static void
+note_incarnation(pawl_chunk *chunk, const pawl_pg_result *res, int column)
+{
+    pawl_fmt(chunk->incarnation, sizeof chunk->incarnation, "%s", pawl_pg_text(res, 0, column));
+}
+
 /* A row of claim_open.sql. */
 static pawl_status
 chunk_from_row(pawl_chunk *chunk, const pawl_pg_result *res, pawl_error *err)
@@ -58,6 +64,7 @@ chunk_from_row(pawl_chunk *chunk, const pawl_pg_result *res, pawl_error *err)
     chunk->fence = pawl_pg_i64(res, 0, 5);
     chunk->attempts = pawl_pg_i64(res, 0, 6);
     chunk->stripe = (int) pawl_pg_i64(res, 0, 8);
+    note_incarnation(chunk, res, 9);
     if ((st = pawl_keyval_from_array(&chunk->lo, res, 0, 2, err)) != PAWL_OK ||
         (st = pawl_keyval_from_array(&chunk->hi, res, 0, 3, err)) != PAWL_OK ||
         (st = pawl_keyval_from_array(&chunk->cursor, res, 0, 4, err)) != PAWL_OK)
@@ -148,8 +155,8 @@ find_hi(const pawl_job *job, pawl_pg *pg, const pawl_pg_result *frontier, const 
 
 /* And commit, in one round trip. */
 static pawl_status
-insert_chunk(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const char *owner,
-             const pawl_chunk *chunk, int64_t pass, pawl_error *err)
+insert_chunk(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const char *owner, pawl_chunk *chunk,
+             int64_t pass, pawl_error *err)
 {
     pawl_pg_array lo;
     pawl_pg_array hi;
@@ -173,9 +180,12 @@ insert_chunk(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const char *
                                 PAWL_ARG_I64(pass)};
 
     pawl_pg_pipe_init(&pipe, pg);
-    (void) pawl_pg_pipe_add(&pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_chunk_insert), 10, args);
+    int slot = pawl_pg_pipe_add(&pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_chunk_insert), 10, args);
+
     (void) pawl_pg_pipe_commit(&pipe);
     st = pawl_pg_pipe_run(&pipe, NULL, err);
+    if (st == PAWL_OK)
+        note_incarnation(chunk, pawl_pg_pipe_result(&pipe, slot), 0);
     pawl_pg_pipe_fini(&pipe);
     pawl_pg_array_fini(&lo);
     pawl_pg_array_fini(&hi);

@@ -26,6 +26,7 @@ typedef struct pawl_chunk
     pawl_keyval
         batch_hi; /* set: a batch is half done: of the keys in (cursor, batch_hi] the stripes below `stripe` */
     int stripe;
+    char incarnation[40]; /* of the server when it was claimed: what was read in another one is not written */
 } pawl_chunk;
 
 typedef enum pawl_claim

@@ -107,9 +107,10 @@ queue_hold(pawl_worker *w, const pawl_chunk *chunk, pawl_pg_pipe *pipe)
                                 PAWL_ARG_I64(chunk->fence),
                                 key_arg(&chunk->cursor, &cursor),
                                 key_arg(&chunk->batch_hi, &batch_hi),
-                                PAWL_ARG_I64(chunk->stripe)};
+                                PAWL_ARG_I64(chunk->stripe),
+                                PAWL_ARG_TEXT(chunk->incarnation)};
 
-    (void) pawl_pg_pipe_add(pipe, pawl_ledger_sql(w->ledger, pawl_sql_backfill_hold), 6, hold);
+    (void) pawl_pg_pipe_add(pipe, pawl_ledger_sql(w->ledger, pawl_sql_backfill_hold), 7, hold);
     pawl_pg_array_fini(&cursor);
     pawl_pg_array_fini(&batch_hi);
 }

@@ -37,7 +37,8 @@ typedef struct copier
     pawl_meter *meter;
     char owner[160];
     int64_t fence;
-    pawl_keyval cursor; /* committed */
+    char incarnation[40]; /* of the server when the chunk was claimed */
+    pawl_keyval cursor;   /* committed */
     pawl_keyval bound;
     int64_t next_tick_us;
 } copier;
@@ -255,9 +256,10 @@ hold(copier *c, pawl_error *err)
                                 c->cursor.is_set ? pawl_pg_array_arg(&cursor, PAWL_OID_TEXT_ARRAY)
                                                  : PAWL_ARG_NULL,
                                 PAWL_ARG_NULL,
-                                PAWL_ARG_TEXT("0")};
+                                PAWL_ARG_TEXT("0"),
+                                PAWL_ARG_TEXT(c->incarnation)};
 
-    st = pawl_ledger_query(c->ledger, c->pg, pawl_sql_backfill_hold, 6, args, NULL, err);
+    st = pawl_ledger_query(c->ledger, c->pg, pawl_sql_backfill_hold, 7, args, NULL, err);
     pawl_pg_array_fini(&cursor);
     return st;
 }
@@ -463,6 +465,7 @@ claim_inside(copier *c, bool *is_ours, pawl_error *err)
     if (!*is_ours)
         return PAWL_OK;
     c->fence = pawl_pg_i64(res, 0, 0);
+    pawl_fmt(c->incarnation, sizeof c->incarnation, "%s", pawl_pg_text(res, 0, 3));
     if ((st = pawl_keyval_from_array(&c->bound, res, 0, 1, err)) == PAWL_OK)
         st = pawl_keyval_from_array(&c->cursor, res, 0, 2, err);
     return st;

@@ -1,7 +1,7 @@
 -- Take over a chunk that is mine, or whose holder's lease has run out or whose holder's backend is gone.
 -- $1 job  $2 owner  $3 lease in ms  $4 my backend's pid or NULL behind a pooler  $5 its backend_start or NULL
 -- $6 chunks that I hold already  $7 of which part, or NULL: of any  $8 checksum of the step that I run
--- -> chunk_id, part, lo, hi, cursor, fence, attempts, batch_hi, stripe
+-- -> chunk_id, part, lo, hi, cursor, fence, attempts, batch_hi, stripe, incarnation of the server
 -- A backend that is another role's hides its backend_start: then only the lease counts.
 WITH c AS MATERIALIZED (
     SELECT p.chunk_id
@@ -25,4 +25,5 @@ UPDATE @ledger@.progress p
        backend_pid = $4::integer, backend_start = $5::timestamptz, updated_at = clock_timestamp()
   FROM c
  WHERE p.job_id = $1::bigint AND p.chunk_id = c.chunk_id
-RETURNING p.chunk_id, p.part, p.lo, p.hi, p.cursor, p.fence, p.attempts, p.batch_hi, p.stripe
+RETURNING p.chunk_id, p.part, p.lo, p.hi, p.cursor, p.fence, p.attempts, p.batch_hi, p.stripe,
+          @ledger@.incarnation()

@@ -131,6 +131,17 @@ CREATE TABLE @ledger@.progress (
     UNIQUE (job_id, part, pass, lo_hash)
 ) WITH (fillfactor = 50);
 
+-- Which life of the server this is. A crash loses what others had committed without waiting for the disk, and gives its
+-- transaction ids out again: a row that was read before may then seem to have the version that another got after. A client
+-- behind a pooler is not told, its connection stays. The server empties an unlogged table whenever it recovers from a
+-- crash and when a standby takes over; whoever claims a chunk then gives the next life its name (incarnation()), and hold()
+-- lets nobody write what he read in another. At most one row.
+CREATE UNLOGGED TABLE @ledger@.incarnation (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    name uuid NOT NULL,
+    server_started_at timestamptz NOT NULL
+);
+
 -- Rows that the transform or the server refused. open: waits for a retry; skipped: `on_error: skip`, nothing waits for
 -- it, and its input is not kept; done, gone, unmatched: what a retry made of it (written, no longer there, no longer
 -- chosen by `where:`).
@@ -209,10 +220,33 @@ CREATE TABLE @ledger@.event (
     from_where text NOT NULL DEFAULT ''
 );
 
+-- The name of this life of the server, which is given here where it has none. Called with the claim, before the first read:
+-- what is written while it is still the same was read in it.
+CREATE FUNCTION @ledger@.incarnation()
+RETURNS uuid LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $incarnation$
+DECLARE
+    found_name uuid;
+BEGIN
+    FOR i IN 1..2 LOOP
+        SELECT n.name INTO found_name FROM @ledger@.incarnation n WHERE n.server_started_at = pg_postmaster_start_time();
+        EXIT WHEN FOUND;
+        INSERT INTO @ledger@.incarnation AS n (name, server_started_at)
+        VALUES (gen_random_uuid(), pg_postmaster_start_time())
+            ON CONFLICT (only_row) DO UPDATE SET name = excluded.name, server_started_at = excluded.server_started_at
+         WHERE n.server_started_at <> excluded.server_started_at;
+    END LOOP;
+    IF found_name IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'serialization_failure', MESSAGE = 'the server has no incarnation';
+    END IF;
+    RETURN found_name;
+END
+$incarnation$;
+
 -- hold, checkpoint and hold_runner raise because statements that wait behind them in a pipeline look at no row count:
 -- only an error stops a pipeline.
 CREATE FUNCTION @ledger@.hold(job bigint, chunk bigint, expected_fence bigint, expected_cursor text[],
-                              expected_batch_hi text[] DEFAULT NULL, expected_stripe integer DEFAULT 0)
+                              expected_batch_hi text[] DEFAULT NULL, expected_stripe integer DEFAULT 0,
+                              expected_incarnation uuid DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $hold$
 BEGIN
     PERFORM FROM @ledger@.progress p
@@ -220,10 +254,16 @@ BEGIN
         AND p.cursor IS NOT DISTINCT FROM expected_cursor
         AND p.batch_hi IS NOT DISTINCT FROM expected_batch_hi AND p.stripe = expected_stripe
         AND EXISTS (SELECT FROM @ledger@.job j WHERE j.job_id = job AND j.state = 'open')
+        AND (expected_incarnation IS NULL OR (SELECT n.name = expected_incarnation FROM @ledger@.incarnation n
+                                               WHERE n.server_started_at = pg_postmaster_start_time()))
         FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'PW001',
-            MESSAGE = format('the lease on chunk %s of job %s is lost: somebody else has taken it over', chunk, job);
+            MESSAGE = CASE WHEN expected_incarnation IS DISTINCT FROM @ledger@.incarnation()
+                                AND expected_incarnation IS NOT NULL
+                      THEN format('the server has been started anew since chunk %s of job %s was read from it', chunk, job)
+                      ELSE format('the lease on chunk %s of job %s is lost: somebody else has taken it over', chunk, job)
+                      END;
     END IF;
 END
 $hold$;

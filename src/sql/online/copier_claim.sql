@@ -1,6 +1,6 @@
 -- Take the chunk of a copy over when it is free: its holder's lease has run out, or the holder's backend is gone.
 -- $1 job  $2 owner  $3 lease in ms  $4 my backend's pid or NULL behind a pooler  $5 its backend_start or NULL
--- -> fence, hi, cursor (no row: somebody else has it, or is in its last transaction)
+-- -> fence, hi, cursor, incarnation of the server (no row: somebody else has it, or is in its last transaction)
 WITH c AS MATERIALIZED (
     SELECT p.chunk_id
       FROM @ledger@.progress p
@@ -19,4 +19,4 @@ UPDATE @ledger@.progress p
        backend_pid = $4::integer, backend_start = $5::timestamptz, updated_at = clock_timestamp()
   FROM c
  WHERE p.job_id = $1::bigint AND p.chunk_id = c.chunk_id
-RETURNING p.fence, p.hi, p.cursor
+RETURNING p.fence, p.hi, p.cursor, @ledger@.incarnation()
