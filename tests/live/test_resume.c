@@ -103,6 +103,39 @@ open_backfill_may_change_its_lua_and_nothing_else(void **state)
     pawl_test_end(&f);
 }
 
+/* Which application of its revision a job belongs to is known by its number: the clock of the server may be set. */
+static void
+no_clock_says_whose_job_it_is(void **state)
+{
+    pawl_test_fixture f = pawl_test_begin("clock");
+    const char *mended = "return function(row) return { a = row.a .. '+' } end\n";
+
+    (void) state;
+    pawl_test_project_write(f.dir, "migrations/transforms/up.lua",
+                            "return function(row) if row.id == 900 then error('no') end "
+                            "return { a = row.a .. '+' } end\n");
+    pawl_test_revision(&f, "aaaa0001", "",
+                       "up:\n"
+                       "  - backfill: { table: t, read: [a], write: [a], lua: transforms/up.lua, batch: 100,"
+                       " workers: 1 }\n"
+                       "    down: nothing\n");
+    pawl_test_must_fail(&f, true, NULL, PAWL_E_TRANSFORM, "step 1 (backfill)");
+    assert_true(pawl_test_query_i64(f.db, "SELECT count(*) FROM t WHERE a LIKE '%+'") > 0);
+    pawl_test_project_write(f.dir, "migrations/transforms/up.lua", mended);
+    /* It went back after the revision had begun: the job is not begun anew. */
+    pawl_test_exec(f.db, "UPDATE pawl.job SET started_at = started_at - interval '1 day'");
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, "SELECT count(*)::text FROM pawl.job", "1");
+    assert_int_equal(pawl_test_query_i64(f.db, "SELECT count(*) FROM t WHERE a ~ '^[^+]*[+]$'"), 1000);
+    /* It went back after that: the job is not taken for that of the next application, with nothing left to do. */
+    pawl_test_must_go(&f, false, "base");
+    pawl_test_exec(f.db, "UPDATE pawl.job SET started_at = started_at + interval '2 days'");
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, "SELECT count(*)::text FROM pawl.job", "2");
+    assert_int_equal(pawl_test_query_i64(f.db, "SELECT count(*) FROM t WHERE a ~ '^[^+]*[+][+]$'"), 1000);
+    pawl_test_end(&f);
+}
+
 static void
 set_not_null_goes_on_from_each_phase(void **state)
 {
@@ -518,6 +551,7 @@ main(void)
         cmocka_unit_test(failure_leaves_the_database_at_its_step_and_the_next_run_goes_on),
         cmocka_unit_test(finished_step_that_was_edited_is_refused),
         cmocka_unit_test(open_backfill_may_change_its_lua_and_nothing_else),
+        cmocka_unit_test(no_clock_says_whose_job_it_is),
         cmocka_unit_test(set_not_null_goes_on_from_each_phase),
         cmocka_unit_test(half_applied_revision_is_taken_back_by_the_steps_own_down),
         cmocka_unit_test(revision_level_down_serves_complete_revisions_only),

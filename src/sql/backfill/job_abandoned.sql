@@ -9,7 +9,7 @@ SELECT n.job_id, (SELECT coalesce(sum(p.rows_written), 0)::bigint FROM @ledger@.
           FROM @ledger@.job j
           LEFT JOIN @ledger@.revision r ON r.id = j.revision_id
          WHERE j.revision_id = $1::text AND j.direction = $2::text AND j.ordinal = $3::integer
-           AND ($2::text = 'api' OR j.started_at >= r.started_at)
+           AND ($2::text = 'api' OR j.application = r.application)
          ORDER BY j.job_id DESC
          LIMIT 1) n
  WHERE n.state = 'abandoned'

@@ -20,6 +20,6 @@ SELECT j.job_id, j.state, (extract(epoch FROM j.started_at) * 1000000)::bigint, 
   FROM @ledger@.job j
   LEFT JOIN @ledger@.revision r ON r.id = j.revision_id
  WHERE j.revision_id = $1::text AND j.direction = $2::text AND j.ordinal = $3::integer AND j.state <> 'abandoned'
-   AND ($2::text = 'api' OR j.started_at >= r.started_at)
+   AND ($2::text = 'api' OR j.application = r.application)
  ORDER BY j.job_id DESC
  LIMIT 1

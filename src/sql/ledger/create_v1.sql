@@ -13,9 +13,11 @@ CREATE TABLE @ledger@.meta (
 );
 
 -- Applied revisions, and the one that is half-way. `body` is the text that was applied: it, and not the file of today,
--- is what a downgrade follows. `checksum` covers the file and the SQL and Lua files that it names.
+-- is what a downgrade follows. `checksum` covers the file and the SQL and Lua files that it names. `application` tells one
+-- time that it was applied from the next: times would not, a clock may be set back.
 CREATE TABLE @ledger@.revision (
     id text PRIMARY KEY,
+    application bigint GENERATED ALWAYS AS IDENTITY,
     state text NOT NULL CHECK (state IN ('applying', 'applied', 'reverting')),
     parents text[] NOT NULL,
     depends_on text[] NOT NULL,
@@ -49,10 +51,12 @@ CREATE TABLE @ledger@.step (
 );
 
 -- One data step. Claims only lock this row; it is updated on changes of state alone. `collations` are the versions of
--- the collations of the key as the server reported them: a job does not go on under others.
+-- the collations of the key as the server reported them: a job does not go on under others. `application` is that of its
+-- revision, whose job it is for this one time; NULL for a job of the API, which has none.
 CREATE TABLE @ledger@.job (
     job_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     revision_id text NOT NULL,
+    application bigint,
     direction text NOT NULL,
     ordinal integer NOT NULL,
     kind text NOT NULL,

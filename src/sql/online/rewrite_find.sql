@@ -8,6 +8,6 @@ SELECT j.job_id, j.state, j.phase, (extract(epoch FROM j.started_at) * 1000000):
   LEFT JOIN @ledger@.revision r ON r.id = j.revision_id
  WHERE j.revision_id = $1::text AND j.direction = $2::text AND j.state <> 'abandoned'
    AND (j.ordinal = $3::integer OR j.settings ->> 'frozen' = $4::text)
-   AND j.kind = 'rewrite' AND ($2::text = 'api' OR j.started_at >= r.started_at)
+   AND j.kind = 'rewrite' AND ($2::text = 'api' OR j.application = r.application)
  ORDER BY j.job_id DESC
  LIMIT 1
