@@ -449,24 +449,42 @@ pawl_parts_look(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, bool *fou
     return take_in(job, list, count, parts, ledger, pg, found, err);
 }
 
-pawl_status
-pawl_part_end_if_gone(const pawl_job *part, uint32_t oid, pawl_ledger *ledger, pawl_pg *pg, bool *is_gone,
-                      pawl_error *err)
+static pawl_status
+ask_whether_member(const pawl_job *part, uint32_t oid, pawl_ledger *ledger, pawl_pg *pg, bool *is_member_now,
+                   pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
     const pawl_pg_arg args[] = {PAWL_ARG_I64(oid), PAWL_ARG_I64(part->root->oid)};
-    const change c = {.job = part, .end = part->part, .reopen = -1};
     pawl_status st = pawl_pg_begin(pg, NULL, err);
 
-    *is_gone = false;
     if (st != PAWL_OK)
         return st;
     st = pawl_ledger_query(ledger, pg, pawl_sql_backfill_part_is_member, 2, args, &res, err);
     pawl_pg_rollback(pg);
-    if (st != PAWL_OK || pawl_pg_is_true(res, 0, 0))
+    if (st == PAWL_OK)
+        *is_member_now = pawl_pg_is_true(res, 0, 0);
+    return st;
+}
+
+pawl_status
+pawl_part_end_if_gone(const pawl_job *part, uint32_t oid, pawl_ledger *ledger, pawl_pg *pg, bool *is_gone,
+                      pawl_error *err)
+{
+    const change c = {.job = part, .end = part->part, .reopen = -1};
+    pawl_error failure = PAWL_ERROR_INIT;
+    bool is_there = true;
+    pawl_status st = ask_whether_member(part, oid, ledger, pg, &is_there, err);
+
+    *is_gone = false;
+    if (st != PAWL_OK || is_there)
         return st;
     *is_gone = true;
-    return apply_with_patience(&c, ledger, pg, err);
+    st = apply_with_patience(&c, ledger, pg, &failure);
+    /* Of a job that has ended there is nothing left to end. */
+    if (st == PAWL_OK || st == PAWL_E_STATE)
+        return PAWL_OK;
+    *err = failure;
+    return st;
 }
 
 /* ---- the part at hand ------------------------------------------------------------------------------------------------ */
@@ -543,7 +561,7 @@ load_row(const pawl_job *part, pawl_ledger *ledger, pawl_pg *pg, pawl_pg_result 
 }
 
 static pawl_status
-open_part(pawl_job *part, pawl_ledger *ledger, pawl_pg *pg, bool *is_there, pawl_error *err)
+open_part(pawl_job *part, pawl_ledger *ledger, pawl_pg *pg, bool for_rejects, bool *is_there, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) row = NULL;
     pawl_error failure = PAWL_ERROR_INIT;
@@ -556,10 +574,13 @@ open_part(pawl_job *part, pawl_ledger *ledger, pawl_pg *pg, bool *is_there, pawl
         (st = pawl_keyval_from_array(&part->bound, row, 0, 2, err)) != PAWL_OK ||
         (st = pin_key(part, row, err)) != PAWL_OK)
         return st;
+    oid = (uint32_t) pawl_pg_i64(row, 0, 0);
     *is_there = pawl_pg_is_true(row, 0, 6);
+    if (!*is_there && for_rejects &&
+        (st = ask_whether_member(part, oid, ledger, pg, is_there, err)) != PAWL_OK)
+        return st;
     if (!*is_there)
         return PAWL_OK;
-    oid = (uint32_t) pawl_pg_i64(row, 0, 0);
     PAWL_FAILPOINT("part.before_load");
     if ((st = load_table(part, oid, pg, &failure)) == PAWL_OK)
         return check_unchanged(part, row, err);
@@ -574,16 +595,30 @@ open_part(pawl_job *part, pawl_ledger *ledger, pawl_pg *pg, bool *is_there, pawl
     return st;
 }
 
-pawl_status
-pawl_part_open(pawl_job *part, const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, int number,
-               bool *is_there, pawl_error *err)
+static pawl_status
+init_and_open(pawl_job *part, const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, int number,
+              bool for_rejects, bool *is_there, pawl_error *err)
 {
     pawl_status st = part_init(part, job, number, err);
 
     *is_there = true;
     if (st == PAWL_OK)
-        st = open_part(part, ledger, pg, is_there, err);
+        st = open_part(part, ledger, pg, for_rejects, is_there, err);
     if (st != PAWL_OK || !*is_there)
         pawl_part_close(part);
     return st;
+}
+
+pawl_status
+pawl_part_open(pawl_job *part, const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, int number,
+               bool *is_there, pawl_error *err)
+{
+    return init_and_open(part, job, ledger, pg, number, false, is_there, err);
+}
+
+pawl_status
+pawl_part_open_rejects(pawl_job *part, const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, int number,
+                       bool *is_there, pawl_error *err)
+{
+    return init_and_open(part, job, ledger, pg, number, true, is_there, err);
 }

@@ -65,10 +65,14 @@ PAWL_NODISCARD pawl_status pawl_part_next(const pawl_job *job, pawl_ledger *ledg
 
 /*
  * Load part `number` of a divided job. PAWL_E_STATE when its table is not as it was. *is_there is false, and `part` not
- * to be used, when its table no longer belongs to the job's: the part is ended then.
+ * to be used, when the part has ended, or its table no longer belongs to the job's: then it is ended.
  */
 PAWL_NODISCARD pawl_status pawl_part_open(pawl_job *part, const pawl_job *job, pawl_ledger *ledger,
                                           pawl_pg *pg, int number, bool *is_there, pawl_error *err);
+
+/* The same for its rejects: also a part that has ended, when its table belongs to the job's again. */
+PAWL_NODISCARD pawl_status pawl_part_open_rejects(pawl_job *part, const pawl_job *job, pawl_ledger *ledger,
+                                                  pawl_pg *pg, int number, bool *is_there, pawl_error *err);
 void pawl_part_close(pawl_job *part);
 
 /* After a failure: end the part when its table, of this oid, no longer belongs to the job's, and say so in *is_gone. */

@@ -405,22 +405,28 @@ run_batch(retry *r, int64_t after, batch *b, pawl_error *err)
     return end_batch(r, b, err);
 }
 
-/* The one reject behind `after` is the one that the server refuses: say so, in a transaction that writes nothing else. */
+/*
+ * The reject `id`, the next behind `after`, is the one that the server refuses: say so, in a transaction that writes nothing
+ * else. Another retry may have ended it meanwhile: then the next one is not to be blamed, and nothing is taken.
+ */
 static pawl_status
-condemn(retry *r, int64_t after, const pawl_error *why, batch *b, pawl_error *err)
+condemn(retry *r, int64_t after, int64_t id, const pawl_error *why, batch *b, pawl_error *err)
 {
     pawl_status st;
 
+    PAWL_FAILPOINT("retry.before_condemn");
     pawl_rejects_reset(&r->rejects);
-    if ((st = begin(r, err)) != PAWL_OK || (st = take(r, after, 1, b, err)) != PAWL_OK ||
-        (b->count == 1 && (st = find_rows(r, b, false, err)) != PAWL_OK))
+    if ((st = begin(r, err)) != PAWL_OK || (st = take(r, after, 1, b, err)) != PAWL_OK)
         return st;
-    if (b->count == 0)
+    if (b->count == 0 || pawl_pg_i64(b->taken, 0, 0) != id)
+    {
+        b->count = 0;
         return pawl_pg_commit(r->pg, err);
+    }
+    if ((st = find_rows(r, b, false, err)) != PAWL_OK || (st = explain_missing(r, b, err)) != PAWL_OK)
+        return st;
     if (pawl_pg_rows(b->found) == 1)
         pawl_rejects_add(&r->rejects, b->found, 0, 2, why);
-    else
-        b->verdicts[0] = GONE;
     return end_batch(r, b, err);
 }
 
@@ -496,7 +502,7 @@ answer(retry *r, const batch *b, int64_t *after, pawl_error *err)
     if (b->count != 1 || !is_rows)
         return wait_out(r, err);
     pawl_pg_rollback(r->pg);
-    st = condemn(r, *after, &why, &one, err);
+    st = condemn(r, *after, pawl_pg_i64(b->taken, 0, 0), &why, &one, err);
     if (st == PAWL_OK && one.count == 1)
         *after = pawl_pg_i64(one.taken, 0, 0);
     batch_fini(&one);
@@ -593,60 +599,66 @@ close_tools(retry *r)
     r->args = NULL;
 }
 
-/* The partition no longer belongs to the table: its rows are gone from it. */
+/*
+ * The partition no longer belongs to the table: its rows are gone from it, and its part ends as it does in a run, so that
+ * both come back with it. *is_ended is false when it does belong to the table.
+ */
 static pawl_status
-end_part(retry *r, int number, pawl_error *err)
+end_part(retry *r, int number, uint32_t oid, bool *is_ended, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
-    const pawl_pg_arg args[] = {PAWL_ARG_I64(r->whole.id), PAWL_ARG_I64(number)};
-    pawl_status st = pawl_pg_begin(r->pg, NULL, err);
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(r->whole.id), PAWL_ARG_I64(number), PAWL_ARG_I64(oid),
+                                PAWL_ARG_I64(r->whole.table->oid)};
+    pawl_job part = r->whole;
+    pawl_status st;
 
-    if (st == PAWL_OK)
-        st = pawl_ledger_query(r->ledger, r->pg, pawl_sql_backfill_reject_part_gone, 2, args, &res, err);
-    if (st != PAWL_OK)
+    part.root = r->whole.table;
+    part.part = number;
+    st = pawl_part_end_if_gone(&part, oid, r->ledger, r->pg, is_ended, err);
+    if (st != PAWL_OK || !*is_ended || (st = pawl_pg_begin(r->pg, NULL, err)) != PAWL_OK)
         return st;
-    r->result->gone += pawl_pg_affected(res);
-    return pawl_pg_commit(r->pg, err);
+    st = pawl_ledger_query(r->ledger, r->pg, pawl_sql_backfill_reject_part_gone, 4, args, &res, err);
+    if (st == PAWL_OK)
+        st = pawl_pg_commit(r->pg, err);
+    if (st == PAWL_OK)
+        r->result->gone += pawl_pg_affected(res);
+    return st;
 }
 
-/* Did it fail because the partition is detached or dropped? */
-static bool
-has_lost_part(retry *r, const pawl_error *err)
+/* Did it fail because the partition is detached or dropped? Then nothing has failed. */
+static pawl_status
+end_part_if_lost(retry *r, int number, uint32_t oid, pawl_error *err)
 {
-    PAWL_AUTO(pawl_pg_result) res = NULL;
-    pawl_error ignored = PAWL_ERROR_INIT;
-    bool is_member = true;
+    const pawl_error was = *err;
+    bool is_ended = false;
+    pawl_status st;
 
     if (!r->whole.is_divided || err->code != PAWL_E_SERVER || !pawl_pg_is_usable(r->pg))
-        return false;
-
-    const pawl_pg_arg args[] = {PAWL_ARG_I64(r->job->table->oid), PAWL_ARG_I64(r->whole.table->oid)};
-
-    if (pawl_pg_begin(r->pg, NULL, &ignored) != PAWL_OK)
-        return false;
-    if (pawl_ledger_query(r->ledger, r->pg, pawl_sql_backfill_part_is_member, 2, args, &res, &ignored) ==
-        PAWL_OK)
-        is_member = pawl_pg_is_true(res, 0, 0);
-    pawl_pg_rollback(r->pg);
-    return !is_member;
+        return err->code;
+    st = end_part(r, number, oid, &is_ended, err);
+    if (st == PAWL_OK && is_ended)
+        return PAWL_OK;
+    *err = was;
+    return was.code;
 }
 
 static pawl_status
-retry_part(retry *r, int number, pawl_error *err)
+retry_part(retry *r, int number, uint32_t oid, pawl_error *err)
 {
     bool is_there = true;
+    bool is_ended = false;
     pawl_status st = PAWL_OK;
 
     r->job = &r->whole;
     if (r->whole.is_divided)
     {
-        st = pawl_part_open(&r->part, &r->whole, r->ledger, r->pg, number, &is_there, err);
+        st = pawl_part_open_rejects(&r->part, &r->whole, r->ledger, r->pg, number, &is_there, err);
         if (st != PAWL_OK || !is_there)
-            return st != PAWL_OK ? st : end_part(r, number, err);
+            return st != PAWL_OK ? st : end_part(r, number, oid, &is_ended, err);
         r->job = &r->part;
     }
-    if ((st = open_tools(r, err)) == PAWL_OK && (st = retry_rows(r, err)) != PAWL_OK && has_lost_part(r, err))
-        st = end_part(r, number, err);
+    if ((st = open_tools(r, err)) == PAWL_OK && (st = retry_rows(r, err)) != PAWL_OK)
+        st = end_part_if_lost(r, number, oid, err);
     close_tools(r);
     if (r->whole.is_divided)
         pawl_part_close(&r->part);
@@ -693,7 +705,7 @@ retry_all(retry *r, pawl_error *err)
         st = check_part(r, parts, i, err);
     }
     for (int i = 0; i < pawl_pg_rows(parts) && st == PAWL_OK; i++)
-        st = retry_part(r, (int) pawl_pg_i64(parts, i, 0), err);
+        st = retry_part(r, (int) pawl_pg_i64(parts, i, 0), (uint32_t) pawl_pg_i64(parts, i, 1), err);
     return st;
 }
 

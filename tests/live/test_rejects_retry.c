@@ -27,6 +27,15 @@
     "  if row.s == 'left' then return nil end\n"              \
     "  return { n = row.n + 1 }\nend\n"
 
+#define THREE_PARTS                                                                                       \
+    "CREATE TABLE t (id bigint NOT NULL, g int NOT NULL, n int NOT NULL, s text) PARTITION BY LIST (g);"  \
+    "CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1); CREATE TABLE t2 PARTITION OF t FOR VALUES IN (2);" \
+    "CREATE TABLE t3 PARTITION OF t FOR VALUES IN (3);"                                                   \
+    "ALTER TABLE t1 ADD PRIMARY KEY (id); ALTER TABLE t2 ADD PRIMARY KEY (id);"                           \
+    "ALTER TABLE t3 ADD PRIMARY KEY (id);"                                                                \
+    "INSERT INTO t SELECT i, g, 0, CASE WHEN i = 5 AND g <> 1 THEN 'y' ELSE 'x' END"                      \
+    " FROM generate_series(1, 50) i, generate_series(1, 3) g; ANALYZE t"
+
 static void
 prepare(pawl_test_job *j, const char *db, const char *name, const char *lua)
 {
@@ -191,15 +200,7 @@ rows_of_partitions_are_retried_in_theirs(void **state)
     pawl_test_job j;
 
     (void) state;
-    pawl_test_exec(
-        db,
-        "CREATE TABLE t (id bigint NOT NULL, g int NOT NULL, n int NOT NULL, s text) PARTITION BY LIST (g);"
-        "CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1); CREATE TABLE t2 PARTITION OF t FOR VALUES IN (2);"
-        "CREATE TABLE t3 PARTITION OF t FOR VALUES IN (3);"
-        "ALTER TABLE t1 ADD PRIMARY KEY (id); ALTER TABLE t2 ADD PRIMARY KEY (id);"
-        "ALTER TABLE t3 ADD PRIMARY KEY (id);"
-        "INSERT INTO t SELECT i, g, 0, CASE WHEN i = 5 AND g <> 1 THEN 'y' ELSE 'x' END"
-        " FROM generate_series(1, 50) i, generate_series(1, 3) g; ANALYZE t");
+    pawl_test_exec(db, THREE_PARTS);
     pawl_test_ledger(db);
     prepare(&j, db, "parts", STRICT);
     run(&j);
@@ -319,10 +320,164 @@ a_row_that_is_held_is_waited_for(void **state)
     assert_text(db, "SELECT string_agg(n::text, ' ' ORDER BY id) FROM t WHERE id IN (5, 6)", "41 1");
 }
 
+/* A retry is on its way to blame a row that the server has refused; what happens meanwhile is the test's. */
+static void
+begin_to_blame(pawl_test_job *j)
+{
+    int64_t before = pawl_failpoint_reached("retry.before_condemn");
+
+    pawl_failpoint_open("retry.before_condemn", false);
+    assert_int_equal(pthread_create(&j->thread, NULL, retry_main, j), 0);
+    for (int i = 0; i < 6000 && pawl_failpoint_reached("retry.before_condemn") == before; i++)
+        pawl_test_pause_ms(5);
+    assert_true(pawl_failpoint_reached("retry.before_condemn") > before);
+}
+
+static void
+go_on_and_blame(pawl_test_job *j)
+{
+    assert_int_equal(pthread_join(j->thread, NULL), 0);
+    if (j->st != PAWL_OK)
+        fail_msg("%s; %s; %s [%s]", j->err.message, j->err.detail, j->err.hint, j->err.sqlstate);
+}
+
+/* The lock is waited for, the version under it is deleted, and the new one is in no snapshot of the statement. */
+static void
+a_row_that_is_inserted_again_while_it_is_blamed_is_not_gone(void **state)
+{
+    const char *db = pawl_test_counted("again", "bigint", 100);
+    PGconn *holder = pawl_test_connect(db);
+    pawl_test_job j;
+
+    (void) state;
+    pawl_test_exec(db, "UPDATE t SET s = 'y' WHERE id = 5");
+    prepare(&j, db, "again", STRICT);
+    run(&j);
+    (void) pawl_test_transform("again", MENDED);
+    pawl_test_exec(db, "ALTER TABLE t ADD CHECK (n = 0 OR s <> 'y')");
+    j.env.lock_timeout_ms = 30000;
+    begin_to_blame(&j);
+    pawl_test_run_on(holder, "BEGIN; DELETE FROM t WHERE id = 5; INSERT INTO t VALUES (5, 0, 'good')");
+    pawl_failpoint_open("retry.before_condemn", true);
+    pawl_test_wait_until(db,
+                         "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'pawl rejects' "
+                         "AND wait_event_type = 'Lock'",
+                         30000);
+    pawl_test_run_on(holder, "COMMIT");
+    PQfinish(holder);
+    go_on_and_blame(&j);
+    assert_text(db, "SELECT state FROM pawl.reject", "done");
+    assert_int_equal(pawl_test_query_i64(db, "SELECT n FROM t WHERE id = 5"), 1);
+}
+
+/* Another retry has ended it meanwhile: the next one has done nothing. */
+static void
+nobody_is_blamed_for_another_row(void **state)
+{
+    const char *db = pawl_test_counted("another", "bigint", 100);
+    pawl_test_job j;
+    pawl_test_job other;
+
+    (void) state;
+    pawl_test_exec(db, "UPDATE t SET s = 'y' WHERE id = 5; UPDATE t SET s = 'z' WHERE id = 6");
+    prepare(&j, db, "another", STRICT);
+    run(&j);
+    (void) pawl_test_transform("another", MENDED);
+    pawl_test_exec(db, "ALTER TABLE t ADD CHECK (n = 0 OR s <> 'y')");
+    other = j;
+    begin_to_blame(&j);
+    pawl_test_exec(db, "UPDATE t SET s = 'good' WHERE id = 5; UPDATE t SET s = 'bad' WHERE id = 6");
+    (void) retry_ok(&other);
+    assert_text(db, "SELECT string_agg(key[1] || ' ' || state, ', ' ORDER BY reject_id) FROM pawl.reject",
+                "5 done, 6 open");
+    pawl_failpoint_open("retry.before_condemn", true);
+    go_on_and_blame(&j);
+    assert_text(db, "SELECT message FROM pawl.reject WHERE state = 'open'",
+                "the transform rejects the row: still bad");
+    assert_text(db, "SELECT state || ' ' || sqlstate FROM pawl.reject WHERE key[1] = '5'", "done ");
+}
+
+/* Its part ended when it was detached; attached again, its rows are to be had. */
+static void
+rows_of_a_partition_that_has_come_back_are_not_gone(void **state)
+{
+    const char *db = pawl_test_database_new("back");
+    pawl_retry_result out;
+    pawl_test_job j;
+
+    (void) state;
+    pawl_test_exec(db, THREE_PARTS);
+    pawl_test_ledger(db);
+    prepare(&j, db, "back", STRICT);
+    run(&j);
+    assert_int_equal(j.result.rejects, 2);
+    (void) pawl_test_transform("back", MENDED);
+    pawl_test_exec(db, "UPDATE pawl.part SET state = 'gone' WHERE table_name = 'public.t3'");
+    out = retry_ok(&j);
+    assert_int_equal(out.done, 2);
+    assert_int_equal(out.gone, 0);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 150);
+}
+
+/* While the job is open, what a retry calls gone comes back with its partition. */
+static void
+rows_that_went_with_their_partition_come_back_with_it(void **state)
+{
+    const char *db = pawl_test_database_new("went");
+    pawl_retry_result out;
+    pawl_test_job j;
+
+    (void) state;
+    pawl_test_exec(db, THREE_PARTS);
+    pawl_test_ledger(db);
+    prepare(&j, db, "went", STRICT);
+    j.spec.max_rejects = 1;
+    pawl_test_job_go(&j);
+    pawl_test_job_join(&j);
+    assert_int_equal(j.st, PAWL_E_SERVER);
+    j.result.job_id = 1;
+    assert_text(db, "SELECT string_agg(part || ' ' || key[1], ', ') FROM pawl.reject", "1 5");
+    (void) pawl_test_transform("went", MENDED);
+    pawl_test_exec(db, "ALTER TABLE t DETACH PARTITION t2");
+    out = retry_ok(&j);
+    assert_int_equal(out.gone, 1);
+    pawl_test_exec(db, "ALTER TABLE t ATTACH PARTITION t2 FOR VALUES IN (2)");
+    j.err = (pawl_error) PAWL_ERROR_INIT;
+    j.spec.max_rejects = 1000;
+    run(&j);
+    assert_text(db, "SELECT state FROM pawl.reject WHERE part = 1", "open");
+    out = retry_ok(&j);
+    assert_int_equal(out.done, 1);
+    assert_int_equal(out.left, 0);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 150);
+}
+
+/* The job has ended, and a partition of it is dropped. */
+static void
+rows_of_a_partition_that_was_dropped_are_gone(void **state)
+{
+    const char *db = pawl_test_database_new("dropped");
+    pawl_retry_result out;
+    pawl_test_job j;
+
+    (void) state;
+    pawl_test_exec(db, THREE_PARTS);
+    pawl_test_ledger(db);
+    prepare(&j, db, "dropped", STRICT);
+    run(&j);
+    (void) pawl_test_transform("dropped", MENDED);
+    pawl_test_exec(db, "DROP TABLE t3");
+    out = retry_ok(&j);
+    assert_int_equal(out.done, 1);
+    assert_int_equal(out.gone, 1);
+    assert_int_equal(out.left, 0);
+}
+
 int
 main(void)
 {
-    pawl_failpoint_arm("retry.after_write=sleep:60;retry.after_commit=sleep:60");
+    pawl_failpoint_arm("retry.after_write=sleep:60;retry.after_commit=sleep:60;retry.before_condemn=gate");
+    pawl_failpoint_open("retry.before_condemn", true);
 
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_row_ends_as_it_is_found),
@@ -333,6 +488,11 @@ main(void)
         cmocka_unit_test(a_retry_that_loses_its_connection_goes_on),
         cmocka_unit_test(what_is_not_the_jobs_is_refused),
         cmocka_unit_test(a_row_that_is_held_is_waited_for),
+        cmocka_unit_test(a_row_that_is_inserted_again_while_it_is_blamed_is_not_gone),
+        cmocka_unit_test(nobody_is_blamed_for_another_row),
+        cmocka_unit_test(rows_of_a_partition_that_has_come_back_are_not_gone),
+        cmocka_unit_test(rows_that_went_with_their_partition_come_back_with_it),
+        cmocka_unit_test(rows_of_a_partition_that_was_dropped_are_gone),
     };
 
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
