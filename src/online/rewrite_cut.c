@@ -163,15 +163,48 @@ run_list(pawl_pg *pg, const pawl_carry_list *list, pawl_error *err)
     return PAWL_OK;
 }
 
+/* List by the plan that plan_listing has made, and put the settings of the transaction back. */
+static pawl_status
+list(pawl_rewrite *rw, pawl_pg *pg, uint32_t oid, pawl_hanging **out, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) before = NULL;
+    pawl_status st = pawl_pg_query(pg, pawl_sql_online_carry_enter, 0, NULL, &before, err);
+
+    if (st != PAWL_OK ||
+        (st = pawl_hanging_load_prepared(pg, oid, rw->env->base->schema, rw->arena, out, err)) != PAWL_OK)
+        return st;
+
+    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(pawl_pg_text(before, 0, 0)),
+                                PAWL_ARG_TEXT(pawl_pg_text(before, 0, 1))};
+
+    return pawl_pg_query(pg, pawl_sql_online_carry_leave, 2, args, NULL, err);
+}
+
+/* Planning that statement takes many times as long as running it: before anybody has to wait for it. */
+static pawl_status
+plan_listing(moment *m, pawl_pg *pg, pawl_error *err)
+{
+    pawl_hanging *now = NULL;
+    pawl_status st = pawl_hanging_prepare(pg, err);
+
+    return st == PAWL_OK ? list(m->rw, pg, m->rw->shape.table->oid, &now, err) : st;
+}
+
 /* Under the lock: the table must be as it was when the statements of the cut-over were made for it. */
 static pawl_status
 compare_before(moment *m, pawl_pg *pg, pawl_error *err)
 {
     pawl_rewrite *rw = m->rw;
+    const pawl_hang_options options = {.mode = PAWL_HANG_REWRITE,
+                                       .subscribers_ready = rw->spec->subscribers_ready};
     const char *text = NULL;
-    pawl_status st = pawl_rewrite_hanging(rw, pg, rw->shape.table->oid, &m->before, &text, err);
+    pawl_status st = list(rw, pg, rw->shape.table->oid, &m->before, err);
 
-    if (st != PAWL_OK || strcmp(text, rw->hanging_text) == 0)
+    if (st != PAWL_OK)
+        return st;
+    pawl_hanging_judge(m->before, &options);
+    if ((st = pawl_hanging_text(m->before, PAWL_FATE_CARRIED, rw->arena, &text, err)) != PAWL_OK ||
+        strcmp(text, rw->hanging_text) == 0)
         return st;
     (void) pawl_error_set(err, PAWL_E_STATE,
                           "something that hangs on \"%s.%s\" has changed since the rewrite was last begun or "
@@ -224,8 +257,8 @@ compare_after(moment *m, pawl_pg *pg, pawl_error *err)
         changed[options.nchanged++] = spec->add[i].name;
     for (size_t i = 0; i < spec->ndrop; i++)
         changed[options.nchanged++] = spec->drop[i];
-    if ((st = pawl_hanging_load(pg, rw->shape.shadow->oid, rw->env->base->schema, rw->arena, &after, err)) !=
-            PAWL_OK ||
+    if ((st = list(rw, pg, rw->shape.shadow->oid, &after, err)) != PAWL_OK ||
+        (st = pawl_hanging_unprepare(pg, err)) != PAWL_OK ||
         (st = pawl_compare(m->before, after, &options, rw->arena, &m->diff, err)) != PAWL_OK)
         return st;
     for (size_t i = 0; i < m->diff.nlines; i++)
@@ -293,7 +326,7 @@ cut_inside(moment *m, pawl_pg *pg, bool *wants_more, pawl_error *err)
 
     if ((rw->env->runner != NULL &&
          (st = pawl_runner_hold(rw->env->runner, rw->ledger, pg, err)) != PAWL_OK) ||
-        (st = pawl_drain_hold(m->drain, err)) != PAWL_OK)
+        (st = pawl_drain_hold(m->drain, err)) != PAWL_OK || (st = plan_listing(m, pg, err)) != PAWL_OK)
         return st;
     m->locked_us = 0;
     if ((st = run_list(pg, &rw->carry->locks, err)) != PAWL_OK)
