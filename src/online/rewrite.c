@@ -21,6 +21,8 @@ enum
     MOST_FAILURES = 200,      /* in one state, of those that pass */
 };
 
+static const char went_on[] = "another process has carried the rewrite on, or taken it back";
+
 /* ---- transactions -------------------------------------------------------------------------------------------------------- */
 
 pawl_status
@@ -51,10 +53,28 @@ pawl_rewrite_set_path(pawl_pg *pg, const char *path, pawl_error *err)
 pawl_status
 pawl_rewrite_set_phase(pawl_rewrite *rw, pawl_pg *pg, const char *phase, pawl_error *err)
 {
-    const pawl_pg_arg args[] = {PAWL_ARG_I64(rw->job), PAWL_ARG_TEXT(phase)};
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(rw->job), PAWL_ARG_TEXT(phase), PAWL_ARG_TEXT(rw->phase),
+                                PAWL_ARG_I64(rw->restarts)};
 
-    return pawl_ledger_touch(rw->ledger, pg, pawl_sql_online_rewrite_phase, 2, args,
-                             "the job of the rewrite is no longer open", err);
+    return pawl_ledger_touch(rw->ledger, pg, pawl_sql_online_rewrite_phase, 4, args, went_on, err);
+}
+
+static pawl_status
+check_inside(pawl_rewrite *rw, void *ctx PAWL_UNUSED, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(rw->job), PAWL_ARG_TEXT(rw->phase), PAWL_ARG_I64(rw->restarts)};
+    pawl_status st = pawl_ledger_query(rw->ledger, rw->pg, pawl_sql_online_rewrite_at, 3, args, &res, err);
+
+    if (st != PAWL_OK || pawl_pg_is_true(res, 0, 0))
+        return st;
+    return pawl_error_set(err, PAWL_E_STATE, "%s", went_on);
+}
+
+pawl_status
+pawl_rewrite_check(pawl_rewrite *rw, pawl_error *err)
+{
+    return pawl_rewrite_txn(rw, check_inside, NULL, err);
 }
 
 pawl_status
@@ -172,7 +192,10 @@ start_over(pawl_rewrite *rw, const char *why, pawl_error *err)
     pawl_status st = pawl_rewrite_restart(rw, why, err);
 
     if (st == PAWL_OK)
+    {
         pawl_fmt(rw->phase, sizeof rw->phase, "copy");
+        rw->restarts++;
+    }
     return st;
 }
 
@@ -246,9 +269,11 @@ end_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
     PAWL_AUTO(pawl_pg_result) res = NULL;
     const pawl_pg_arg name[] = {PAWL_ARG_TEXT(rw->old)};
     const pawl_pg_arg args[] = {PAWL_ARG_I64(rw->job), PAWL_ARG_TEXT("done")};
-    pawl_status st = pawl_pg_query(rw->pg, pawl_sql_online_rewrite_shadow, 1, name, &res, err);
+    pawl_status st = pawl_rewrite_set_phase(rw, rw->pg, rw->phase, err);
 
     (void) ctx;
+    if (st == PAWL_OK)
+        st = pawl_pg_query(rw->pg, pawl_sql_online_rewrite_shadow, 1, name, &res, err);
     for (int i = 0; st == PAWL_OK && !rw->spec->keeps_old && i < pawl_pg_rows(res); i++)
     {
         PAWL_STRBUF_AUTO(sql);

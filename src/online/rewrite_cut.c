@@ -42,7 +42,7 @@ pawl_rewrite_drain(pawl_rewrite *rw, pawl_drain_end *end, char *why, size_t size
 
     if ((st = pawl_rewrite_applier_new(rw, &applier, err)) != PAWL_OK ||
         (st = open_drain(rw, applier, &drain, err)) != PAWL_OK ||
-        (st = pawl_drain_run(drain, 0, end, err)) != PAWL_OK)
+        (st = pawl_rewrite_check(rw, err)) != PAWL_OK || (st = pawl_drain_run(drain, 0, end, err)) != PAWL_OK)
         return st;
     if (*end == PAWL_DRAIN_VOID)
         pawl_fmt(why, size, "%s", pawl_drain_why(drain));
@@ -121,8 +121,10 @@ static pawl_status
 wait_for_moment(moment *m, pawl_error *err)
 {
     pawl_rewrite *rw = m->rw;
+    char number[24];
     pawl_status st;
 
+    pawl_fmt(number, sizeof number, "%lld", (long long) rw->job);
     for (;;)
     {
         look l = {.m = m};
@@ -131,7 +133,7 @@ wait_for_moment(moment *m, pawl_error *err)
             (st = pawl_rewrite_txn(rw, look_inside, &l, err)) != PAWL_OK)
             return st;
         if (rw->spec->is_manual && !l.is_told)
-            report(m, "ready for the cut-over; `pawl cutover` starts it", "");
+            report(m, "ready to cut over; say so with: pawl cutover ", number);
         else if (l.snapshots > 0)
             report(
                 m,
@@ -335,11 +337,13 @@ cut_inside(moment *m, pawl_pg *pg, bool *wants_more, pawl_error *err)
     if ((st = pawl_rewrite_set_path(pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
         (st = compare_before(m, pg, err)) != PAWL_OK ||
         (st = pawl_rewrite_set_path(pg, rw->user_path, err)) != PAWL_OK ||
-        (st = pawl_drain_locked(m->drain, LOCKED_MS, &m->end, err)) != PAWL_OK ||
-        (st = pawl_rewrite_set_path(pg, "pg_catalog, pg_temp", err)) != PAWL_OK)
+        (st = pawl_drain_locked(m->drain, LOCKED_MS, &m->end, err)) != PAWL_OK)
         return st;
     *wants_more = m->end == PAWL_DRAIN_MORE;
-    return m->end == PAWL_DRAIN_EMPTY ? finish_inside(m, pg, err) : PAWL_OK;
+    if (m->end != PAWL_DRAIN_EMPTY)
+        return PAWL_OK;
+    st = pawl_rewrite_set_path(pg, "pg_catalog, pg_temp", err);
+    return st == PAWL_OK ? finish_inside(m, pg, err) : st;
 }
 
 static pawl_status
@@ -435,7 +439,8 @@ pawl_rewrite_cut_over(pawl_rewrite *rw, pawl_drain_end *end, char *why, size_t s
 
     if ((st = pawl_rewrite_txn(rw, xid_inside, &m, err)) != PAWL_OK ||
         (st = pawl_rewrite_applier_new(rw, &applier, err)) != PAWL_OK ||
-        (st = open_drain(rw, applier, &drain, err)) != PAWL_OK)
+        (st = open_drain(rw, applier, &drain, err)) != PAWL_OK ||
+        (st = pawl_rewrite_check(rw, err)) != PAWL_OK)
         return st;
     m.drain = drain;
     st = cut(&m, err);

@@ -43,6 +43,7 @@ find_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
     if (rw->fingerprint == NULL || rw->carried == NULL)
         return pawl_error_nomem(err, "a job");
     pawl_fmt(rw->phase, sizeof rw->phase, "%s", pawl_pg_text(res, 0, 2));
+    rw->restarts = pawl_pg_i64(res, 0, 9);
     pawl_rewrite_name(rw);
     if (rw->is_done || rw->id->frozen == NULL || strcmp(rw->id->frozen, pawl_pg_text(res, 0, 6)) == 0)
         return PAWL_OK;
@@ -340,6 +341,36 @@ on_shadow(pawl_rewrite *rw, const char *before, const char *after, pawl_error *e
                                    : pawl_error_nomem(err, "a statement");
 }
 
+/* What is unique holds again only when all is drained: a copy that meets such an index could stick in it for ever. */
+static pawl_status
+drop_indexes(pawl_rewrite *rw, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(rw->shape.shadow->oid), PAWL_ARG_TEXT(rw->key_index)};
+    pawl_status st = pawl_pg_query(rw->pg, pawl_sql_online_rewrite_indexes, 2, args, &res, err);
+
+    for (int i = 0; st == PAWL_OK && i < pawl_pg_rows(res); i++)
+    {
+        PAWL_STRBUF_AUTO(sql);
+
+        if (pawl_pg_is_null(res, i, 2))
+        {
+            pawl_sql_add(&sql, "DROP INDEX ");
+            pawl_sql_ident2(&sql, pawl_pg_text(res, i, 0), pawl_pg_text(res, i, 1));
+        }
+        else
+        {
+            pawl_sql_add(&sql, "ALTER TABLE ");
+            pawl_sql_ident2(&sql, rw->shape.table->schema, rw->shadow);
+            pawl_sql_add(&sql, " DROP CONSTRAINT ");
+            pawl_sql_ident(&sql, pawl_pg_text(res, i, 2));
+        }
+        st = pawl_strbuf_is_ok(&sql) ? pawl_pg_exec(rw->pg, sql.data, err)
+                                     : pawl_error_nomem(err, "a statement");
+    }
+    return st;
+}
+
 static pawl_status
 restart_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
 {
@@ -348,14 +379,14 @@ restart_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
     pawl_status st;
 
     if ((st = pawl_rewrite_set_path(rw->pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
+        (st = pawl_rewrite_set_phase(rw, rw->pg, "copy", err)) != PAWL_OK ||
         (st = pawl_capture_remove(rw->job, rw->ledger, rw->pg, err)) != PAWL_OK ||
         (st = pawl_capture_add(&capture, rw->ledger, rw->pg, err)) != PAWL_OK ||
-        (st = on_shadow(rw, "TRUNCATE ", "", err)) != PAWL_OK ||
+        (st = on_shadow(rw, "TRUNCATE ", "", err)) != PAWL_OK || (st = drop_indexes(rw, err)) != PAWL_OK ||
         (st = pawl_ledger_query(rw->ledger, rw->pg, pawl_sql_online_rewrite_restart, 1, args, NULL, err)) !=
-            PAWL_OK ||
-        (st = pawl_rewrite_event(rw, rw->pg, "job_restarted", ctx, err)) != PAWL_OK)
+            PAWL_OK)
         return st;
-    return pawl_rewrite_set_phase(rw, rw->pg, "copy", err);
+    return pawl_rewrite_event(rw, rw->pg, "job_restarted", ctx, err);
 }
 
 pawl_status
@@ -398,6 +429,7 @@ take_away_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
 
     (void) ctx;
     if ((st = pawl_rewrite_set_path(rw->pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
+        (st = pawl_rewrite_set_phase(rw, rw->pg, rw->phase, err)) != PAWL_OK ||
         (st = pawl_capture_remove(rw->job, rw->ledger, rw->pg, err)) != PAWL_OK ||
         (st = drop_shadow(rw, err)) != PAWL_OK ||
         (st = pawl_ledger_query(rw->ledger, rw->pg, pawl_sql_online_rewrite_end, 2, args, NULL, err)) !=

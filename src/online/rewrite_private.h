@@ -23,6 +23,7 @@ typedef struct pawl_rewrite
     int64_t job; /* 0: there is none */
     int64_t started_us;
     char phase[16];
+    int64_t restarts; /* how often the copy has begun anew */
     bool was_resumed;
     bool is_done;
     const char *fingerprint; /* of the table at the start */
@@ -49,7 +50,12 @@ PAWL_NODISCARD pawl_status pawl_rewrite_connect(pawl_rewrite *rw, pawl_error *er
 /* In the transaction at hand: what user-written SQL sees, and what the catalogue is read with. */
 PAWL_NODISCARD pawl_status pawl_rewrite_set_path(pawl_pg *pg, const char *path, pawl_error *err);
 
-/* In the transaction at hand. */
+/*
+ * In the transaction at hand: from the phase that is known to another one, or to the same, which holds it there. The job
+ * must be where this process knows it to be (PAWL_E_STATE): one that has stalled, while another carried the rewrite on, is
+ * to change nothing any more. `check` only looks.
+ */
+PAWL_NODISCARD pawl_status pawl_rewrite_check(pawl_rewrite *rw, pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_rewrite_set_phase(pawl_rewrite *rw, pawl_pg *pg, const char *phase,
                                                   pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_rewrite_event(pawl_rewrite *rw, pawl_pg *pg, const char *kind,
