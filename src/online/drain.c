@@ -21,7 +21,9 @@ enum
     SLOW_US = 400000, /* a slice that takes longer is halved, one that takes less than FAST_US doubled */
     FAST_US = 100000,
     MOST_DOWN_MS = 600000,
-    MOST_REPEATS = 50
+    MOST_REPEATS = 50,
+    MOST_CROWDED = 5000000, /* entries of a slice in which unique values have met */
+    CROWDED_TRIES = 10      /* with the whole log in it: others may have exchanged values again meanwhile */
 };
 
 struct pawl_drain
@@ -33,6 +35,8 @@ struct pawl_drain
     int64_t fence;
     int64_t rows; /* of the next slice */
     bool is_crowded;
+    bool was_all;    /* the last slice was the whole log */
+    int64_t crowded; /* tries with the whole log */
     int64_t floor;
     int64_t mark;     /* an id that was seen; 0: none */
     int64_t seen_by;  /* ... by this transaction of ours ... */
@@ -356,6 +360,7 @@ one_slice(pawl_drain *d, int64_t rows, tally *t, pawl_drain_end *out, pawl_error
 
     bool is_all = pawl_pg_rows(taken) < rows;
 
+    d->was_all = is_all;
     *out = is_all ? PAWL_DRAIN_EMPTY : PAWL_DRAIN_MORE;
     if (pawl_pg_rows(taken) == 0)
         return PAWL_OK;
@@ -406,6 +411,20 @@ pawl_drain_hold(pawl_drain *d, pawl_error *err)
     const pawl_pg_arg args[] = {PAWL_ARG_I64(d->options.job), PAWL_ARG_I64(d->fence)};
 
     return pawl_ledger_query(d->ledger, d->pg, pawl_sql_online_drain_hold, 2, args, NULL, err);
+}
+
+/* Two rows that exchanged their values come in together when the slice is large enough to hold both. */
+static bool
+can_grow(pawl_drain *d, const pawl_error *err)
+{
+    if (strcmp(err->sqlstate, "23505") != 0)
+        return false;
+    if (d->is_crowded && (d->was_all || d->rows >= MOST_CROWDED) && ++d->crowded > CROWDED_TRIES)
+        return false;
+    if (d->is_crowded && d->rows < MOST_CROWDED)
+        d->rows *= 4;
+    d->is_crowded = true;
+    return true;
 }
 
 static pawl_status
@@ -469,15 +488,26 @@ pawl_drain_locked(pawl_drain *d, int64_t budget_ms, pawl_drain_end *out, pawl_er
     /* From the first entry on: under the lock every one that will ever be is there to be seen. */
     tally t = {0};
     pawl_drain_end end = PAWL_DRAIN_MORE;
-    pawl_status st = is_whole(d, &end, err);
+    pawl_error failure = PAWL_ERROR_INIT;
+    pawl_status st = is_whole(d, &end, &failure);
 
     /* The log holds everything that will ever be in it, and what is small is done at once. */
     while (st == PAWL_OK && end == PAWL_DRAIN_MORE && pawl_clock_us() < until_us)
-        st = one_slice(d, d->is_crowded ? MOST_ROWS : d->rows, &t, &end, err);
+        st = one_slice(d, d->rows, &t, &end, &failure);
+    if (st == PAWL_OK && end == PAWL_DRAIN_EMPTY && t.entries > 0)
+        st = pawl_pg_exec(d->pg, "SET CONSTRAINTS ALL IMMEDIATE", &failure);
     if (st == PAWL_OK && end == PAWL_DRAIN_EMPTY)
-        st = checkpoint(d, &t, err);
+        st = checkpoint(d, &t, &failure);
+    if (st != PAWL_OK && can_grow(d, &failure))
+    {
+        /* A larger slice is for when nobody waits for the lock. */
+        *out = PAWL_DRAIN_MORE;
+        return PAWL_OK;
+    }
     if (st == PAWL_OK)
         *out = end;
+    else
+        *err = failure;
     return st;
 }
 
@@ -511,18 +541,6 @@ reconnect(pawl_drain *d, loop *l, pawl_error *err)
     }
 }
 
-/* Two rows that exchanged their values come in together when the slice is large enough to hold both. */
-static bool
-can_grow(pawl_drain *d, const pawl_error *err)
-{
-    if (strcmp(err->sqlstate, "23505") != 0 || (d->is_crowded && d->rows >= MOST_ROWS))
-        return false;
-    d->rows = d->is_crowded ? d->rows * 4 : d->rows;
-    d->rows = d->rows > MOST_ROWS ? MOST_ROWS : d->rows;
-    d->is_crowded = true;
-    return true;
-}
-
 /* PAWL_OK: go on. */
 static pawl_status
 answer(pawl_drain *d, loop *l, pawl_error *failure, pawl_error *err)
@@ -535,7 +553,7 @@ answer(pawl_drain *d, loop *l, pawl_error *failure, pawl_error *err)
     if (failure->code != PAWL_E_SERVER && failure->code != PAWL_E_CONNECT && failure->code != PAWL_E_LEASE)
         return failure->code;
     if (can_grow(d, failure))
-        return PAWL_OK;
+        return d->crowded > 0 ? pawl_backoff_sleep(&l->backoff, d->options.env->stop, err) : PAWL_OK;
     if (fault == PAWL_FAULT_CONNECTION || fault == PAWL_FAULT_LEASE)
         return l->repeats > MOST_REPEATS ? failure->code : reconnect(d, l, err);
     if (fault == PAWL_FAULT_LOCK || fault == PAWL_FAULT_REPEAT || fault == PAWL_FAULT_SMALLER)
@@ -551,7 +569,9 @@ answer(pawl_drain *d, loop *l, pawl_error *failure, pawl_error *err)
 static void
 follow_pace(pawl_drain *d, int64_t took_us)
 {
-    if (took_us > SLOW_US && d->rows > 1 && !d->is_crowded)
+    d->is_crowded = false;
+    d->crowded = 0;
+    if (took_us > SLOW_US && d->rows > 1)
         d->rows /= 2;
     else if (took_us < FAST_US && d->rows < MOST_ROWS)
         d->rows *= 2;

@@ -77,7 +77,10 @@ PAWL_NODISCARD pawl_status pawl_drain_run(pawl_drain *drain, int64_t budget_ms, 
 /* In a transaction of the caller, before it locks the table: hold chunk 0. PAWL_E_LEASE when it is lost. */
 PAWL_NODISCARD pawl_status pawl_drain_hold(pawl_drain *drain, pawl_error *err);
 
-/* In that transaction, under the table's lock: slices until the log is empty (MORE: out of time, let go). */
+/*
+ * In that transaction, under the table's lock: slices until the log is empty. MORE: out of time, or unique values met, for
+ * which a larger slice is needed; the transaction may have failed: roll back, let go of the lock, run, try again.
+ */
 PAWL_NODISCARD pawl_status pawl_drain_locked(pawl_drain *drain, int64_t budget_ms, pawl_drain_end *out,
                                              pawl_error *err);
 
