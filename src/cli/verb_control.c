@@ -229,10 +229,10 @@ const pawl_cli_verb pawl_cli_verb_cutover = {
     .arguments = "J",
     .min_arguments = 1,
     .max_arguments = 1,
-    .summary = "let a swap that waits for it cut over",
-    .text = "A step swap_column with `cutover: manual` gets everything ready, keeps it so, and waits for "
-            "this. It may be "
-            "said before the swap is ready.\n\n" HOW_NAMED,
+    .summary = "let a swap or a rewrite that waits for it cut over",
+    .text =
+        "A step swap_column or rewrite_table with `cutover: manual` gets everything ready, keeps it so, and "
+        "waits for this. It may be said before it is ready.\n\n" HOW_NAMED,
     .examples = "pawl cutover 7",
     .settings = PAWL_CLI_SETTINGS_CONNECTION,
     .stopping = PAWL_CLI_STOP_CANCELS,

@@ -134,7 +134,6 @@ refuse_words(pawl_reader *r)
         const char *harmless;
         const char *what;
     } refused[] = {
-        {"cutover", "auto", "wait with the cut-over of a rewrite until it is told"},
         {"reverse", NULL, "keep the old table in step after the cut-over"},
         {"views", "refuse", "make views anew within the cut-over of a rewrite"},
         {"rejects", "refuse", "rewrite a table and leave rows behind that the transform rejects"},
@@ -155,7 +154,12 @@ refuse_words(pawl_reader *r)
 static void
 read_keys(pawl_reader *r, pawl_rewrite_spec *spec)
 {
+    static const char *const cutovers[] = {"auto", "manual", NULL};
+    size_t cutover = 0;
+
     spec->keeps_old = true;
+    if (pawl_reader_has_word(r, "cutover", cutovers, &cutover))
+        spec->is_manual = cutover == 1;
     pawl_reader_require(r, "table", "public.products");
     pawl_reader_has_text(r, "table", &spec->table);
     pawl_reader_has_list(r, "drop", (const char ***) (void *) &spec->drop, &spec->ndrop);
