@@ -206,6 +206,37 @@ find_saved(const pawl_carry *saved, const pawl_hang *item)
     return NULL;
 }
 
+/* "not_valid" not among them. */
+static const char *
+without_not_valid(pawl_carry_builder *b, const char *flags)
+{
+    const char *found = strstr(flags, "not_valid");
+
+    return found == NULL ? flags
+                         : checked(b, pawl_arena_fmt(b->arena, "%.*s%s", (int) (found - flags), flags,
+                                                     found + strlen("not_valid")));
+}
+
+/*
+ * A swap that was not settled has left a CHECK (price IS NOT NULL) of ours, which stands for the NOT NULL that was to
+ * be. The way back takes it for that.
+ */
+static bool
+restore_not_null(pawl_carry_builder *b, pawl_hang *item, const pawl_carry *saved)
+{
+    if (item->kind != PAWL_HANG_CHECK)
+        return false;
+    for (size_t i = 0; i < saved->nsaved; i++)
+        if (saved->saved[i].kind == PAWL_HANG_NOT_NULL &&
+            strcmp(item->name, pawl_carry_temporary(b, &saved->saved[i])) == 0)
+        {
+            b->leftover = item->name;
+            *item = saved->saved[i];
+            return true;
+        }
+    return false;
+}
+
 /*
  * What is there now decides what is carried: what somebody dropped since stays dropped. How it is written comes from
  * what was saved: the server prints casts of the new type into what it carried over.
@@ -218,11 +249,16 @@ pawl_carry_restore(pawl_carry_builder *b, const pawl_carry *saved)
         pawl_hang *item = &b->hanging->items[i];
         const pawl_hang *before = find_saved(saved, item);
 
+        if (restore_not_null(b, item, saved))
+            continue;
         if (before == NULL || item->kind == PAWL_HANG_COLUMN_COMMENT || item->kind == PAWL_HANG_COMMENT ||
             item->kind == PAWL_HANG_PRIVILEGE || item->kind == PAWL_HANG_COLUMN_PRIVILEGE)
             continue;
         item->definition = before->definition;
         item->tail = before->tail;
+        /* Whether the one there was validated says nothing of the one that comes back. */
+        if (!pawl_hang_has(before, "not_valid"))
+            item->flags = without_not_valid(b, item->flags);
         b->tried[i] = (pawl_carry_tried){.tail = item->tail, .definition = item->definition};
     }
 }

@@ -14,7 +14,8 @@
  *   before   each in a transaction of its own, before the new column is there (a sequence AS bigint)
  *   prepare  in the transaction that makes the new column, or the shadow table
  *   index    each by itself: outside of any transaction when is_outside
- *   early    in step only: constraints, each in a transaction of its own, once the column is filled
+ *   early    in step only, each in a transaction of its own, right before the cut-over: what it cannot do without. NOT NULL
+ *            where a primary key, an identity or the replica identity wants it; foreign keys that point at the column
  *   locks    begin the cut-over, before anything else in it: views that are made anew go first, then the table's lock
  *            and, NOWAIT, those of the tables that foreign keys tie to it
  *   cutover  in that transaction, after the last drain; the renames are among them
@@ -61,6 +62,19 @@ typedef struct pawl_carry_list
     size_t length;
 } pawl_carry_list;
 
+/*
+ * What is enforced on the new column from the cut-over on, and not before: NOT NULL, checks, foreign keys. As SQL over the
+ * table under the alias t and the names of before, so that a row that the server would refuse is found while everything
+ * can still be undone.
+ */
+typedef struct pawl_carry_demand
+{
+    const char *what;     /* for people: the label of the item */
+    const char *violated; /* true for a row that is refused */
+    const char *not_null; /* NOT NULL: the column, plain; else NULL */
+    bool is_of_row;       /* the row alone tells, as a BEFORE trigger has it */
+} pawl_carry_demand;
+
 typedef struct pawl_carry
 {
     pawl_carry_list before;
@@ -71,6 +85,8 @@ typedef struct pawl_carry
     pawl_carry_list cutover;
     pawl_carry_list after;
     pawl_carry_list undo;
+    pawl_carry_demand *demands;
+    size_t ndemands;
     const pawl_hang *saved; /* what was carried, as it was: for the way back */
     size_t nsaved;
     const pawl_hanging *planned; /* the inventory that the lists were made from */
@@ -108,6 +124,10 @@ PAWL_NODISCARD pawl_status pawl_carry_swap(pawl_pg *pg, pawl_hanging *hanging,
 PAWL_NODISCARD pawl_status pawl_carry_rehearse(pawl_pg *pg, pawl_hanging *hanging,
                                                const pawl_hang_options *options, const char *like,
                                                pawl_arena *arena, pawl_error *err);
+
+/* PAWL_E_STATE: rows (their keys, as text) break a demand, and so nothing was swapped. */
+pawl_status pawl_carry_refuse_row(const pawl_carry_demand *demand, const char *schema, const char *table,
+                                  const char *keys, pawl_error *err);
 
 /* The name that something has until the cut-over: pawl_<job>_<digits of a hash of `what`>. NULL without memory. */
 const char *pawl_carry_name(int64_t job, const char *what, pawl_arena *arena);

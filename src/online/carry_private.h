@@ -16,7 +16,9 @@
 typedef struct pawl_carry_tried
 {
     const char *tail;       /* of an index or statistics object, for the names before the cut-over */
-    const char *definition; /* of a check likewise; of a default as the new type takes it */
+    const char *definition; /* of a default as the new type takes it */
+    const char *expression; /* of a check, for the names before the cut-over */
+    const char **operators; /* of a foreign key of the table, one a column: OPERATOR(...); NULL: "=" */
 } pawl_carry_tried;
 
 /* The building of lists. A failed allocation is remembered and asked for once, as with a pawl_strbuf. */
@@ -30,6 +32,8 @@ typedef struct pawl_carry_builder
     const char *schema; /* quoted */
     const char *type;   /* of a swap's new column, as the trial saw it */
     int64_t job;
+    const char *
+        leftover; /* a CHECK of ours that stands for NOT NULL since a swap that was not settled; NULL: none */
     bool failed;
 } pawl_carry_builder;
 
@@ -53,6 +57,9 @@ const char *pawl_carry_names(pawl_carry_builder *b, char *const *names, size_t c
 const char *pawl_carry_label(pawl_carry_builder *b, const pawl_hang *item);
 /* pawl_carry_name of an item, plain. */
 const char *pawl_carry_temporary(pawl_carry_builder *b, const pawl_hang *item);
+
+/* b->carry->demands: of what is carried, under the names of before. */
+void pawl_carry_demand_all(pawl_carry_builder *b, const pawl_carry_swap_spec *spec);
 
 /* Items of the saved inventory in place of what the catalogue has: definitions as they once were. */
 void pawl_carry_restore(pawl_carry_builder *b, const pawl_carry *saved);

@@ -64,12 +64,6 @@ prepare_item(swap *s, size_t i)
             pawl_carry_add(&s->b, prepare, label, "ALTER TABLE %s ALTER COLUMN %s SET (%s)", s->b.table,
                            s->replacement, item->definition);
             break;
-        case PAWL_HANG_NOT_NULL:
-            if (s->is_in_step)
-                pawl_carry_add(&s->b, prepare, label,
-                               "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID",
-                               s->b.table, pawl_carry_quote(&s->b, not_null_name(s, item)), s->replacement);
-            break;
         default:
             break;
     }
@@ -121,53 +115,74 @@ build_item(swap *s, size_t i)
     }
 }
 
+/*
+ * What cannot be had in the cut-over without NOT NULL. Everything else waits for it: until then nothing is enforced that
+ * a write of the application could fail for.
+ */
+static bool
+is_not_null_early(const swap *s)
+{
+    for (size_t i = 0; s->is_in_step && i < s->b.hanging->nitems; i++)
+    {
+        const pawl_hang *item = &s->b.hanging->items[i];
+
+        if (pawl_carry_is_carried(item, PAWL_HANG_PRIMARY_KEY) ||
+            pawl_carry_is_carried(item, PAWL_HANG_IDENTITY) ||
+            (item->fate == PAWL_FATE_CARRIED && pawl_hang_has(item, "replica_identity")))
+            return true;
+    }
+    return false;
+}
+
+static void
+begin_not_null(swap *s, const pawl_hang *item, pawl_carry_list *list, const char *column)
+{
+    pawl_carry_unit *unit =
+        pawl_carry_add(&s->b, list, pawl_carry_label(&s->b, item),
+                       "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID", s->b.table,
+                       pawl_carry_quote(&s->b, not_null_name(s, item)), column);
+
+    if (list == &s->b.carry->early)
+        pawl_carry_probe_by(unit, PAWL_CARRY_PROBE_NOT_NULL_BEGUN, s->b.table, s->spec->replacement);
+}
+
+/* Without the CHECK, SET NOT NULL would read the table under its lock. */
+static void
+finish_not_null(swap *s, const pawl_hang *item, pawl_carry_list *list, const char *column)
+{
+    const char *name = not_null_name(s, item);
+    pawl_carry_unit *unit;
+
+    pawl_carry_validate(&s->b, list, item, s->b.table, name);
+    unit = pawl_carry_add(&s->b, list, pawl_carry_label(&s->b, item),
+                          "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", s->b.table,
+                          pawl_carry_quote(&s->b, column));
+    pawl_carry_more(&s->b, unit, "ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", s->b.table,
+                    pawl_carry_quote(&s->b, name));
+    pawl_carry_probe_by(unit, PAWL_CARRY_PROBE_NOT_NULL, s->b.table, column);
+}
+
 static void
 early_not_null(swap *s, const pawl_hang *item)
 {
-    const char *name = not_null_name(s, item);
-    pawl_carry_list *list = s->is_in_step ? &s->b.carry->early : &s->b.carry->after;
-    const char *column = s->is_in_step ? s->replacement : s->column;
-    pawl_carry_unit *unit;
-
-    if (s->is_in_step)
+    if (is_not_null_early(s))
     {
-        /* On the way back nothing is prepared: the column is there. Without the CHECK, SET NOT NULL reads the table
-         * under its lock. */
-        unit = pawl_carry_add(&s->b, list, pawl_carry_label(&s->b, item),
-                              "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID", s->b.table,
-                              pawl_carry_quote(&s->b, name), column);
-        pawl_carry_probe_by(unit, PAWL_CARRY_PROBE_NOT_NULL_BEGUN, s->b.table, s->spec->replacement);
+        begin_not_null(s, item, &s->b.carry->early, s->replacement);
+        finish_not_null(s, item, &s->b.carry->early, s->spec->replacement);
     }
-    pawl_carry_validate(&s->b, list, item, s->b.table, name);
-    unit = pawl_carry_add(&s->b, list, pawl_carry_label(&s->b, item),
-                          "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", s->b.table, column);
-    pawl_carry_more(&s->b, unit, "ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", s->b.table,
-                    pawl_carry_quote(&s->b, name));
-    pawl_carry_probe_by(unit, PAWL_CARRY_PROBE_NOT_NULL, s->b.table,
-                        s->is_in_step ? s->spec->replacement : s->spec->column);
+    else
+        finish_not_null(s, item, &s->b.carry->after, s->spec->column);
 }
 
-static void
-early_check(swap *s, size_t i)
-{
-    const pawl_hang *item = &s->b.hanging->items[i];
-    const char *name = pawl_carry_temporary(&s->b, item);
-    pawl_carry_unit *unit = pawl_carry_add(
-        &s->b, &s->b.carry->early, pawl_carry_label(&s->b, item), "ALTER TABLE %s ADD CONSTRAINT %s %s%s",
-        s->b.table, pawl_carry_quote(&s->b, name), s->b.tried[i].definition, pawl_carry_not_valid(item));
-
-    pawl_carry_probe_by(unit, PAWL_CARRY_PROBE_CONSTRAINT, s->b.table, name);
-    pawl_carry_validate(&s->b, &s->b.carry->early, item, s->b.table, name);
-    pawl_carry_add(&s->b, &s->b.carry->undo, pawl_carry_label(&s->b, item),
-                   "ALTER TABLE IF EXISTS %s DROP CONSTRAINT IF EXISTS %s", s->b.table,
-                   pawl_carry_quote(&s->b, name));
-}
-
-/* Names of columns behind ON DELETE SET NULL are part of the tail: those wait for the cut-over, where all names fit. */
+/*
+ * Those that point at the column, so that no moment is without them: a write that one would refuse, because the
+ * expression failed for the row that is referred to, the NOT NULL of that row has refused before. Names of columns behind
+ * ON DELETE SET NULL are part of the tail: those wait for the cut-over, where all names fit.
+ */
 static bool
 is_early_key(const swap *s, const pawl_hang *item)
 {
-    return s->is_in_step && !pawl_hang_has(item, "set_columns");
+    return s->is_in_step && item->kind == PAWL_HANG_REFERENCED_BY && !pawl_hang_has(item, "set_columns");
 }
 
 /* The table that is referred to first, the one that refers at once or not at all: the order in which writers come. */
@@ -175,28 +190,21 @@ static void
 early_key(swap *s, size_t i)
 {
     const pawl_hang *item = &s->b.hanging->items[i];
-    bool is_out = item->kind == PAWL_HANG_FOREIGN_KEY;
-    bool is_self = pawl_hang_has(item, "self");
-    const char *from = s->spec->column;
-    const char *to = s->spec->replacement;
-    const char *here = pawl_carry_names(&s->b, item->columns, item->nothers, from, to);
-    const char *there = is_self
-                            ? pawl_carry_names(&s->b, item->columns + item->nothers, item->nothers, from, to)
-                            : pawl_carry_names(&s->b, item->others, item->nothers, NULL, NULL);
-    const char *child = is_out ? s->b.table : item->relation;
-    const char *parent = is_out ? item->relation : s->b.table;
+    const char *here =
+        pawl_carry_names(&s->b, item->columns, item->nothers, s->spec->column, s->spec->replacement);
+    const char *there = pawl_carry_names(&s->b, item->others, item->nothers, NULL, NULL);
     const char *name = pawl_carry_temporary(&s->b, item);
     pawl_carry_unit *unit = pawl_carry_add(&s->b, &s->b.carry->early, pawl_carry_label(&s->b, item),
-                                           "LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE", parent);
+                                           "LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE", s->b.table);
 
-    pawl_carry_more(&s->b, unit, "LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE NOWAIT", child);
+    pawl_carry_more(&s->b, unit, "LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE NOWAIT", item->relation);
     pawl_carry_more(&s->b, unit, "ALTER TABLE %s ADD CONSTRAINT %s FOREIGN KEY (%s) REFERENCES %s (%s)%s%s",
-                    child, pawl_carry_quote(&s->b, name), is_out ? here : there, parent,
-                    is_out ? there : here, item->tail, pawl_carry_not_valid(item));
-    pawl_carry_probe_by(unit, PAWL_CARRY_PROBE_CONSTRAINT, child, name);
-    pawl_carry_validate(&s->b, &s->b.carry->early, item, child, name);
+                    item->relation, pawl_carry_quote(&s->b, name), there, s->b.table, here, item->tail,
+                    pawl_carry_not_valid(item));
+    pawl_carry_probe_by(unit, PAWL_CARRY_PROBE_CONSTRAINT, item->relation, name);
+    pawl_carry_validate(&s->b, &s->b.carry->early, item, item->relation, name);
     pawl_carry_add(&s->b, &s->b.carry->undo, pawl_carry_label(&s->b, item),
-                   "ALTER TABLE IF EXISTS %s DROP CONSTRAINT IF EXISTS %s", child,
+                   "ALTER TABLE IF EXISTS %s DROP CONSTRAINT IF EXISTS %s", item->relation,
                    pawl_carry_quote(&s->b, name));
 }
 
@@ -210,11 +218,6 @@ early_item(swap *s, size_t i)
         case PAWL_HANG_NOT_NULL:
             early_not_null(s, item);
             break;
-        case PAWL_HANG_CHECK:
-            if (s->is_in_step)
-                early_check(s, i);
-            break;
-        case PAWL_HANG_FOREIGN_KEY:
         case PAWL_HANG_REFERENCED_BY:
             if (is_early_key(s, item))
                 early_key(s, i);
@@ -265,10 +268,8 @@ drop_identity(swap *s, size_t i)
 static void
 place_constraint(swap *s, const pawl_hang *item)
 {
-    const char *relation = item->kind == PAWL_HANG_REFERENCED_BY ? item->relation : s->b.table;
-
     pawl_carry_add(&s->b, &s->b.carry->cutover, pawl_carry_label(&s->b, item),
-                   "ALTER TABLE %s RENAME CONSTRAINT %s TO %s", relation,
+                   "ALTER TABLE %s RENAME CONSTRAINT %s TO %s", item->relation,
                    pawl_carry_quote(&s->b, pawl_carry_temporary(&s->b, item)),
                    pawl_carry_quote(&s->b, item->name));
     pawl_carry_add_comment(&s->b, item);
@@ -290,11 +291,6 @@ place_item(swap *s, size_t i)
             pawl_carry_place_statistics(&s->b, item);
             break;
         case PAWL_HANG_CHECK:
-            if (s->is_in_step)
-                place_constraint(s, item);
-            else
-                pawl_carry_add_late_key(&s->b, item);
-            break;
         case PAWL_HANG_FOREIGN_KEY:
         case PAWL_HANG_REFERENCED_BY:
             if (is_early_key(s, item))
@@ -322,10 +318,8 @@ set_item(swap *s, size_t i)
                            s->column, s->b.tried[i].definition);
             break;
         case PAWL_HANG_NOT_NULL:
-            if (!s->is_in_step)
-                pawl_carry_add(&s->b, cutover, label,
-                               "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID",
-                               s->b.table, pawl_carry_quote(&s->b, not_null_name(s, item)), s->column);
+            if (!is_not_null_early(s))
+                begin_not_null(s, item, cutover, s->column);
             break;
         case PAWL_HANG_IDENTITY:
             pawl_carry_make_identity(&s->b, item);
@@ -369,6 +363,9 @@ fill(swap *s)
     pawl_carry_lock(&s->b);
     pawl_carry_drop_keys(&s->b);
     each(s, drop_item);
+    if (s->b.leftover != NULL)
+        pawl_carry_add(&s->b, cutover, "what stood for NOT NULL", "ALTER TABLE %s DROP CONSTRAINT %s",
+                       s->b.table, pawl_carry_quote(&s->b, s->b.leftover));
     each(s, drop_identity);
     pawl_carry_add(&s->b, cutover, "the old column",
                    "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT, ALTER COLUMN %s "
@@ -402,6 +399,7 @@ pawl_carry_swap(pawl_pg *pg, pawl_hanging *hanging, const pawl_carry_swap_spec *
         (st = pawl_hanging_refuse(hanging, &spec->options, err)) != PAWL_OK)
         return st;
     fill(&s);
+    pawl_carry_demand_all(&s.b, spec);
     if ((st = pawl_carry_keep(&s.b, err)) != PAWL_OK)
         return st;
     s.b.carry->column = pawl_arena_strdup(arena, spec->column);

@@ -220,10 +220,38 @@ try_statistics(trial_run *r, pawl_hang *item, pawl_error *err)
     return attempt_item(r, &sql, item, err);
 }
 
+/* What its rows are found by: the types of the trial are those of the end. */
+static pawl_status
+read_operators(trial_run *r, size_t i, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    const pawl_hang *item = &r->b->hanging->items[i];
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(r->oid), PAWL_ARG_TEXT(pawl_carry_temporary(r->b, item))};
+    pawl_status st = pawl_pg_query(r->pg, pawl_sql_online_carry_operators, 2, args, &res, err);
+    const char **operators;
+
+    if (st != PAWL_OK || (size_t) pawl_pg_rows(res) != item->nothers)
+        return st;
+    if ((operators = pawl_arena_array(r->b->arena, item->nothers, sizeof *operators)) == NULL)
+        return pawl_error_nomem(err, "operators");
+    for (int k = 0; k < pawl_pg_rows(res); k++)
+    {
+        PAWL_STRBUF_AUTO(text);
+
+        pawl_sql_operator(&text, pawl_pg_text(res, k, 0), pawl_pg_text(res, k, 1));
+        operators[k] = pawl_strbuf_is_ok(&text) ? pawl_arena_strdup(r->b->arena, text.data) : NULL;
+        if (operators[k] == NULL)
+            return pawl_error_nomem(err, "operators");
+    }
+    r->b->tried[i].operators = operators;
+    return PAWL_OK;
+}
+
 /* A foreign key between temporary tables: the other one gets the columns' types and, if referred to, their key. */
 static pawl_status
-try_foreign_key(trial_run *r, pawl_hang *item, pawl_error *err)
+try_foreign_key(trial_run *r, size_t i, pawl_error *err)
 {
+    pawl_hang *item = &r->b->hanging->items[i];
     bool is_out = item->kind == PAWL_HANG_FOREIGN_KEY;
     bool is_self = pawl_hang_has(item, "self");
     const char *here = pawl_carry_names(r->b, item->columns, item->nothers, NULL, NULL);
@@ -243,14 +271,16 @@ try_foreign_key(trial_run *r, pawl_hang *item, pawl_error *err)
     pawl_strbuf_addf(&make, "CREATE TABLE %s (LIKE %s)", far, item->relation);
     pawl_strbuf_addf(&unique, "ALTER TABLE %s ADD UNIQUE (%s)", is_out ? far : r->scratch,
                      is_out ? there : here);
-    pawl_strbuf_addf(&key, "ALTER TABLE %s ADD FOREIGN KEY (%s) REFERENCES %s (%s)%s",
-                     is_out ? r->scratch : far, is_out ? here : there, is_out ? far : r->scratch,
-                     is_out ? there : here, item->tail);
+    pawl_strbuf_addf(&key, "ALTER TABLE %s ADD CONSTRAINT %s FOREIGN KEY (%s) REFERENCES %s (%s)%s",
+                     is_out ? r->scratch : far, pawl_carry_temporary(r->b, item), is_out ? here : there,
+                     is_out ? far : r->scratch, is_out ? there : here, item->tail);
     if (!is_self && (st = run_sql(r, &make, err)) != PAWL_OK)
         return st;
     if ((st = attempt_item(r, &unique, item, err)) != PAWL_OK || item->fate == PAWL_FATE_REFUSED)
         return st;
-    return attempt_item(r, &key, item, err);
+    if ((st = attempt_item(r, &key, item, err)) != PAWL_OK || item->fate == PAWL_FATE_REFUSED || !is_out)
+        return st;
+    return read_operators(r, i, err);
 }
 
 /* The default, evaluated once as each INSERT will do it, unless that would take a number from a sequence. */
@@ -337,7 +367,7 @@ try_item(trial_run *r, size_t i, pawl_error *err)
             return try_constraint(r, item, err);
         case PAWL_HANG_FOREIGN_KEY:
         case PAWL_HANG_REFERENCED_BY:
-            return try_foreign_key(r, item, err);
+            return try_foreign_key(r, i, err);
         case PAWL_HANG_STATISTICS:
             return try_statistics(r, item, err);
         case PAWL_HANG_DEFAULT:
@@ -452,8 +482,9 @@ read_item(trial_run *r, size_t i, pawl_error *err)
     }
     if (is_index || item->kind == PAWL_HANG_STATISTICS)
         r->b->tried[i].tail = text;
-    else
-        r->b->tried[i].definition = text;
+    else if (!pawl_pg_is_null(res, 0, 1) &&
+             (r->b->tried[i].expression = pawl_arena_strdup(r->b->arena, pawl_pg_text(res, 0, 1))) == NULL)
+        return pawl_error_nomem(err, "an expression");
     return PAWL_OK;
 }
 

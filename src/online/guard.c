@@ -193,16 +193,54 @@ pawl_guard_remove(int64_t job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err
  * its oid, because the application's role may not look into the ledger's schema.
  */
 static void
+add_mark(pawl_strbuf *b, const char *lost)
+{
+    pawl_strbuf_addf(b, "PERFORM pg_catalog.nextval(%s::pg_catalog.regclass);\n", lost);
+}
+
+/* What is refused from the cut-over on goes in until then. */
+static void
+add_watch(pawl_strbuf *b, const pawl_keep *keep, const char *lost)
+{
+    int checks = 0;
+
+    for (size_t i = 0; i < keep->ndemands; i++)
+        if (keep->demands[i].not_null != NULL)
+        {
+            pawl_sql_add(b, "IF ");
+            pawl_sql_column(b, "NEW", keep->demands[i].not_null);
+            pawl_sql_add(b, " IS NULL THEN ");
+            add_mark(b, lost);
+            pawl_sql_add(b, "END IF;\n");
+        }
+        else if (keep->demands[i].is_of_row)
+        {
+            pawl_sql_add(b, checks++ == 0 ? "IF EXISTS (SELECT FROM (SELECT NEW.*) AS t WHERE (" : " OR (");
+            pawl_sql_fragment(b, keep->demands[i].violated);
+            pawl_sql_add(b, ")");
+        }
+    if (checks > 0)
+    {
+        pawl_sql_add(b, ") THEN ");
+        add_mark(b, lost);
+        pawl_sql_add(b, "END IF;\n");
+    }
+}
+
+static void
 add_keep_body(pawl_strbuf *b, const pawl_keep *keep, const char *lost)
 {
     pawl_sql_add(b, "#variable_conflict use_column\nBEGIN\nBEGIN\nSELECT ");
     pawl_sql_fragment(b, keep->expression);
     pawl_sql_add(b, " INTO ");
     pawl_sql_column(b, "NEW", keep->column);
-    pawl_sql_add(b, " FROM (SELECT NEW.*) AS t;\nEXCEPTION WHEN OTHERS THEN\n");
+    pawl_sql_add(b, " FROM (SELECT NEW.*) AS t;\n");
+    add_watch(b, keep, lost);
+    pawl_sql_add(b, "EXCEPTION WHEN OTHERS THEN\n");
     pawl_sql_column(b, "NEW", keep->column);
-    pawl_strbuf_addf(b, " := NULL;\nPERFORM pg_catalog.nextval(%s::pg_catalog.regclass);\nEND;\n", lost);
-    pawl_sql_add(b, "RETURN NEW;\nEND\n");
+    pawl_sql_add(b, " := NULL;\n");
+    add_mark(b, lost);
+    pawl_sql_add(b, "END;\nRETURN NEW;\nEND\n");
 }
 
 /* Whoever writes the table marks it: no more than that he has done so can be learned or done. */
@@ -266,34 +304,47 @@ pawl_keep_remove(int64_t job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err)
     return st;
 }
 
-pawl_status
-pawl_keep_check(int64_t job, pawl_ledger *ledger, pawl_pg *pg, bool *is_there, bool *has_failed,
-                pawl_error *err)
+static pawl_status
+count_marks(int64_t job, pawl_ledger *ledger, pawl_pg *pg, int64_t *out, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
-    PAWL_AUTO(pawl_pg_result) lost = NULL;
     PAWL_STRBUF_AUTO(sql);
-    char function[64];
     pawl_status st;
 
-    pawl_fmt(function, sizeof function, "%s_%lld", KEEP, (long long) job);
-    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(function), PAWL_ARG_TEXT(pawl_ledger_schema(ledger))};
-
-    if ((st = pawl_pg_query(pg, pawl_sql_online_keep_check, 2, args, &res, err)) != PAWL_OK)
-        return st;
-    if (pawl_pg_i64(res, 0, 0) == 0)
-    {
-        *is_there = false;
-        return PAWL_OK;
-    }
-    pawl_sql_add(&sql, "SELECT s.is_called FROM ");
+    pawl_sql_add(&sql, "SELECT CASE WHEN s.is_called THEN s.last_value ELSE 0 END FROM ");
     add_part(&sql, ledger, LOST, job);
     pawl_sql_add(&sql, " AS s");
     if (!pawl_strbuf_is_ok(&sql))
         return pawl_error_nomem(err, "a statement");
-    if ((st = pawl_pg_query(pg, sql.data, 0, NULL, &lost, err)) != PAWL_OK)
+    if ((st = pawl_pg_query(pg, sql.data, 0, NULL, &res, err)) == PAWL_OK)
+        *out = pawl_pg_i64(res, 0, 0);
+    return st;
+}
+
+pawl_status
+pawl_keep_look(const pawl_keep *keep, pawl_ledger *ledger, pawl_pg *pg, pawl_keep_state *out, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    PAWL_STRBUF_AUTO(body);
+    PAWL_STRBUF_AUTO(mark);
+    char function[64];
+    pawl_status st;
+
+    *out = (pawl_keep_state){0};
+    pawl_fmt(function, sizeof function, "%s_%lld", KEEP, (long long) keep->job);
+    add_part(&mark, ledger, LOST, keep->job);
+    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(function), PAWL_ARG_TEXT(pawl_ledger_schema(ledger)),
+                                PAWL_ARG_TEXT(mark.data)};
+
+    if ((st = pawl_pg_query(pg, pawl_sql_online_keep_check, 3, args, &res, err)) != PAWL_OK)
         return st;
-    *is_there = true;
-    *has_failed = pawl_pg_is_true(lost, 0, 0);
-    return PAWL_OK;
+    if (pawl_pg_is_null(res, 0, 0) || pawl_pg_i64(res, 0, 1) == 0 || pawl_pg_is_null(res, 0, 3))
+        return PAWL_OK;
+    add_keep_body(&body, keep, pawl_pg_text(res, 0, 3));
+    if (!pawl_strbuf_is_ok(&body))
+        return pawl_error_nomem(err, "a trigger");
+    out->is_there = true;
+    out->is_current = strcmp(body.data, pawl_pg_text(res, 0, 0)) == 0;
+    pawl_fmt(out->version, sizeof out->version, "%s", pawl_pg_text(res, 0, 2));
+    return count_marks(keep->job, ledger, pg, &out->marks, err);
 }

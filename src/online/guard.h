@@ -7,7 +7,8 @@
  *
  * With an SQL expression the other column is set at once, by a BEFORE trigger whose name sorts behind all others, so
  * that it sees what they made of the row. It never fails the application's write: where the expression does, it writes
- * NULL and marks the sequence failed_<job>, and somebody has to look before the cut-over.
+ * NULL and marks the sequence failed_<job>. It also marks rows whose value will be refused from the cut-over on, and lets
+ * them pass. Whoever cuts over looks at the rows first when there are marks that he does not know of.
  *
  *   guard: add -> [turn to another column] -> remove      keep: add -> [remove, add the other way] -> remove
  *
@@ -21,6 +22,7 @@
 
 #include "catalog/table.h"
 #include "ledger/ledger.h"
+#include "online/carry.h"
 
 /* Let nobody but the job write the column. Replaces the guard of another column. */
 PAWL_NODISCARD pawl_status pawl_guard_set(int64_t job, const pawl_table *table, const char *column,
@@ -33,9 +35,11 @@ typedef struct pawl_keep
 {
     int64_t job;
     const pawl_table *table;
-    const char *column;      /* the one that is set */
-    const char *expression;  /* SQL over the row */
-    const char *search_path; /* what the expression's names are looked up in */
+    const char *column;               /* the one that is set */
+    const char *expression;           /* SQL over the row */
+    const char *search_path;          /* what the expression's names are looked up in */
+    const pawl_carry_demand *demands; /* those that are of the row are watched over */
+    size_t ndemands;
 } pawl_keep;
 
 /* From now on each row that is inserted or updated has `column` set. Replaces what there was. */
@@ -45,8 +49,15 @@ PAWL_NODISCARD pawl_status pawl_keep_set(const pawl_keep *keep, pawl_ledger *led
 /* Fine when there is none. */
 PAWL_NODISCARD pawl_status pawl_keep_remove(int64_t job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err);
 
-/* Whether its trigger is there and ENABLE ALWAYS; and whether the expression has failed for a row. */
-PAWL_NODISCARD pawl_status pawl_keep_check(int64_t job, pawl_ledger *ledger, pawl_pg *pg, bool *is_there,
-                                           bool *has_failed, pawl_error *err);
+typedef struct pawl_keep_state
+{
+    bool is_there;    /* its trigger, and ENABLE ALWAYS */
+    bool is_current;  /* it does what pawl_keep_set would make it do now */
+    int64_t marks;    /* how often the expression has failed, or made what will be refused */
+    char version[64]; /* another one when somebody has disabled or altered the trigger meanwhile */
+} pawl_keep_state;
+
+PAWL_NODISCARD pawl_status pawl_keep_look(const pawl_keep *keep, pawl_ledger *ledger, pawl_pg *pg,
+                                          pawl_keep_state *out, pawl_error *err);
 
 #endif

@@ -266,6 +266,66 @@ transform(const pawl_redo *r, const pawl_pg_result *locked, arrays *out, pawl_er
     return st;
 }
 
+/* ---- demands -------------------------------------------------------------------------------------------------------- */
+
+/* Key columns of some rows among those written that break a demand, and which one. */
+static void
+add_violations(pawl_strbuf *b, const pawl_redo *r)
+{
+    const pawl_job *job = r->job;
+
+    pawl_sql_add(b, "SELECT ");
+    for (int i = 0; i < job->key->ncolumns; i++)
+    {
+        pawl_sql_column(b, "t", job->key->columns[i].column->name);
+        pawl_sql_add(b, ", ");
+    }
+    pawl_sql_add(b, "CASE");
+    for (size_t i = 0; i < r->ndemands; i++)
+    {
+        pawl_sql_add(b, " WHEN ");
+        pawl_sql_fragment(b, r->demands[i].violated);
+        pawl_strbuf_addf(b, " THEN %zu", i);
+    }
+    pawl_sql_add(b, " END FROM ");
+    add_arrays(b, job, false);
+    pawl_sql_add(b, " JOIN ");
+    add_table(b, job);
+    pawl_sql_add(b, " ON ");
+    add_join(b, job);
+    pawl_sql_add(b, " WHERE (");
+    for (size_t i = 0; i < r->ndemands; i++)
+    {
+        pawl_sql_add(b, i > 0 ? ") OR (" : "");
+        pawl_sql_fragment(b, r->demands[i].violated);
+    }
+    pawl_sql_add(b, ") LIMIT 1");
+}
+
+static pawl_status
+check_demands(const pawl_redo *r, pawl_pg *pg, arrays *keys, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    PAWL_STRBUF_AUTO(sql);
+    const pawl_job *job = r->job;
+    pawl_pg_arg args[PAWL_KEY_MAX];
+    char key[200];
+    pawl_status st;
+
+    if (r->ndemands == 0)
+        return PAWL_OK;
+    add_violations(&sql, r);
+    for (int i = 0; i < keys->count; i++)
+        args[i] = pawl_pg_array_arg(&keys->items[i], PAWL_OID_TEXT_ARRAY);
+    if (!pawl_strbuf_is_ok(&sql))
+        return pawl_error_nomem(err, "a statement");
+    if ((st = pawl_pg_query(pg, sql.data, keys->count, args, &res, err)) != PAWL_OK || pawl_pg_rows(res) == 0)
+        return st;
+    describe(job, res, 0, key, sizeof key);
+    return pawl_carry_refuse_row(&r->demands[pawl_pg_i64(res, 0, job->key->ncolumns)], job->table->schema,
+                                 job->table->name, key, err);
+}
+
 /* ---- a slice -------------------------------------------------------------------------------------------------------- */
 
 static pawl_status
@@ -314,8 +374,9 @@ pawl_redo_apply(void *ctx, pawl_pg *pg, const pawl_drain_slice *slice, int64_t *
         add_key(&keys, slice->keys, row, r->job->key->ncolumns);
     if ((st = pawl_pg_exec(pg, pawl_sql_backfill_plan_lookup, err)) == PAWL_OK)
         st = execute(r, pg, WRITE_VALUES, true, &keys, &locked, err);
-    if (st == PAWL_OK && pawl_pg_rows(locked) > 0)
-        st = write_locked(r, pg, locked, slice->is_crowded, &keys, err);
+    if (st == PAWL_OK && pawl_pg_rows(locked) > 0 &&
+        (st = write_locked(r, pg, locked, slice->is_crowded, &keys, err)) == PAWL_OK)
+        st = check_demands(r, pg, &keys, err);
     arrays_fini(&keys);
     if (st == PAWL_OK)
         *written = pawl_pg_rows(locked);

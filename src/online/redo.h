@@ -14,6 +14,7 @@
 #ifndef PAWL_ONLINE_REDO_H
 #define PAWL_ONLINE_REDO_H
 
+#include "online/carry.h"
 #include "online/drain.h"
 
 typedef struct pawl_redo
@@ -21,6 +22,9 @@ typedef struct pawl_redo
     const pawl_job *job; /* as pawl_job_check left it, with one written column */
     pawl_lua *lua;       /* NULL: the expression */
     const char *expression;
+    const pawl_carry_demand
+        *demands; /* what is written must meet these; the caller may set them after open */
+    size_t ndemands;
 } pawl_redo;
 
 /* `entry` is "row" or "reverse" for a job with a Lua file; a job with `set` has its expression there. */
@@ -28,7 +32,10 @@ PAWL_NODISCARD pawl_status pawl_redo_open(pawl_redo *redo, const pawl_job *job, 
                                           pawl_error *err);
 void pawl_redo_close(pawl_redo *redo);
 
-/* A pawl_drain_apply; `ctx` is the pawl_redo. PAWL_E_TRANSFORM names the row that was rejected or failed. */
+/*
+ * A pawl_drain_apply; `ctx` is the pawl_redo. PAWL_E_TRANSFORM names the row that was rejected or failed, PAWL_E_STATE
+ * those that will be refused from the cut-over on.
+ */
 PAWL_NODISCARD pawl_status pawl_redo_apply(void *ctx, pawl_pg *pg, const pawl_drain_slice *slice,
                                            int64_t *written, pawl_error *err);
 

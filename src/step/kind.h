@@ -125,7 +125,11 @@ void pawl_step_alter(pawl_strbuf *sql, const pawl_table *table);
 PAWL_NODISCARD pawl_status pawl_step_lock(pawl_step_run *run, const pawl_table *table, const char *mode,
                                           bool can_wait, pawl_error *err);
 
-/* The key of a row of the table for which the condition holds, as "id = 7"; NULL when there is none. */
+/* The keys of some rows of the table (alias t) for which the condition holds, as "id = 7; id = 9"; of one; NULL when there
+ * is none. */
+PAWL_NODISCARD pawl_status pawl_step_examples(pawl_step_run *run, const pawl_table *table,
+                                              const pawl_strbuf *condition, int most, const char **out,
+                                              pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_step_example(pawl_step_run *run, const pawl_table *table,
                                              const pawl_strbuf *condition, const char **out, pawl_error *err);
 

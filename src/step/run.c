@@ -66,14 +66,25 @@ pawl_step_lock(pawl_step_run *run, const pawl_table *table, const char *mode, bo
     return pawl_step_exec(run, &sql, err);
 }
 
+static const char *
+list_rows(const pawl_pg_result *res, const pawl_key *key, pawl_arena *arena)
+{
+    PAWL_STRBUF_AUTO(rows);
+
+    for (int row = 0; row < pawl_pg_rows(res); row++)
+        for (int i = 0; i < key->ncolumns; i++)
+            pawl_strbuf_addf(&rows, "%s%s = %s", i > 0 ? ", " : (row > 0 ? "; " : ""),
+                             key->columns[i].column->name, pawl_pg_text(res, row, i));
+    return pawl_strbuf_is_ok(&rows) ? pawl_arena_strdup(arena, rows.data) : NULL;
+}
+
 pawl_status
-pawl_step_example(pawl_step_run *run, const pawl_table *table, const pawl_strbuf *condition, const char **out,
-                  pawl_error *err)
+pawl_step_examples(pawl_step_run *run, const pawl_table *table, const pawl_strbuf *condition, int most,
+                   const char **out, pawl_error *err)
 {
     pawl_key *key = NULL;
     PAWL_AUTO(pawl_pg_result) res = NULL;
     PAWL_STRBUF_AUTO(sql);
-    PAWL_STRBUF_AUTO(row);
     pawl_status st = pawl_table_key(run->pg, table, NULL, 0, run->arena, &key, err);
 
     if (st != PAWL_OK)
@@ -88,18 +99,22 @@ pawl_step_example(pawl_step_run *run, const pawl_table *table, const pawl_strbuf
     pawl_sql_ident2(&sql, table->schema, table->name);
     pawl_sql_add(&sql, " t WHERE ");
     pawl_sql_add(&sql, condition->data);
-    pawl_sql_add(&sql, " LIMIT 1");
+    pawl_strbuf_addf(&sql, " LIMIT %d", most);
     if (!pawl_strbuf_is_ok(&sql) || !pawl_strbuf_is_ok(condition))
         return pawl_error_nomem(err, "a statement");
 
     st = pawl_pg_query(run->pg, sql.data, 0, NULL, &res, err);
     if (st != PAWL_OK || pawl_pg_rows(res) == 0)
         return st;
-    for (int i = 0; i < key->ncolumns; i++)
-        pawl_strbuf_addf(&row, "%s%s = %s", i == 0 ? "" : ", ", key->columns[i].column->name,
-                         pawl_pg_text(res, 0, i));
-    *out = pawl_arena_strdup(run->arena, row.data);
-    return PAWL_OK;
+    *out = list_rows(res, key, run->arena);
+    return *out == NULL ? pawl_error_nomem(err, "examples of rows") : PAWL_OK;
+}
+
+pawl_status
+pawl_step_example(pawl_step_run *run, const pawl_table *table, const pawl_strbuf *condition, const char **out,
+                  pawl_error *err)
+{
+    return pawl_step_examples(run, table, condition, 1, out, err);
 }
 
 pawl_status

@@ -4,7 +4,6 @@
 
 #include "backfill/stmt.h"
 #include "core/log.h"
-#include "online/guard.h"
 #include "pawl_sql.h"
 #include "step/column.h"
 #include "step/outside.h"
@@ -170,6 +169,7 @@ pawl_swap_open(pawl_swap *s, pawl_step_run *run, const pawl_step *step, pawl_err
     if (!pawl_has_i64(job, &s->job))
         return pawl_error_set(err, PAWL_E_BUG, "the step's record names job \"%s\"", job);
     s->horizon = pawl_step_info_text(run, "horizon");
+    s->proved = pawl_step_info_text(run, "proved");
     return pawl_swap_look_again(s, err);
 }
 
@@ -453,11 +453,7 @@ arm(pawl_step_run *run, void *ctx, pawl_error *err)
         st = capture(s, run->pg, err);
     else
     {
-        const pawl_keep keep = {.job = s->job,
-                                .table = s->table,
-                                .column = s->new_name,
-                                .expression = s->d->expression,
-                                .search_path = run->search_path};
+        const pawl_keep keep = pawl_swap_keep(s, false);
 
         st = pawl_keep_set(&keep, run->ledger, run->pg, err);
     }
@@ -560,8 +556,7 @@ build(pawl_swap *s, pawl_error *err)
 
     if ((s->d->lua != NULL && (st = pawl_swap_drain(s, false, err)) != PAWL_OK) ||
         (st = pawl_swap_txn(s, NULL, pawl_swap_note_horizon, err)) != PAWL_OK ||
-        (st = pawl_swap_run_list(s, &s->carry->index, err)) != PAWL_OK ||
-        (st = pawl_swap_run_list(s, &s->carry->early, err)) != PAWL_OK)
+        (st = pawl_swap_run_list(s, &s->carry->index, err)) != PAWL_OK)
         return st;
     PAWL_FAILPOINT("swap.after_index");
     return pawl_swap_txn(s, "verify", analyze, err);

@@ -17,7 +17,7 @@
  *   undone   what is left after it
  *
  * Everything before the cut-over is undone without a trace. Facts that a later call needs stand with the step ("new",
- * "old", "job", "horizon"), and what was carried over with the job.
+ * "old", "job", "horizon", "proved"), and what was carried over with the job.
  *
  * Threads: as step.h.
  * Memory:  everything lives in the arena of the run.
@@ -27,6 +27,7 @@
 
 #include "backfill/job.h"
 #include "online/carry.h"
+#include "online/guard.h"
 #include "online/redo.h"
 #include "step/kind.h"
 
@@ -63,6 +64,7 @@ typedef struct pawl_swap
     int64_t job;          /* 0: there is none yet */
     const char *phase;
     const char *state;   /* of the job */
+    const char *proved;  /* what pawl_swap_prove has found in order; NULL: nothing yet */
     const char *horizon; /* the first transaction that sees all of the copy; NULL: not known yet */
     pawl_carry *carry;
     const char *carried[2]; /* as the cut-over, and the one back, have saved it; NULL: not yet */
@@ -129,8 +131,24 @@ PAWL_NODISCARD pawl_status pawl_swap_ready(pawl_swap *s, bool to_back, pawl_erro
 
 /* ---- swap_verify.c --------------------------------------------------------------------------------------------------- */
 
-/* Compare, and enter `ready`. */
+/* Compare, prove, and enter `ready`. */
 PAWL_NODISCARD pawl_status pawl_swap_verify(pawl_swap *s, pawl_error *err);
+
+/* The trigger that keeps the column that is to go live in step, as it should be now; only in step. */
+pawl_keep pawl_swap_keep(const pawl_swap *s, bool to_back);
+
+/*
+ * Read the table for rows that will be refused from the cut-over on, and in step for rows in which the column is not what
+ * the expression makes of them: PAWL_E_STATE names them. Without locks, and outside of a transaction. What others write
+ * afterwards is looked at by the drain, or marked by the trigger.
+ */
+PAWL_NODISCARD pawl_status pawl_swap_prove(pawl_swap *s, bool to_back, pawl_error *err);
+
+/*
+ * Whether that still holds: the same demands, and no marks since. In the transaction at hand; under the table's lock the
+ * answer is the last word.
+ */
+PAWL_NODISCARD pawl_status pawl_swap_is_proved(pawl_swap *s, bool to_back, bool *out, pawl_error *err);
 
 /* ---- swap_back.c ----------------------------------------------------------------------------------------------------- */
 

@@ -1,6 +1,8 @@
 /* What follows the cut-over, and the way back from wherever a swap is. */
 #include <string.h>
 
+#include "core/log.h"
+#include "core/sqlstate.h"
 #include "online/guard.h"
 #include "pawl_sql.h"
 #include "step/swap.h"
@@ -17,17 +19,22 @@ has_mirror(const pawl_swap *s)
 
 /* What follows the cut-over, as that has saved it. */
 static pawl_status
-run_after(pawl_swap *s, bool to_back, pawl_error *err)
+load_carried(const pawl_swap *s, bool to_back, pawl_carry **out, pawl_error *err)
 {
     const char *json = s->carried[to_back ? 1 : 0];
-    pawl_carry *carried = NULL;
-    pawl_status st;
 
     if (json == NULL)
         return pawl_error_set(err, PAWL_E_BUG, "nothing is known of what the swap has carried over");
-    if ((st = pawl_carry_load(json, s->run->arena, &carried, err)) != PAWL_OK)
-        return st;
-    return pawl_swap_run_list(s, &carried->after, err);
+    return pawl_carry_load(json, s->run->arena, out, err);
+}
+
+static pawl_status
+run_after(pawl_swap *s, bool to_back, pawl_error *err)
+{
+    pawl_carry *carried = NULL;
+    pawl_status st = load_carried(s, to_back, &carried, err);
+
+    return st == PAWL_OK ? pawl_swap_run_list(s, &carried->after, err) : st;
 }
 
 pawl_status
@@ -35,7 +42,40 @@ pawl_swap_settle(pawl_swap *s, const char *phase, pawl_error *err)
 {
     pawl_status st = run_after(s, false, err);
 
-    return st == PAWL_OK ? pawl_swap_txn(s, phase, NULL, err) : st;
+    if (st == PAWL_OK)
+        return pawl_swap_txn(s, phase, NULL, err);
+    if (pawl_fault_of(err) != PAWL_FAULT_ROW)
+        return st;
+    (void) pawl_error_prefix(err, "the new column is live, but rows of \"%s\" break what it must meet",
+                             s->d->table);
+    return pawl_error_hint(err,
+                           "mend them and run the same again; or go back with a downgrade, which is possible "
+                           "without it");
+}
+
+/* What rows do not let pass would not outlive the way back anyway. */
+static pawl_status
+settle_what_can_be(pawl_swap *s, pawl_error *err)
+{
+    pawl_carry *carried = NULL;
+    pawl_status st = load_carried(s, false, &carried, err);
+
+    for (size_t i = 0; st == PAWL_OK && i < carried->after.length; i++)
+    {
+        const pawl_carry_list one = {.items = &carried->after.items[i], .length = 1};
+        pawl_error failure = PAWL_ERROR_INIT;
+
+        st = pawl_swap_run_list(s, &one, &failure);
+        if (st != PAWL_OK && pawl_fault_of(&failure) == PAWL_FAULT_ROW)
+        {
+            pawl_log_text(s->run->sink, PAWL_EVENT_INFO, "not settled: %s: %s", carried->after.items[i].what,
+                          failure.message);
+            st = PAWL_OK;
+        }
+        else if (st != PAWL_OK)
+            *err = failure;
+    }
+    return st;
 }
 
 pawl_status
@@ -102,7 +142,8 @@ undo(pawl_swap *s, pawl_error *err)
 static pawl_status
 forget(pawl_step_run *run, void *ctx PAWL_UNUSED, pawl_error *err)
 {
-    return pawl_step_note(run, "{\"new\": null, \"old\": null, \"job\": null, \"horizon\": null}", err);
+    return pawl_step_note(
+        run, "{\"new\": null, \"old\": null, \"job\": null, \"horizon\": null, \"proved\": null}", err);
 }
 
 pawl_status
@@ -145,8 +186,9 @@ return_through_mirror(pawl_swap *s, pawl_error *err)
 
     if (!has_mirror(s))
         return refuse_back(s, err);
-    if (pawl_swap_is(s, "settle") && (st = pawl_swap_settle(s, "mirror", err)) != PAWL_OK)
+    if (pawl_swap_is(s, "settle") && (st = settle_what_can_be(s, err)) != PAWL_OK)
         return st;
+    s->proved = NULL; /* what an earlier try has found was before a drain that looks at nothing */
     if (!pawl_swap_is(s, "undone"))
     {
         if ((st = pawl_swap_txn(s, "back", NULL, err)) != PAWL_OK ||
@@ -156,7 +198,6 @@ return_through_mirror(pawl_swap *s, pawl_error *err)
             st = pawl_swap_txn(s, NULL, pawl_swap_note_horizon, err);
         if (st != PAWL_OK || (st = pawl_swap_run_list(s, &s->carry->before, err)) != PAWL_OK ||
             (st = pawl_swap_run_list(s, &s->carry->index, err)) != PAWL_OK ||
-            (st = pawl_swap_run_list(s, &s->carry->early, err)) != PAWL_OK ||
             (st = pawl_swap_ready(s, true, err)) != PAWL_OK)
             return st;
     }

@@ -4,7 +4,6 @@
 #include "core/backoff.h"
 #include "core/log.h"
 #include "core/sqlstate.h"
-#include "online/guard.h"
 #include "pawl_sql.h"
 #include "step/swap.h"
 #include "util/clock.h"
@@ -119,6 +118,7 @@ typedef struct waiting
 {
     int64_t said_us;
     bool has_been_told;
+    bool has_looked_again;
 } waiting;
 
 static void
@@ -187,43 +187,30 @@ typedef struct cut
     pawl_compare_diff diff; /* what it made of what hangs on the table */
 } cut;
 
+/* Under the lock: what was marked since the table was read cannot be read now. */
 static pawl_status
-check_kept(cut *c, pawl_step_run *run, pawl_error *err)
+check_kept(cut *c, pawl_error *err)
 {
-    pawl_swap *s = c->s;
-    bool is_there = false;
-    bool has_failed = false;
-    pawl_status st = pawl_keep_check(s->job, run->ledger, run->pg, &is_there, &has_failed, err);
+    bool is_proved = false;
+    pawl_status st = pawl_swap_is_proved(c->s, c->to_back, &is_proved, err);
 
-    if (st != PAWL_OK)
+    if (st != PAWL_OK || is_proved)
         return st;
-    if (!is_there)
-        return pawl_error_set(
-            err, PAWL_E_STATE,
-            "the trigger that keeps the other column of \"%s\" in step is gone or was disabled", s->d->table);
-    if (!has_failed)
-        return PAWL_OK;
-    (void) pawl_error_set(
-        err, PAWL_E_STATE,
-        "the expression has failed for a row of \"%s\" that was written meanwhile: it would be NULL "
-        "after the cut-over",
-        s->d->table);
-    return pawl_error_hint(
-        err,
-        "find it (the other column is NULL and this one is not) and mend it; then ALTER SEQUENCE "
-        "\"%s\".failed_%lld RESTART, and run the same again",
-        s->env.schema, (long long) s->job);
+    return pawl_error_set(
+        err, PAWL_E_BUSY,
+        "\"%s\" was written meanwhile in a way that has to be looked at, and the lock was let go",
+        c->s->d->table);
 }
 
 /* Everything that others have changed, up to the moment of the lock. */
 static pawl_status
-carry_last(cut *c, pawl_step_run *run, pawl_error *err)
+carry_last(cut *c, pawl_error *err)
 {
     pawl_drain_end end = PAWL_DRAIN_MORE;
     pawl_status st;
 
     if (!c->e->is_captured)
-        return check_kept(c, run, err);
+        return check_kept(c, err);
     if ((st = pawl_drain_locked(c->e->drain, LOCKED_BUDGET_MS, &end, err)) != PAWL_OK ||
         end == PAWL_DRAIN_EMPTY)
         return st;
@@ -244,11 +231,6 @@ arm_mirror(cut *c, pawl_step_run *run, pawl_error *err)
     pawl_ledger *ledger = run->ledger;
     const pawl_column *watch[1];
     pawl_capture_spec spec = {.job = s->job, .table = s->table, .watch = watch, .nwatch = 1};
-    const pawl_keep keep = {.job = s->job,
-                            .table = s->table,
-                            .column = s->old_name,
-                            .expression = s->d->reverse,
-                            .search_path = run->search_path};
     pawl_key *key = NULL;
     pawl_status st;
 
@@ -257,7 +239,13 @@ arm_mirror(cut *c, pawl_step_run *run, pawl_error *err)
         return st;
     spec.key = key;
     if (s->d->reverse != NULL)
+    {
+        pawl_keep keep = pawl_swap_keep(s, true);
+
+        /* The demands at hand are those of the way there. */
+        keep.ndemands = 0;
         st = pawl_keep_set(&keep, ledger, run->pg, err);
+    }
     else if (s->d->has_lua_reverse && c->e->is_captured)
         return pawl_capture_watch(&spec, ledger, run->pg, err);
     else if (s->d->has_lua_reverse)
@@ -321,7 +309,7 @@ work_cut(pawl_step_run *run, void *ctx, pawl_error *err)
         return st;
     c->locked_us = pawl_clock_us();
     if ((st = pawl_carry_check_before(run->pg, s->carry, s->env.schema, err)) != PAWL_OK ||
-        (st = carry_last(c, run, err)) != PAWL_OK ||
+        (st = carry_last(c, err)) != PAWL_OK ||
         (st = pawl_keep_remove(s->job, run->ledger, run->pg, err)) != PAWL_OK ||
         (st = pawl_guard_remove(s->job, run->ledger, run->pg, err)) != PAWL_OK ||
         (st = pawl_swap_run_inside(&s->carry->cutover, run->pg, err)) != PAWL_OK ||
@@ -354,6 +342,46 @@ try_cut(cut *c, pawl_error *err)
     run->pg = was_pg;
     run->info_out = NULL;
     return st;
+}
+
+static pawl_status
+is_proved_now(pawl_swap *s, bool to_back, bool *out, pawl_error *err)
+{
+    const pawl_pg_pins pins = {0};
+    pawl_status st = pawl_pg_begin(s->run->pg, &pins, err);
+
+    if (st != PAWL_OK)
+        return st;
+    st = pawl_swap_is_proved(s, to_back, out, err);
+    pawl_pg_rollback(s->run->pg);
+    return st;
+}
+
+/* Foreign keys are what a trigger cannot watch over. */
+static bool
+has_unwatched(const cut *c)
+{
+    bool has = false;
+
+    for (size_t i = 0; i < c->s->carry->ndemands; i++)
+        has = has || !c->s->carry->demands[i].is_of_row;
+    return has && !c->e->is_captured;
+}
+
+/* Read the table again where a try would meet what cannot be looked at under the lock; then, as the last thing, enforce
+ * what the cut-over cannot do without. */
+static pawl_status
+prepare_try(cut *c, waiting *w, pawl_error *err)
+{
+    bool is_proved = true;
+    pawl_status st = c->e->is_captured ? PAWL_OK : is_proved_now(c->s, c->to_back, &is_proved, err);
+
+    if (st == PAWL_OK && (!is_proved || (w->said_us != 0 && !w->has_looked_again && has_unwatched(c))))
+    {
+        w->has_looked_again = true;
+        st = pawl_swap_prove(c->s, c->to_back, err);
+    }
+    return st == PAWL_OK ? pawl_swap_run_list(c->s, &c->s->carry->early, err) : st;
 }
 
 static bool
@@ -404,6 +432,8 @@ cut_over(pawl_swap *s, engine *e, bool to_back, pawl_error *err)
             return st;
         if (may && end == PAWL_DRAIN_EMPTY)
         {
+            if ((st = prepare_try(&c, &w, err)) != PAWL_OK)
+                return st;
             tries++;
             st = try_cut(&c, &failure);
             if (st == PAWL_OK)
@@ -429,13 +459,17 @@ pawl_swap_ready(pawl_swap *s, bool to_back, pawl_error *err)
 {
     engine e;
     const char *was = s->phase;
+    bool is_proved = false;
     pawl_status st;
 
     /* A plan made anew, because somebody altered the table since the last one, may have more in it. */
     if ((st = pawl_swap_run_list(s, &s->carry->index, err)) != PAWL_OK ||
-        (st = pawl_swap_run_list(s, &s->carry->early, err)) != PAWL_OK)
+        (st = is_proved_now(s, to_back, &is_proved, err)) != PAWL_OK ||
+        (!is_proved && (st = pawl_swap_prove(s, to_back, err)) != PAWL_OK))
         return st;
     st = engine_open(&e, s, to_back, err);
+    e.redo.demands = s->carry->demands;
+    e.redo.ndemands = s->carry->ndemands;
 
     /* With chunk 0 in hand nobody else can have cut over unseen, and a COMMIT whose answer was lost has ended. */
     if (st == PAWL_OK)

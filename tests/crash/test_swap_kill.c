@@ -30,9 +30,9 @@
     "CREATE INDEX p_price_idx ON p (price); INSERT INTO p SELECT i, i, i FROM generate_series(1, 300) i"
 
 static const char *const points[] = {
-    "swap.after_add",    "swap.after_job",     "swap.after_arm",    "backfill.after_write", "swap.after_copy",
-    "swap.after_drain",  "swap.after_unit",    "swap.after_index",  "swap.in_cut",          "swap.after_cut",
-    "drain.after_apply", "drain.after_commit", "step.before_commit"};
+    "swap.after_add", "swap.after_job",    "swap.after_arm",     "backfill.after_write", "swap.after_copy",
+    "swap.in_proof",  "swap.after_drain",  "swap.after_unit",    "swap.after_index",     "swap.in_cut",
+    "swap.after_cut", "drain.after_apply", "drain.after_commit", "step.before_commit"};
 
 static void
 assert_text(const char *db, const char *sql, const char *expected)
