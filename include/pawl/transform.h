@@ -140,12 +140,17 @@ typedef struct pawl_verify_value
 
 typedef struct pawl_verify_difference
 {
-    const char *key;  /* "(id) = (42)" */
-    const char *xmin; /* the transaction that wrote the row last */
+    const char *table; /* that the row is in: of a partitioned table the partition */
+    const char *key;   /* "(id) = (42)" */
+    const char *into;  /* `merge`: the row of the other table, "(sku) = (7)"; else NULL */
+    const char
+        *xmin; /* the transaction that wrote the row last; of two rows it is said of the one that says more */
     pawl_verify_since since;
     pawl_verify_value *values; /* the columns that differ */
     size_t nvalues;
-    const pawl_error *error; /* set, and no values: the transform now rejects the row or fails */
+    const pawl_error
+        *error; /* set, and no values: the transform now rejects the row or fails; `merge`: it is not
+                              * there; a table without a key: `where` holds for it */
 } pawl_verify_difference;
 
 typedef struct pawl_verify_report
@@ -180,7 +185,7 @@ typedef struct pawl_verify_options
 
 /*
  * Compare. PAWL_OK also when rows differ: look at `differences`. PAWL_E_REFUSED when it cannot be verified (the
- * transform reads what it writes), PAWL_E_STATE when the job has not ended.
+ * transform reads what it writes, `into` without `merge`), PAWL_E_STATE when the job has not ended.
  */
 PAWL_API PAWL_NODISCARD pawl_status pawl_verify_run(pawl_project *project, const pawl_verify_options *what,
                                                     const pawl_run_options *options, pawl_verify_report **out,

@@ -1,4 +1,4 @@
-/* The half of verify that looks at rows. */
+/* The part of verify that looks at rows. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -155,65 +155,68 @@ shown(const pawl_job *job, pawl_arena *arena, const char *column, const char *te
 }
 
 static bool
-can_fill_values(const pawl_checker *c, const pawl_pg_result *res, int row, const pawl_trial_row *trial,
-                pawl_arena *arena, pawl_verify_difference *d)
+can_fill_values(const pawl_job *job, const pawl_finding *f, pawl_arena *arena, pawl_verify_difference *d)
 {
-    const pawl_job *job = c->run->job;
-
     d->values = pawl_arena_array(arena, (size_t) job->nwrite, sizeof *d->values);
     if (d->values == NULL)
         return false;
     for (int i = 0; i < job->nwrite; i++)
     {
         const char *name = job->write[i]->name;
-        const char *stored = stored_of(c, res, row, i);
         pawl_verify_value *v = &d->values[d->nvalues];
 
-        if (!is_different(c, res, row, trial, i))
+        if (!f->is_different[i])
             continue;
         *v = (pawl_verify_value){.column = pawl_arena_strdup(arena, name),
-                                 .stored = shown(job, arena, name, stored),
-                                 .again = shown(job, arena, name, trial->values[i])};
-        if (v->column == NULL || (stored != NULL && v->stored == NULL) ||
-            (trial->values[i] != NULL && v->again == NULL))
+                                 .stored = shown(job, arena, name, f->stored[i]),
+                                 .again = shown(job, arena, name, f->again[i])};
+        if (v->column == NULL || (f->stored[i] != NULL && v->stored == NULL) ||
+            (f->again[i] != NULL && v->again == NULL))
             return false;
         d->nvalues++;
     }
     return true;
 }
 
-static bool
-can_fill(const pawl_checker *c, const pawl_pg_result *res, int row, const pawl_trial_row *trial,
-         pawl_arena *arena, pawl_verify_difference *d)
+/* Who wrote last what is not as it should be: of two rows the one that was written after the job explains more. */
+static const char *
+xmin_of(const pawl_verify_job *was, const pawl_finding *f)
 {
-    const pawl_job *job = c->run->job;
-    const char *xmin = pawl_pg_text(res, row, 0);
+    const char *read = pawl_pg_text(f->res, f->row, 0);
+
+    return f->into_xmin == NULL || since_of(was, read) == PAWL_VERIFY_AFTER ? read : f->into_xmin;
+}
+
+static bool
+can_fill(const pawl_checking *run, const pawl_finding *f, pawl_arena *arena, pawl_verify_difference *d)
+{
+    const pawl_job *job = run->job;
+    const char *xmin = xmin_of(run->was, f);
     pawl_error *error;
     char key[200];
 
-    pawl_rowset_describe(job, res, row, 1, key, sizeof key);
+    pawl_rowset_describe(job, f->res, f->row, 1, key, sizeof key);
+    d->table = pawl_arena_fmt(arena, "%s.%s", job->table->schema, job->table->name);
     d->key = pawl_arena_strdup(arena, key);
+    d->into = f->into != NULL ? pawl_arena_strdup(arena, f->into) : NULL;
     d->xmin = pawl_arena_strdup(arena, xmin);
-    d->since = since_of(c->run->was, xmin);
-    if (d->key == NULL || d->xmin == NULL)
+    d->since = since_of(run->was, xmin);
+    if (d->table == NULL || d->key == NULL || d->xmin == NULL || (f->into != NULL && d->into == NULL))
         return false;
-    if (trial->outcome == PAWL_TRIAL_WRITE)
-        return can_fill_values(c, res, row, trial, arena, d);
+    if (f->error == NULL)
+        return can_fill_values(job, f, arena, d);
     error = pawl_arena_alloc(arena, sizeof *error);
     if (error == NULL)
         return false;
-    *error = *trial->error;
+    *error = *f->error;
     pawl_job_redact(job, error);
     d->error = error;
     return true;
 }
 
-/* Count a row that differs, and keep it where the list has room. */
-static pawl_status
-add_difference(pawl_checker *c, const pawl_pg_result *res, int row, const pawl_trial_row *trial, size_t order,
-               pawl_error *err)
+pawl_status
+pawl_checking_add(pawl_checking *run, const pawl_finding *f, size_t order, pawl_error *err)
 {
-    pawl_checking *run = c->run;
     pawl_verify_difference d = {0};
     bool is_ok = true;
 
@@ -221,16 +224,40 @@ add_difference(pawl_checker *c, const pawl_pg_result *res, int row, const pawl_t
     struct pawl_verify_shared *s = pawl_checking_shared(run);
 
     s->differences++;
-    s->after += since_of(run->was, pawl_pg_text(res, row, 0)) == PAWL_VERIFY_AFTER ? 1 : 0;
+    s->after += since_of(run->was, xmin_of(run->was, f)) == PAWL_VERIFY_AFTER ? 1 : 0;
     if (s->nlist < s->most)
     {
-        is_ok = can_fill(c, res, row, trial, s->arena, &d);
+        is_ok = can_fill(run, f, s->arena, &d);
         s->order[s->nlist] = order;
         s->list[s->nlist] = d;
         s->nlist += is_ok ? 1 : 0;
     }
     pawl_mutex_unlock(&run->lock);
     return is_ok ? PAWL_OK : pawl_error_nomem(err, "the differences of a verification");
+}
+
+static pawl_status
+add_difference(pawl_checker *c, const pawl_pg_result *res, int row, const pawl_trial_row *trial, size_t order,
+               pawl_error *err)
+{
+    size_t nwrite = (size_t) c->run->job->nwrite;
+    const char **stored = pawl_arena_array(c->arena, nwrite, sizeof(const char *));
+    bool *is_different_there = pawl_arena_array(c->arena, nwrite, sizeof *is_different_there);
+    const pawl_finding f = {.res = res,
+                            .row = row,
+                            .error = trial->outcome == PAWL_TRIAL_WRITE ? NULL : trial->error,
+                            .stored = stored,
+                            .again = trial->values,
+                            .is_different = is_different_there};
+
+    if (stored == NULL || is_different_there == NULL)
+        return pawl_error_nomem(err, "the differences of a verification");
+    for (int i = 0; i < c->run->job->nwrite && f.error == NULL; i++)
+    {
+        stored[i] = stored_of(c, res, row, i);
+        is_different_there[i] = is_different(c, res, row, trial, i);
+    }
+    return pawl_checking_add(c->run, &f, order, err);
 }
 
 /* Ask the server about the rows whose texts are not the same. */
@@ -249,6 +276,23 @@ settle(pawl_checker *c, const slice *s, pawl_trial_row *rows, int count, pawl_er
 }
 
 static pawl_status
+compare_in_place(pawl_checker *c, const slice *s, pawl_trial_row *rows, int count, size_t order,
+                 int64_t *left, pawl_error *err)
+{
+    pawl_status st = c->lua != NULL ? settle(c, s, rows, count, err) : PAWL_OK;
+
+    for (int i = 0; i < count && st == PAWL_OK; i++)
+    {
+        if (rows[i].outcome == PAWL_TRIAL_LEAVE)
+            ++*left;
+        else if (rows[i].outcome != PAWL_TRIAL_WRITE ||
+                 count_different(c, s->res, s->first + i, &rows[i]) > 0)
+            st = add_difference(c, s->res, s->first + i, &rows[i], order + (size_t) (s->first + i), err);
+    }
+    return st;
+}
+
+static pawl_status
 compare_slice(pawl_checker *c, const slice *s, int count, size_t order, pawl_error *err)
 {
     slice copy = *s;
@@ -262,16 +306,10 @@ compare_slice(pawl_checker *c, const slice *s, int count, size_t order, pawl_err
         st = pawl_trial_run(&c->trial, c->lua, &input, c->arena, &rows, err);
     else
         st = take_computed(c, s, count, &rows, err);
-    if (st == PAWL_OK && c->lua != NULL)
-        st = settle(c, s, rows, count, err);
-    for (int i = 0; i < count && st == PAWL_OK; i++)
-    {
-        if (rows[i].outcome == PAWL_TRIAL_LEAVE)
-            left++;
-        else if (rows[i].outcome != PAWL_TRIAL_WRITE ||
-                 count_different(c, s->res, s->first + i, &rows[i]) > 0)
-            st = add_difference(c, s->res, s->first + i, &rows[i], order + (size_t) (s->first + i), err);
-    }
+    if (st == PAWL_OK && c->run->job->target != NULL)
+        st = pawl_checker_merge(c, s->res, s->first, rows, count, order, &left, err);
+    else if (st == PAWL_OK)
+        st = compare_in_place(c, s, rows, count, order, &left, err);
     pawl_mutex_lock(&c->run->lock);
     pawl_checking_shared(c->run)->rows += count;
     pawl_checking_shared(c->run)->rows_left += left;

@@ -5,9 +5,7 @@
 
 #include "backfill/verify_private.h"
 #include "core/log.h"
-#include "core/sqlstate.h"
 #include "pawl_sql.h"
-#include "pg/sqlbuf.h"
 #include "util/clock.h"
 
 #include "util/banned.h"
@@ -15,6 +13,7 @@
 enum
 {
     USUAL_SAMPLE = 10000,
+    LEAST_SAMPLE = 100, /* of a part */
     MOST_SAMPLE = 100000,
     USUAL_LIST = 100,
     MOST_LIST = 100000,
@@ -25,71 +24,6 @@ enum
 
 /* Rows of one chunk are numbered within it. */
 #define ORDER_OF_CHUNK(chunk) ((size_t) (chunk) << 32)
-
-const char *
-pawl_verify_since_name(pawl_verify_since since)
-{
-    static const char *const names[] = {"during", "after", "before"};
-
-    return names[since];
-}
-
-/* ---- the job ------------------------------------------------------------------------------------------------------- */
-
-static pawl_status
-take_job(pawl_verify_job *out, const pawl_pg_result *res, pawl_arena *arena, pawl_error *err)
-{
-    pawl_verify_job job = {.id = pawl_pg_i64(res, 0, 0),
-                           .revision = pawl_arena_strdup(arena, pawl_pg_text(res, 0, 1)),
-                           .direction = pawl_arena_strdup(arena, pawl_pg_text(res, 0, 2)),
-                           .ordinal = (int32_t) pawl_pg_i64(res, 0, 3),
-                           .state = pawl_arena_strdup(arena, pawl_pg_text(res, 0, 4)),
-                           .table = pawl_arena_strdup(arena, pawl_pg_text(res, 0, 5)),
-                           .started_us = pawl_pg_i64(res, 0, 6),
-                           .finished_at = pawl_arena_strdup(arena, pawl_pg_text(res, 0, 7)),
-                           .checksum = pawl_arena_strdup(arena, pawl_pg_text(res, 0, 8)),
-                           .first_xid = (uint32_t) strtoul(pawl_pg_text(res, 0, 10), NULL, 10),
-                           .last_xid = (uint32_t) strtoul(pawl_pg_text(res, 0, 11), NULL, 10)};
-
-    if (job.revision == NULL || job.direction == NULL || job.state == NULL || job.table == NULL ||
-        job.finished_at == NULL || job.checksum == NULL)
-        return pawl_error_nomem(err, "a job");
-
-    pawl_status st = pawl_keyval_from_array(&job.bound, res, 0, 9, err);
-
-    if (st == PAWL_OK)
-        *out = job;
-    return st;
-}
-
-pawl_status
-pawl_verify_job_load(pawl_verify_job *out, const pawl_verify_which *which, pawl_ledger *ledger, pawl_pg *pg,
-                     pawl_arena *arena, pawl_error *err)
-{
-    PAWL_AUTO(pawl_pg_result) res = NULL;
-    const pawl_pg_arg args[] = {PAWL_ARG_I64(which->job), PAWL_ARG_TEXT(which->revision),
-                                PAWL_ARG_I64(which->ordinal)};
-    pawl_status st = pawl_pg_begin(pg, NULL, err);
-
-    if (st != PAWL_OK)
-        return st;
-    st = pawl_ledger_query(ledger, pg, pawl_sql_backfill_verify_job, 3, args, &res, err);
-    pawl_pg_rollback(pg);
-    if (st != PAWL_OK)
-        return st;
-    if (pawl_pg_rows(res) == 0 && which->job != 0)
-        return pawl_error_set(err, PAWL_E_STATE, "there is no job %lld", (long long) which->job);
-    if (pawl_pg_rows(res) == 0)
-        return pawl_error_set(err, PAWL_E_STATE, "step %d of revision %s has no job: it has not been applied",
-                              (int) which->ordinal, which->revision);
-    return take_job(out, res, arena, err);
-}
-
-void
-pawl_verify_job_fini(pawl_verify_job *job)
-{
-    pawl_keyval_fini(&job->bound);
-}
 
 /* ---- one thread ---------------------------------------------------------------------------------------------------- */
 
@@ -119,7 +53,7 @@ check_chunk(pawl_checker *c, size_t number, pawl_error *err)
     const pawl_verify_chunk *chunk = &c->run->chunks[number];
     pawl_keyval from = {0};
     pawl_status st = pawl_keyval_copy(&from, &chunk->lo, err);
-    size_t order = ORDER_OF_CHUNK(number);
+    size_t order = ORDER_OF_CHUNK(c->run->first_chunk + number);
     bool is_last = false;
 
     while (st == PAWL_OK && !is_last)
@@ -192,7 +126,7 @@ emit_progress(const pawl_checking *run, int64_t rows, int workers, int64_t began
     const pawl_job *job = run->job;
     int64_t elapsed_us = pawl_clock_us() - began_us;
     pawl_progress progress = {.job_id = run->was->id,
-                              .rows_total = job->rows_estimate,
+                              .rows_total = run->rows_total,
                               .rows_read = rows,
                               .rows_this_run = rows,
                               .elapsed_ms = elapsed_us / 1000,
@@ -202,8 +136,8 @@ emit_progress(const pawl_checking *run, int64_t rows, int workers, int64_t began
     const pawl_event event = {.kind = PAWL_EVENT_PROGRESS, .progress = &progress};
 
     progress.rows_per_s = elapsed_us > 0 ? 1e6 * (double) rows / (double) elapsed_us : 0.0;
-    if (progress.rows_per_s > 0.0 && job->rows_estimate > rows)
-        progress.eta_ms = (int64_t) (1000.0 * (double) (job->rows_estimate - rows) / progress.rows_per_s);
+    if (progress.rows_per_s > 0.0 && run->rows_total > rows)
+        progress.eta_ms = (int64_t) (1000.0 * (double) (run->rows_total - rows) / progress.rows_per_s);
     pawl_log_emit(job->env->sink, &event);
 }
 
@@ -259,6 +193,7 @@ check_all(pawl_checking *run, int count, pawl_arena *arena, pawl_error *err)
         return pawl_error_nomem(err, "the workers");
     pawl_mutex_lock(&run->lock);
     pawl_checking_shared(run)->at_work = count;
+    pawl_checking_shared(run)->next = 0;
     pawl_mutex_unlock(&run->lock);
     for (; started < count; started++)
     {
@@ -282,12 +217,12 @@ check_all(pawl_checking *run, int count, pawl_arena *arena, pawl_error *err)
 }
 
 static pawl_status
-check_sample(pawl_checking *run, int64_t rows, pawl_error *err)
+check_sample(pawl_checking *run, const pawl_verify_part *part, int64_t rows, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
     const pawl_sample_which which = {.limit = rows,
                                      .is_spread = true,
-                                     .upto = &run->was->bound,
+                                     .upto = run->job->is_keyless ? NULL : &part->bound,
                                      .with_expressions = run->job->spec->lua_file == NULL};
     pawl_checker c = {0};
     pawl_status st = pawl_checker_open(&c, run, err);
@@ -295,105 +230,10 @@ check_sample(pawl_checking *run, int64_t rows, pawl_error *err)
     if (st == PAWL_OK)
         st = pawl_sample_read(c.pg, run->job, &which, &res, err);
     if (st == PAWL_OK)
-        st = pawl_checker_compare(&c, res, 0, err);
+        st = pawl_checker_compare(&c, res, ORDER_OF_CHUNK(run->first_chunk), err);
     pawl_checker_close(&c);
     if (st != PAWL_OK)
         pawl_job_redact(run->job, err);
-    return st;
-}
-
-/* ---- what can be verified ------------------------------------------------------------------------------------------ */
-
-/* A transform that reads what it writes would not start from what it started from. */
-static pawl_status
-check_in_place(const pawl_backfill_spec *spec, pawl_error *err)
-{
-    const char *column = NULL;
-
-    if (spec->into != NULL)
-        return pawl_error_set(
-            err, PAWL_E_REFUSED,
-            "this backfill cannot be verified: it writes into \"%s\", and nothing there says "
-            "which row came of which",
-            spec->into);
-    for (size_t i = 0; i < spec->nwrite; i++)
-        for (size_t k = 0; k < spec->nread; k++)
-            if (strcmp(spec->write[i], spec->read[k]) == 0)
-                column = spec->write[i];
-    for (size_t i = 0; i < spec->nset; i++)
-        for (size_t k = 0; k < spec->nset; k++)
-            if (pawl_sample_has_name(spec->set[i].expression, spec->set[k].column))
-                column = spec->set[k].column;
-    if (column == NULL)
-        return PAWL_OK;
-    (void) pawl_error_set(
-        err, PAWL_E_REFUSED,
-        "this backfill cannot be verified: it reads column \"%s\" and writes it, so that running "
-        "it again would not begin with what it began with",
-        column);
-    return pawl_error_hint(err, "compare with a copy from before, or let the transform write another column");
-}
-
-static pawl_status
-note(pawl_verify_report *report, pawl_arena *arena, const char *text, pawl_error *err)
-{
-    const char **notes = pawl_arena_array(arena, report->nnotes + 1, sizeof(const char *));
-
-    if (notes == NULL || text == NULL)
-        return pawl_error_nomem(err, "a verification");
-    for (size_t i = 0; i < report->nnotes; i++)
-        notes[i] = report->notes[i];
-    notes[report->nnotes++] = text;
-    report->notes = notes;
-    return PAWL_OK;
-}
-
-/* A condition over what the job has written says nothing any more of the rows that it took. */
-static pawl_status
-drop_where(const pawl_job *job, pawl_backfill_spec *spec, pawl_verify_report *report, pawl_arena *arena,
-           pawl_error *err)
-{
-    for (int i = 0; spec->where != NULL && i < job->nwrite; i++)
-    {
-        const char *name = job->write[i]->name;
-
-        if (!pawl_sample_has_name(spec->where, name))
-            continue;
-        spec->where = NULL;
-        return note(
-            report, arena,
-            pawl_arena_fmt(arena,
-                           "`where` names \"%s\", which the job has written: all rows up to its bound are "
-                           "compared, also those that it passed over",
-                           name),
-            err);
-    }
-    return PAWL_OK;
-}
-
-static pawl_status
-load_chunks(pawl_checking *run, pawl_ledger *ledger, pawl_pg *pg, pawl_arena *arena, pawl_error *err)
-{
-    PAWL_AUTO(pawl_pg_result) res = NULL;
-    const pawl_pg_arg args[] = {PAWL_ARG_I64(run->was->id)};
-    pawl_status st = pawl_pg_begin(pg, NULL, err);
-
-    if (st != PAWL_OK)
-        return st;
-    st = pawl_ledger_query(ledger, pg, pawl_sql_backfill_verify_chunks, 1, args, &res, err);
-    pawl_pg_rollback(pg);
-    if (st != PAWL_OK)
-        return st;
-    run->chunks = pawl_arena_array(arena, (size_t) pawl_pg_rows(res), sizeof *run->chunks);
-    if (run->chunks == NULL)
-        return pawl_error_nomem(err, "the chunks of a job");
-    for (int i = 0; i < pawl_pg_rows(res) && st == PAWL_OK; i++)
-    {
-        pawl_verify_chunk *chunk = &run->chunks[run->nchunks++];
-
-        if ((st = pawl_keyval_from_array(&chunk->lo, res, i, 0, err)) == PAWL_OK)
-            st = pawl_keyval_from_array(&chunk->hi, res, i, 1, err);
-    }
     return st;
 }
 
@@ -458,84 +298,215 @@ run_init(pawl_checking *run, const pawl_verify_options *what, pawl_arena *arena,
     return PAWL_OK;
 }
 
-static pawl_status
-compare(pawl_checking *run, const pawl_verify_options *what, pawl_arena *arena, pawl_verify_report *report,
-        pawl_error *err)
-{
-    int64_t workers = what->workers > 0 ? what->workers : run->job->spec->workers;
-    pawl_status st = run_init(run, what, arena, err);
+/* ---- part by part --------------------------------------------------------------------------------------------------- */
 
-    if (st != PAWL_OK)
+typedef struct verifying
+{
+    pawl_checking run;
+    const pawl_backfill_spec *spec;
+    const pawl_backfill_env *env;
+    const pawl_verify_options *what;
+    pawl_arena *arena;
+    pawl_verify_report *report;
+    pawl_ledger *ledger;
+    pawl_pg *pg;            /* for the catalogue and the ledger */
+    const pawl_table *root; /* of a divided table; else NULL */
+    bool is_blind;          /* the transform reads what it writes */
+    bool has_noted;         /* what there is to say of `where` */
+} verifying;
+
+/*
+ * `where` as the rows are compared by it. Over what the job has written it says nothing any more of the rows that it took:
+ * then all are compared, of a table without a key those that it holds for excepted, which are differences anyway.
+ */
+static pawl_status
+adapt_where(verifying *v, const pawl_job *job, pawl_backfill_spec *spec, pawl_error *err)
+{
+    const char *name = NULL;
+    const char *text = NULL;
+
+    for (int i = 0; spec->where != NULL && job->target == NULL && i < job->nwrite; i++)
+        if (pawl_sample_has_name(spec->where, job->write[i]->name))
+            name = job->write[i]->name;
+    if (job->is_keyless)
+        text =
+            "the table has no key: no row is left for which `where` holds, or it is a difference; all others "
+            "are compared, also those that the job passed over";
+    else if (name != NULL)
+        text = pawl_arena_fmt(v->arena,
+                              "`where` names \"%s\", which the job has written: all rows up to its bound are "
+                              "compared, also those that it passed over",
+                              name);
+    else
+        return PAWL_OK;
+    if (job->is_keyless && v->is_blind)
+        text = "the table has no key, and the transform reads what it writes: it is only looked whether a "
+               "row is "
+               "left for which `where` holds";
+    spec->where = job->is_keyless ? pawl_arena_fmt(v->arena, "(%s\n) IS NOT TRUE", spec->where) : NULL;
+    if (text == NULL || (job->is_keyless && spec->where == NULL))
+        return pawl_error_nomem(err, "a verification");
+    if (v->has_noted)
+        return PAWL_OK;
+    v->has_noted = true;
+    return pawl_verify_note(v->report, v->arena, text, err);
+}
+
+/* Its part of the sample, by the number of its rows. */
+static int64_t
+share_of(const verifying *v, const pawl_verify_part *part)
+{
+    int64_t rows = v->what->sample_rows > 0 ? v->what->sample_rows : USUAL_SAMPLE;
+    double share =
+        (double) (part->rows_estimate + 1) / (double) (v->run.rows_total + (int64_t) v->run.nparts);
+    int64_t mine = (int64_t) (share * (double) rows);
+
+    if (v->run.nparts == 1)
+        return rows;
+    return mine < LEAST_SAMPLE ? LEAST_SAMPLE : mine;
+}
+
+static pawl_status
+compare_all(verifying *v, const pawl_verify_part *part, pawl_error *err)
+{
+    pawl_checking *run = &v->run;
+    int64_t workers = v->what->workers > 0 ? v->what->workers : v->spec->workers;
+    pawl_status st = pawl_verify_load_chunks(run, part, v->ledger, v->pg, v->arena, err);
+
+    if (st != PAWL_OK || run->nchunks == 0)
         return st;
     if (workers < 1 || workers > MOST_WORKERS)
         workers = workers < 1 ? 1 : MOST_WORKERS;
-    if (run->was->bound.is_set && what->is_all)
-        st = check_all(run, (int) workers, arena, err);
-    else if (run->was->bound.is_set)
-        st = check_sample(run, what->sample_rows > 0 ? what->sample_rows : USUAL_SAMPLE, err);
-    if (st == PAWL_OK)
+    if (workers > (int64_t) run->nchunks)
+        workers = (int64_t) run->nchunks;
+    return check_all(run, (int) workers, v->arena, err);
+}
+
+/* `job` is that of the part, and `spec` its own. */
+static pawl_status
+compare_part(verifying *v, const pawl_verify_part *part, pawl_job *job, pawl_backfill_spec *spec,
+             pawl_error *err)
+{
+    pawl_sample_shape shape = {0};
+    pawl_status st;
+
+    v->run.job = job;
+    v->run.shape = &shape;
+    job->id = v->run.was->id;
+    if ((st = pawl_verify_check_columns(job, err)) != PAWL_OK)
+        return st;
+    if (job->is_keyless)
     {
-        pawl_mutex_lock(&run->lock);
-        st = take_list(pawl_checking_shared(run), arena, report, err);
-        pawl_mutex_unlock(&run->lock);
+        if ((st = pawl_verify_left(&v->run, v->pg, ORDER_OF_CHUNK(v->run.first_chunk), err)) != PAWL_OK)
+            return st;
+        v->run.first_chunk++;
     }
-    pawl_cond_fini(&run->changed);
-    pawl_mutex_fini(&run->lock);
+    else if (!part->bound.is_set)
+        return PAWL_OK;
+    if ((st = adapt_where(v, job, spec, err)) != PAWL_OK || v->is_blind)
+        return st;
+    if (job->target != NULL)
+        st = pawl_verify_prepare_merge(&v->run, v->ledger, v->pg, v->arena, err);
+    else
+        st = pawl_sample_widen(job, &shape, err);
+    if (st == PAWL_OK)
+        st =
+            v->what->is_all ? compare_all(v, part, err) : check_sample(&v->run, part, share_of(v, part), err);
+    v->run.first_chunk += v->what->is_all ? v->run.nchunks : 1;
     return st;
 }
 
-/* What the job wrote must still be there under its name. */
 static pawl_status
-check_columns(const pawl_job *job, pawl_error *err)
+verify_part(verifying *v, const pawl_verify_part *part, pawl_error *err)
 {
-    for (int i = 0; i < job->nwrite; i++)
-    {
-        if (job->write[i]->number != 0)
-            continue;
-        (void) pawl_error_set(err, PAWL_E_STATE, "table \"%s.%s\" has no column \"%s\" any more",
-                              job->table->schema, job->table->name, job->write[i]->name);
-        return pawl_error_hint(err,
-                               "a later revision has renamed or dropped it: verify before that is applied");
-    }
-    return PAWL_OK;
+    pawl_backfill_spec spec = *v->spec;
+    pawl_job job = {0};
+    bool is_there = !part->is_gone;
+    pawl_status st = PAWL_OK;
+
+    spec.key = part->key;
+    spec.nkey = part->nkey;
+    if (v->root == NULL)
+        st = pawl_job_look(&job, &spec, v->env, v->pg, err);
+    else if (is_there)
+        st = pawl_verify_open_part(&job, &spec, v->env, v->root, part->oid, v->ledger, v->pg, &is_there, err);
+    if (st == PAWL_OK && v->root == NULL && job.table->oid != part->oid)
+        st = pawl_verify_note(
+            v->report, v->arena,
+            "the table is not the one that the job worked on: it has been replaced or rewritten "
+            "since",
+            err);
+    if (st == PAWL_OK && v->root != NULL && !is_there)
+        st = pawl_verify_note(
+            v->report, v->arena,
+            pawl_arena_fmt(v->arena, "%s was dropped or detached: it is not compared", part->name), err);
+    else if (st == PAWL_OK)
+        st = compare_part(v, part, &job, &spec, err);
+    pawl_job_fini(&job);
+    return st;
 }
 
+/* The catalogue and the ledger. */
 static pawl_status
-refuse_parts(const pawl_job *job, pawl_error *err)
+look(verifying *v, pawl_job *whole, pawl_error *err)
 {
-    if (job->is_keyless)
-        return pawl_error_set(err, PAWL_E_REFUSED,
-                              "\"%s.%s\" was done without a key: there is nothing to find its rows again by",
-                              job->table->schema, job->table->name);
-    if (job->root == NULL)
-        return PAWL_OK;
-    (void) pawl_error_set(err, PAWL_E_REFUSED,
-                          "\"%s.%s\" is divided into partitions, or has tables that inherit from it: verify "
-                          "compares tables in one piece only",
-                          job->root->schema, job->root->name);
-    return pawl_error_hint(err, "`pawl preview` shows what the transform does with its largest part");
-}
-
-/* The catalogue and the ledger, in a session that is closed before the workers begin. */
-static pawl_status
-look(pawl_checking *run, pawl_job *job, pawl_backfill_spec *spec, const pawl_backfill_env *env, bool is_all,
-     pawl_arena *arena, pawl_error *err)
-{
-    PAWL_AUTO(pawl_ledger) ledger = NULL;
-    PAWL_AUTO(pawl_pg) pg = NULL;
-    const pawl_pg_options options = {.conninfo = env->conninfo,
+    const pawl_pg_options options = {.conninfo = v->env->conninfo,
                                      .application = "pawl verify",
-                                     .stop = env->stop,
-                                     .connect_timeout_ms = env->connect_timeout_ms,
+                                     .stop = v->env->stop,
+                                     .connect_timeout_ms = v->env->connect_timeout_ms,
                                      .read_only_ok = true};
     pawl_status st;
 
-    if ((st = pawl_pg_open(&options, &pg, err)) != PAWL_OK ||
-        (st = pawl_ledger_new(env->schema, &ledger, err)) != PAWL_OK ||
-        (st = pawl_job_look(job, spec, env, pg, err)) != PAWL_OK ||
-        (st = refuse_parts(job, err)) != PAWL_OK || (st = check_columns(job, err)) != PAWL_OK)
+    if ((st = pawl_pg_open(&options, &v->pg, err)) != PAWL_OK ||
+        (st = pawl_ledger_new(v->env->schema, &v->ledger, err)) != PAWL_OK ||
+        (st = pawl_job_look(whole, v->spec, v->env, v->pg, err)) != PAWL_OK ||
+        (st = pawl_verify_load_parts(&v->run, v->ledger, v->pg, v->arena, err)) != PAWL_OK)
         return st;
-    return is_all ? load_chunks(run, ledger, pg, arena, err) : PAWL_OK;
+    v->root = whole->root;
+    if (v->root != NULL || v->run.nparts == 1)
+        return PAWL_OK;
+    return pawl_error_set(err, PAWL_E_STATE,
+                          "\"%s.%s\" is in one piece, and was divided when the job ran: nothing tells which "
+                          "rows were done",
+                          whole->table->schema, whole->table->name);
+}
+
+static pawl_status
+take_all(verifying *v, pawl_error *err)
+{
+    int64_t moved;
+    pawl_status st;
+
+    pawl_mutex_lock(&v->run.lock);
+    moved = pawl_checking_shared(&v->run)->moved;
+    st = take_list(pawl_checking_shared(&v->run), v->arena, v->report, err);
+    pawl_mutex_unlock(&v->run.lock);
+    if (st != PAWL_OK || moved == 0)
+        return st;
+    return pawl_verify_note(v->report, v->arena,
+                            pawl_arena_fmt(v->arena, "%lld %s changed while they were compared, and left out",
+                                           (long long) moved, moved == 1 ? "row was" : "rows were"),
+                            err);
+}
+
+static pawl_status
+verify_all(verifying *v, pawl_error *err)
+{
+    pawl_status st = run_init(&v->run, v->what, v->arena, err);
+
+    if (st != PAWL_OK)
+        return st;
+    for (size_t i = 0; i < v->run.nparts && st == PAWL_OK; i++)
+    {
+        st = pawl_stop_check(v->env->stop, PAWL_STOP_FINISH, err);
+        if (st == PAWL_OK)
+            st = verify_part(v, &v->run.parts[i], err);
+    }
+    if (st == PAWL_OK)
+        st = take_all(v, err);
+    pawl_cond_fini(&v->run.changed);
+    pawl_mutex_fini(&v->run.lock);
+    return st;
 }
 
 static pawl_status
@@ -559,26 +530,22 @@ pawl_backfill_verify(const pawl_backfill_spec *spec, const pawl_backfill_env *en
                      const pawl_verify_options *what, const pawl_verify_job *was, pawl_arena *arena,
                      pawl_verify_report *report, pawl_error *err)
 {
-    pawl_backfill_spec own = *spec;
-    pawl_sample_shape shape = {0};
-    pawl_job job = {0};
-    pawl_checking run = {.job = &job, .shape = &shape, .was = was};
+    verifying v = {
+        .run = {.was = was}, .spec = spec, .env = env, .what = what, .arena = arena, .report = report};
+    pawl_job whole = {0};
     pawl_status st;
 
-    if ((st = check_options(what, err)) != PAWL_OK || (st = check_in_place(spec, err)) != PAWL_OK)
+    if ((st = check_options(what, err)) != PAWL_OK ||
+        (st = pawl_verify_check_spec(spec, &v.is_blind, err)) != PAWL_OK)
         return st;
-    st = look(&run, &job, &own, env, what->is_all, arena, err);
+    st = look(&v, &whole, err);
     if (st == PAWL_OK)
-        st = drop_where(&job, &own, report, arena, err);
-    if (st == PAWL_OK)
-        st = pawl_sample_widen(&job, &shape, err);
-    if (st == PAWL_OK)
-        st = compare(&run, what, arena, report, err);
-    for (size_t i = 0; i < run.nchunks; i++)
-    {
-        pawl_keyval_fini(&run.chunks[i].lo);
-        pawl_keyval_fini(&run.chunks[i].hi);
-    }
-    pawl_job_fini(&job);
+        st = verify_all(&v, err);
+    pawl_verify_drop_chunks(&v.run);
+    for (size_t i = 0; i < v.run.nparts; i++)
+        pawl_keyval_fini(&v.run.parts[i].bound);
+    pawl_job_fini(&whole);
+    pawl_pg_close(v.pg);
+    pawl_ledger_free(v.ledger);
     return st;
 }

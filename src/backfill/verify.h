@@ -29,7 +29,6 @@ typedef struct pawl_verify_job
     int64_t started_us;
     const char *finished_at;
     const char *checksum;
-    pawl_keyval bound;
     uint32_t first_xid;
     uint32_t last_xid;
 } pawl_verify_job;
@@ -46,7 +45,6 @@ typedef struct pawl_verify_which
 PAWL_NODISCARD pawl_status pawl_verify_job_load(pawl_verify_job *out, const pawl_verify_which *which,
                                                 pawl_ledger *ledger, pawl_pg *pg, pawl_arena *arena,
                                                 pawl_error *err);
-void pawl_verify_job_fini(pawl_verify_job *job);
 
 /* Compare. Fills rows, differences, list and notes of the report. */
 PAWL_NODISCARD pawl_status pawl_backfill_verify(const pawl_backfill_spec *spec, const pawl_backfill_env *env,

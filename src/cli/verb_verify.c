@@ -1,5 +1,6 @@
 /* pawl verify: a finished backfill, run again and compared. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "cli/fail.h"
 #include "cli/json.h"
@@ -32,7 +33,9 @@ difference_of(const void *list, size_t i)
     const pawl_verify_difference *d = &((const pawl_verify_difference *) list)[i];
     pawl_cli_object o = pawl_cli_object_begin();
 
+    pawl_cli_put_text(&o, "table", d->table);
     pawl_cli_put_text(&o, "row", d->key);
+    pawl_cli_put(&o, "into", text_or_null(d->into));
     pawl_cli_put_text(&o, "xmin", d->xmin);
     pawl_cli_put_text(&o, "last_written", pawl_verify_since_name(d->since));
     pawl_cli_put(&o, "values", pawl_cli_json_array(d->nvalues, value_of, d->values));
@@ -97,9 +100,20 @@ add_value(pawl_cli_buf *buf, const pawl_verify_value *v, bool has_color)
 }
 
 static void
-add_difference(pawl_cli_buf *buf, const pawl_verify_difference *d, bool has_color)
+add_difference(pawl_cli_buf *buf, const pawl_verify_report *r, const pawl_verify_difference *d,
+               bool has_color)
 {
+    if (strcmp(d->table, r->table) != 0)
+    {
+        pawl_cli_safe(buf, d->table);
+        pawl_cli_add(buf, " ");
+    }
     pawl_cli_safe(buf, d->key);
+    if (d->into != NULL)
+    {
+        pawl_cli_add(buf, " into ");
+        pawl_cli_safe(buf, d->into);
+    }
     pawl_cli_paint(buf, has_color, PAWL_CLI_DIM);
     pawl_cli_addf(buf, "  %s (xmin ", since_text(d->since));
     pawl_cli_safe(buf, d->xmin);
@@ -161,7 +175,7 @@ print(pawl_cli *cli, const pawl_verify_report *r)
     PAWL_CLI_BUF text = {0};
 
     for (size_t i = 0; i < r->nlist; i++)
-        add_difference(&text, &r->list[i], cli->out->has_data_color);
+        add_difference(&text, r, &r->list[i], cli->out->has_data_color);
     if (r->differences > (int64_t) r->nlist)
     {
         pawl_cli_add(&text, "... and ");
@@ -247,6 +261,9 @@ const pawl_cli_verb pawl_cli_verb_verify = {
             "is said "
             "whether the row was last written before, while or after the job ran, as far as xmin tells. A "
             "transform that reads a column and writes it cannot be verified.\n\n"
+            "With `merge:` the rows that the transform gives are looked for in the other table. Of a table "
+            "without a "
+            "key it is also looked whether a row is left for which `where` holds.\n\n"
             "Exit code 4 when rows differ.",
     .examples =
         "pawl verify c7e0\npawl verify 7 --all --workers 4\npawl verify c7e0 --all --json | jq .differences",

@@ -133,7 +133,6 @@ pawl_verify_run(pawl_project *project, const pawl_verify_options *what, const pa
     st = pawl_project_check(project, err);
     if (st == PAWL_OK)
         st = run(&v, report, err);
-    pawl_verify_job_fini(&v.job);
     if (st != PAWL_OK)
         return st;
     report->memory = arena;

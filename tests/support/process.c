@@ -213,6 +213,22 @@ pawl_test_process_pid(const pawl_test_process *process)
     return process->pid;
 }
 
+void
+pawl_test_wait_stopped(const pawl_test_process *process)
+{
+    int64_t until_us = pawl_clock_us() + INT64_C(30000000);
+
+    while (pawl_clock_us() < until_us)
+    {
+        siginfo_t info = {0};
+
+        if (waitid(P_PID, (id_t) process->pid, &info, WSTOPPED | WNOHANG) == 0 && info.si_pid == process->pid)
+            return;
+        pawl_test_sleep_ms(5);
+    }
+    fail_msg("process %d was not stopped", (int) process->pid);
+}
+
 char *
 pawl_test_process_out(pawl_test_process *process)
 {

@@ -89,6 +89,9 @@ typedef struct pawl_test_process pawl_test_process;
 pawl_test_process *pawl_test_start(const char *const *args, const char *const *env, const char *dir);
 pid_t pawl_test_process_pid(const pawl_test_process *process);
 
+/* Wait until a failpoint (`stop`) has stopped it; SIGCONT lets it go on. */
+void pawl_test_wait_stopped(const pawl_test_process *process);
+
 /* What it wrote on stdout so far. */
 char *pawl_test_process_out(pawl_test_process *process);
 
