@@ -135,10 +135,11 @@ act(const struct point *p)
     switch (p->action)
     {
         case ACTION_KILL:
-            (void) kill(getpid(), SIGKILL);
+            (void) raise(
+                SIGKILL); /* to this thread: one to the process may meet another, and this one goes on a while */
             break;
         case ACTION_STOP:
-            (void) kill(getpid(), SIGSTOP);
+            (void) raise(SIGSTOP);
             break;
         case ACTION_SLEEP:
             while (nanosleep(&left, &left) != 0)
