@@ -15,7 +15,8 @@
  * cost the lease, if another runner waits, until the next beat has opened a new one; the fence makes that safe, and
  * hold says PAWL_E_LEASE. After a restart of the server the lease belongs to who comes first.
  *
- * Threads: the object belongs to the thread that acquired it; its heartbeat thread touches only its own connection.
+ * Threads: the object belongs to the thread that acquired it, but threads of its own may hold it, each over a session and
+ *          with a ledger of its own; the heartbeat thread touches only its own connection.
  * Locks:   one mutex, a leaf, between the two.
  * Memory:  release frees; NULL is allowed.
  */

@@ -51,6 +51,8 @@ typedef struct pawl_carry_unit
     const char **sql; /* statements in order */
     size_t nsql;
     bool is_outside; /* CONCURRENTLY: alone, outside of a transaction */
+    bool
+        is_build; /* of a rewrite: takes a SHARE lock and time, so others may go beside it; the rest comes behind */
     pawl_carry_probe probe;
     const char *probe_relation; /* qualified and quoted */
     const char *probe_name;

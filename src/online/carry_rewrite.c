@@ -96,6 +96,48 @@ in_tablespace(rewrite *r, const pawl_hang *item)
 }
 
 static void
+build_index(rewrite *r, const pawl_hang *item, const char *unique, const char *tail)
+{
+    pawl_carry_builder *b = &r->b;
+    const char *temporary = pawl_carry_temporary(b, item);
+    pawl_carry_unit *unit = in_list(r, &b->carry->index, item, in_tablespace(r, item));
+
+    pawl_carry_more(b, unit, "CREATE %sINDEX %s ON %s %s", unique, pawl_carry_quote(b, temporary), r->shadow,
+                    tail);
+    pawl_carry_probe_by(unit, PAWL_CARRY_PROBE_INDEX, r->shadow, temporary);
+    if (unit != NULL)
+        unit->is_build = true;
+}
+
+/* Its index first, beside those of others; ADD CONSTRAINT alone would lock them out for as long as it builds. */
+static void
+build_constraint(rewrite *r, const pawl_hang *item, const char *kind, const char *tail)
+{
+    pawl_carry_builder *b = &r->b;
+    const char *temporary = pawl_carry_temporary(b, item);
+    const char *name = pawl_carry_quote(b, temporary);
+    pawl_carry_unit *unit;
+
+    if (r->spec->is_partitioned)
+    {
+        bool is_new = item->kind == PAWL_HANG_PRIMARY_KEY && r->spec->primary_key != NULL;
+
+        unit = in_list(r, &b->carry->index, item, in_tablespace(r, item));
+        pawl_carry_more(b, unit, "ALTER TABLE %s ADD CONSTRAINT %s %s%s", r->shadow, name,
+                        is_new ? "PRIMARY KEY " : "", is_new ? tail : item->definition);
+    }
+    else
+    {
+        build_index(r, item, "UNIQUE ", tail);
+        unit = pawl_carry_add(b, &b->carry->index, pawl_carry_label(b, item),
+                              "ALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX %s%s%s", r->shadow, name, kind,
+                              name, pawl_hang_has(item, "deferrable") ? " DEFERRABLE" : "",
+                              pawl_hang_has(item, "deferred") ? " INITIALLY DEFERRED" : "");
+    }
+    pawl_carry_probe_by(unit, PAWL_CARRY_PROBE_CONSTRAINT, r->shadow, temporary);
+}
+
+static void
 index_item(rewrite *r, const pawl_hang *item)
 {
     pawl_carry_builder *b = &r->b;
@@ -106,20 +148,16 @@ index_item(rewrite *r, const pawl_hang *item)
     switch ((int) item->kind)
     {
         case PAWL_HANG_INDEX:
-            unit = in_list(r, &b->carry->index, item, in_tablespace(r, item));
-            pawl_carry_more(b, unit, "CREATE %sINDEX %s ON %s %s",
-                            pawl_hang_has(item, "unique") ? "UNIQUE " : "", name, r->shadow, item->tail);
-            pawl_carry_probe_by(unit, PAWL_CARRY_PROBE_INDEX, r->shadow, temporary);
+            build_index(r, item, pawl_hang_has(item, "unique") ? "UNIQUE " : "", item->tail);
             break;
         case PAWL_HANG_PRIMARY_KEY:
-            if (r->spec->has_key)
-                break;
-            unit = in_list(r, &b->carry->index, item, in_tablespace(r, item));
-            pawl_carry_more(b, unit, "ALTER TABLE %s ADD CONSTRAINT %s %s", r->shadow, name,
-                            r->spec->primary_key != NULL ? r->spec->primary_key : item->definition);
-            pawl_carry_probe_by(unit, PAWL_CARRY_PROBE_CONSTRAINT, r->shadow, temporary);
+            if (!r->spec->has_key)
+                build_constraint(r, item, "PRIMARY KEY",
+                                 r->spec->primary_key != NULL ? r->spec->primary_key : item->tail);
             break;
         case PAWL_HANG_UNIQUE:
+            build_constraint(r, item, "UNIQUE", item->tail);
+            break;
         case PAWL_HANG_EXCLUSION:
             unit = in_list(r, &b->carry->index, item, in_tablespace(r, item));
             pawl_carry_more(b, unit, "ALTER TABLE %s ADD CONSTRAINT %s %s", r->shadow, name,

@@ -21,7 +21,8 @@ typedef struct pawl_carry_rewrite_spec
     const char *kept;        /* the name that the old table has from the cut-over on */
     bool has_key;            /* the shadow table has its primary key already, under the name key_name */
     const char *key_name;    /* of the index that the drain uses */
-    const char *primary_key; /* "PRIMARY KEY (...)" that replaces the old one; NULL: as it is */
+    const char *primary_key; /* "(a, b)": the columns of the one that replaces the old; NULL: as it is */
+    bool is_partitioned;     /* the shadow table is: a constraint cannot take an index that is there */
 } pawl_carry_rewrite_spec;
 
 /* From a judged inventory; nothing is asked of the server. */

@@ -18,7 +18,8 @@ enum
 {
     MOST_DOWN_US = 600000000, /* as long as a server may be gone */
     MOST_UNIQUE = 20,         /* tries at a unique index: the copy is no snapshot */
-    MOST_FAILURES = 200,      /* in one state, of those that pass */
+    MOST_SAME = 3, /* ... that fail over the same values, with a drain between: they are there to stay */
+    MOST_FAILURES = 200, /* in one state, of those that pass */
 };
 
 static const char went_on[] = "another process has carried the rewrite on, or taken it back";
@@ -216,18 +217,27 @@ drain(pawl_rewrite *rw, const char *next, pawl_error *err)
 static pawl_status
 build(pawl_rewrite *rw, pawl_error *err)
 {
+    char values[sizeof err->detail] = ""; /* "Key (code)=(7) is duplicated." */
+    int same = 0;
+
     for (int tries = 1;; tries++)
     {
         pawl_drain_end end = PAWL_DRAIN_MORE;
         char why[480] = "";
         pawl_error failure = PAWL_ERROR_INIT;
-        pawl_status st = pawl_rewrite_units(rw, &rw->carry->index, &failure);
+        pawl_status st = pawl_rewrite_indexes(rw, &rw->carry->index, &failure);
 
         if (st == PAWL_OK)
             return go_to(rw, "settle", err);
         *err = failure;
-        if (strcmp(failure.sqlstate, "23505") != 0 || tries >= MOST_UNIQUE)
+        same = strcmp(values, failure.detail) == 0 ? same + 1 : 1;
+        pawl_fmt(values, sizeof values, "%s", failure.detail);
+        if (strcmp(failure.sqlstate, "23505") != 0)
             return st;
+        if (tries >= MOST_UNIQUE || (same >= MOST_SAME && values[0] != '\0'))
+            return pawl_error_hint(err,
+                                   "the new values are not unique: correct the rows and run it again, or "
+                                   "downgrade and change the step");
         if ((st = pawl_rewrite_drain(rw, &end, why, sizeof why, err)) != PAWL_OK)
             return st;
         if (end == PAWL_DRAIN_VOID)
@@ -296,7 +306,7 @@ after(pawl_rewrite *rw, pawl_error *err)
     pawl_status st;
 
     if ((st = pawl_carry_load(rw->carried, rw->arena, &carry, err)) != PAWL_OK ||
-        (st = pawl_rewrite_units(rw, &carry->after, err)) != PAWL_OK)
+        (st = pawl_rewrite_units(rw, &carry->after, false, err)) != PAWL_OK)
         return st;
     PAWL_FAILPOINT("rewrite.before_end");
     if ((st = pawl_rewrite_txn(rw, end_inside, NULL, err)) == PAWL_OK)
@@ -365,6 +375,9 @@ recover(pawl_rewrite *rw, patience *p, const pawl_error *failure, pawl_error *er
 {
     *err = *failure;
     if (pawl_fault_of(err) != PAWL_FAULT_CONNECTION && failure->code != PAWL_E_LEASE && !is_contended(err))
+        return failure->code;
+    /* A chunk is claimed again. The right to change the history, the only one that is needed to find the job, is not. */
+    if (failure->code == PAWL_E_LEASE && rw->phase[0] == '\0')
         return failure->code;
     p->failures = strcmp(p->phase, rw->phase) == 0 ? p->failures + 1 : 1;
     p->since_us = p->failures == 1 ? pawl_clock_us() : p->since_us;

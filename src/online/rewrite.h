@@ -6,7 +6,7 @@
  *   prepare   shadow table, its key, capture                            one transaction for each
  *   copy      every row, in the order of the key (copier.h)
  *   drain     what was captured meanwhile (drain.h): one drainer, and not before the copy has ended
- *   index     the other indexes, in parallel; a unique one may take tries
+ *   index     the other indexes, several at once (rewrite_index.c); a unique one may take tries
  *   settle    ANALYZE and VACUUM
  *   ready     drains, until told when the cut-over is manual, and until no snapshot is older than the copy
  *   cut over  under the table's lock: drain, rename both, everything that hangs on the table     one transaction

@@ -13,8 +13,17 @@
 typedef struct unit_run
 {
     const pawl_carry_unit *unit;
+    bool is_on_shadow;
     bool is_done;
 } unit_run;
+
+pawl_status
+pawl_rewrite_build_settings(const pawl_rewrite *rw, pawl_pg *pg, pawl_error *err)
+{
+    const pawl_pg_arg args[] = {rw->spec->memory != NULL ? PAWL_ARG_TEXT(rw->spec->memory) : PAWL_ARG_NULL};
+
+    return pawl_pg_query(pg, pawl_sql_online_rewrite_build, 1, args, NULL, err);
+}
 
 static pawl_status
 unit_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
@@ -23,7 +32,8 @@ unit_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
     pawl_status st;
 
     if ((st = pawl_rewrite_set_path(rw->pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
-        (st = pawl_carry_is_done(rw->pg, run->unit, &run->is_done, err)) != PAWL_OK || run->is_done)
+        (st = pawl_carry_is_done(rw->pg, run->unit, &run->is_done, err)) != PAWL_OK || run->is_done ||
+        (run->is_on_shadow && (st = pawl_rewrite_build_settings(rw, rw->pg, err)) != PAWL_OK))
         return st;
     for (size_t i = 0; i < run->unit->nsql; i++)
         if ((st = pawl_pg_exec(rw->pg, run->unit->sql[i], err)) != PAWL_OK)
@@ -33,14 +43,16 @@ unit_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
 }
 
 pawl_status
-pawl_rewrite_units(pawl_rewrite *rw, const pawl_carry_list *list, pawl_error *err)
+pawl_rewrite_units(pawl_rewrite *rw, const pawl_carry_list *list, bool is_on_shadow, pawl_error *err)
 {
     for (size_t i = 0; i < list->length; i++)
     {
-        unit_run run = {.unit = &list->items[i]};
-        pawl_status st = pawl_rewrite_txn(rw, unit_inside, &run, err);
+        unit_run run = {.unit = &list->items[i], .is_on_shadow = is_on_shadow};
+        pawl_status st;
 
-        if (st != PAWL_OK)
+        if (list->items[i].is_build)
+            continue;
+        if ((st = pawl_rewrite_txn(rw, unit_inside, &run, err)) != PAWL_OK)
             return st;
         if (!run.is_done)
             pawl_log_text(rw->env->base->sink, PAWL_EVENT_INFO, "%s is done", list->items[i].what);

@@ -187,7 +187,7 @@ try_indexes(pawl_rewrite *rw, pawl_error *err)
 {
     pawl_status st = pawl_pg_exec(rw->pg, "SAVEPOINT pawl_trial", err);
 
-    if (st == PAWL_OK)
+    if (st == PAWL_OK && (st = pawl_rewrite_build_settings(rw, rw->pg, err)) == PAWL_OK)
         st = run_list(rw, &rw->carry->index, err);
     return st == PAWL_OK ? pawl_pg_exec(rw->pg, "ROLLBACK TO SAVEPOINT pawl_trial", err) : st;
 }
@@ -227,7 +227,7 @@ check_statements(pawl_rewrite *rw, void *ctx, pawl_error *err)
                                              rw->shape.table->schema, rw->shape.table->name);
 }
 
-/* "PRIMARY KEY (a, b)", NULL when it stays. */
+/* "(a, b)", NULL when it stays. */
 static pawl_status
 primary_key_text(pawl_rewrite *rw, const char **out, pawl_error *err)
 {
@@ -236,7 +236,7 @@ primary_key_text(pawl_rewrite *rw, const char **out, pawl_error *err)
     *out = NULL;
     if (rw->spec->nprimary_key == 0)
         return PAWL_OK;
-    pawl_sql_add(&text, "PRIMARY KEY (");
+    pawl_sql_add(&text, "(");
     for (size_t i = 0; i < rw->spec->nprimary_key; i++)
     {
         pawl_sql_add(&text, i > 0 ? ", " : "");
@@ -254,7 +254,8 @@ load_carry(pawl_rewrite *rw, pawl_error *err)
                                     .shadow = rw->shadow,
                                     .kept = rw->old,
                                     .has_key = pawl_shape_key_is_primary(&rw->shape),
-                                    .key_name = rw->key_index};
+                                    .key_name = rw->key_index,
+                                    .is_partitioned = rw->spec->partition_by != NULL};
     pawl_status st = primary_key_text(rw, &spec.primary_key, err);
 
     if (st != PAWL_OK || (st = pawl_rewrite_adapt(rw, rw->hanging, err)) != PAWL_OK)

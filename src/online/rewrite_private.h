@@ -87,8 +87,17 @@ PAWL_NODISCARD pawl_status pawl_rewrite_apply(void *ctx, pawl_pg *pg, const pawl
                                               int64_t *written, pawl_error *err);
 PAWL_DEFINE_AUTO(pawl_rewrite_applier, pawl_rewrite_applier_free);
 
-/* rewrite_build.c */
-PAWL_NODISCARD pawl_status pawl_rewrite_units(pawl_rewrite *rw, const pawl_carry_list *list, pawl_error *err);
+/* rewrite_index.c: everything in the list of indexes that is not there yet, the builds of it in several sessions at once. */
+PAWL_NODISCARD pawl_status pawl_rewrite_indexes(pawl_rewrite *rw, const pawl_carry_list *list,
+                                                pawl_error *err);
+
+/*
+ * rewrite_build.c: what is not a build, one after the other. `is_on_shadow`: nobody else uses what it locks, and the
+ * transaction gets the settings of a build.
+ */
+PAWL_NODISCARD pawl_status pawl_rewrite_units(pawl_rewrite *rw, const pawl_carry_list *list,
+                                              bool is_on_shadow, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_rewrite_build_settings(const pawl_rewrite *rw, pawl_pg *pg, pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_rewrite_settle(pawl_rewrite *rw, pawl_error *err);
 
 /* rewrite_cut.c: drain until the moment has come, then cut over. *end is VOID when the copy has to start over. */

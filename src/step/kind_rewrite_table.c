@@ -24,11 +24,14 @@ static const char *const rewrite_keys[] = {"table",
                                            "keep_old",
                                            "subscribers_ready",
                                            "batch",
+                                           "workers",
+                                           "maintenance_work_mem",
                                            "views",
                                            "rejects",
                                            NULL};
 
-#define MAX_BATCH 100000000
+#define MAX_BATCH   100000000
+#define MAX_WORKERS 16
 
 static void
 read_flag(pawl_reader *r, const char *key, int *out)
@@ -173,6 +176,8 @@ read_keys(pawl_reader *r, pawl_rewrite_spec *spec)
     pawl_reader_has_bool(r, "keep_old", &spec->keeps_old);
     pawl_reader_has_bool(r, "subscribers_ready", &spec->subscribers_ready);
     pawl_reader_has_i64(r, "batch", 1, MAX_BATCH, &spec->batch_rows);
+    pawl_reader_has_i64(r, "workers", 1, MAX_WORKERS, &spec->workers);
+    pawl_reader_has_text(r, "maintenance_work_mem", &spec->memory);
 }
 
 static void
@@ -346,11 +351,14 @@ pawl_kind_rewrite_table_apply(pawl_step_run *run, const pawl_step *step, pawl_er
     pawl_rewrite_id id;
     pawl_rewrite_result result;
     const pawl_rewrite_env env = {.base = &base, .runner = run->runner};
+    pawl_rewrite_spec spec = *(const pawl_rewrite_spec *) step->data;
     pawl_status st;
 
     fill(run, step, &base, &id);
     id.base.direction = run->direction;
-    if ((st = pawl_rewrite_run(step->data, &env, &id, &result, err)) != PAWL_OK)
+    if (spec.workers == 0)
+        spec.workers = run->settings->workers;
+    if ((st = pawl_rewrite_run(&spec, &env, &id, &result, err)) != PAWL_OK)
         return st;
     if (result.old_table[0] != '\0' && !result.was_done)
         pawl_log_text(run->sink, PAWL_EVENT_INFO,
