@@ -11,7 +11,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include <cmocka.h>
 
@@ -116,24 +115,6 @@ make_project(scene *s)
     pawl_test_project_write(s->dir, "migrations/aaaa0001.yaml", text.data);
 }
 
-/* Until it has stopped itself (true) or has ended. Its status stays to be fetched. */
-static bool
-has_stopped(pid_t pid)
-{
-    int64_t until_us = pawl_clock_us() + INT64_C(120000000);
-
-    while (pawl_clock_us() < until_us)
-    {
-        siginfo_t info = {.si_pid = 0};
-
-        if (waitid(P_PID, (id_t) pid, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT) == 0 &&
-            info.si_pid == pid)
-            return info.si_code == CLD_STOPPED;
-        pawl_test_sleep_ms(2);
-    }
-    return false;
-}
-
 static void
 crash_server(const scene *s)
 {
@@ -164,7 +145,7 @@ has_died(const scene *s, const char *verb, const char *target)
     const char *const env[] = {variable.data, NULL};
     const char *const args[] = {verb, target, NULL};
     pawl_test_process *process = pawl_test_start(args, env, s->dir);
-    bool is_stopped = has_stopped(pawl_test_process_pid(process));
+    bool is_stopped = pawl_test_has_stopped(pawl_test_process_pid(process));
 
     if (is_stopped)
     {
