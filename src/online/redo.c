@@ -4,6 +4,7 @@
 
 #include "pawl_sql.h"
 #include "pg/sqlbuf.h"
+#include "util/alloc.h"
 
 #include "util/banned.h"
 
@@ -11,13 +12,8 @@ pawl_status
 pawl_redo_open(pawl_redo *redo, const pawl_job *job, const char *entry, pawl_error *err)
 {
     *redo = (pawl_redo){.job = job};
-    if (job->nwrite != 1)
-        return pawl_error_set(err, PAWL_E_BUG, "a swap writes one column, not %d", job->nwrite);
     if (job->spec->lua_file == NULL)
-    {
-        redo->expression = job->spec->set[0].expression;
         return PAWL_OK;
-    }
 
     pawl_lua_options options = pawl_job_lua_options(job, job->started_us);
 
@@ -34,11 +30,12 @@ pawl_redo_close(pawl_redo *redo)
 
 /* ---- statements ----------------------------------------------------------------------------------------------------- */
 
-/* FROM ROWS FROM (unnest($1::text[]), ...) AS u(pawl_k1, ..., [pawl_v]); parameters from 1 on. */
+/* FROM ROWS FROM (unnest($1::text[]), ...) AS u(pawl_k1, ..., [pawl_v1, ...]); parameters from 1 on. */
 static void
 add_arrays(pawl_strbuf *b, const pawl_job *job, bool has_values)
 {
-    int n = job->key->ncolumns + (has_values ? 1 : 0);
+    int nvalues = has_values ? job->nwrite : 0;
+    int n = job->key->ncolumns + nvalues;
 
     pawl_sql_add(b, "ROWS FROM (");
     for (int i = 1; i <= n; i++)
@@ -46,7 +43,9 @@ add_arrays(pawl_strbuf *b, const pawl_job *job, bool has_values)
     pawl_sql_add(b, ") AS u(");
     for (int i = 1; i <= job->key->ncolumns; i++)
         pawl_strbuf_addf(b, "%spawl_k%d", i > 1 ? ", " : "", i);
-    pawl_sql_add(b, has_values ? ", pawl_v)" : ")");
+    for (int i = 1; i <= nvalues; i++)
+        pawl_strbuf_addf(b, ", pawl_v%d", i);
+    pawl_sql_add(b, ")");
 }
 
 static void
@@ -73,6 +72,15 @@ add_table(pawl_strbuf *b, const pawl_job *job)
     pawl_sql_add(b, " AS t");
 }
 
+static void
+add_where(pawl_strbuf *b, const pawl_job *job)
+{
+    if (job->spec->where == NULL)
+        return;
+    pawl_sql_add(b, " AND ");
+    pawl_sql_fragment(b, job->spec->where);
+}
+
 /* Locked in the order of the key, as everybody else who locks several rows should. */
 static void
 add_lookup(pawl_strbuf *b, const pawl_job *job)
@@ -94,6 +102,7 @@ add_lookup(pawl_strbuf *b, const pawl_job *job)
     add_table(b, job);
     pawl_sql_add(b, " ON ");
     add_join(b, job);
+    add_where(b, job);
     pawl_sql_add(b, " ORDER BY ");
     for (int i = 0; i < job->key->ncolumns; i++)
     {
@@ -111,6 +120,24 @@ typedef enum write_form
 } write_form;
 
 static void
+add_value(pawl_strbuf *b, const pawl_job *job, write_form form, int i)
+{
+    switch (form)
+    {
+        case WRITE_VALUES:
+            pawl_strbuf_addf(b, "u.pawl_v%d::", i + 1);
+            pawl_sql_type(b, job->write[i]->cast_name);
+            break;
+        case WRITE_NULL:
+            pawl_sql_add(b, "NULL");
+            break;
+        case WRITE_EXPRESSION:
+            pawl_sql_fragment(b, job->spec->set[i].expression);
+            break;
+    }
+}
+
+static void
 add_write(pawl_strbuf *b, const pawl_redo *r, write_form form)
 {
     const pawl_job *job = r->job;
@@ -118,20 +145,12 @@ add_write(pawl_strbuf *b, const pawl_redo *r, write_form form)
     pawl_sql_add(b, "UPDATE ");
     add_table(b, job);
     pawl_sql_add(b, " SET ");
-    pawl_sql_ident(b, job->write[0]->name);
-    pawl_sql_add(b, " = ");
-    switch (form)
+    for (int i = 0; i < job->nwrite; i++)
     {
-        case WRITE_VALUES:
-            pawl_sql_add(b, "u.pawl_v::");
-            pawl_sql_type(b, job->write[0]->cast_name);
-            break;
-        case WRITE_NULL:
-            pawl_sql_add(b, "NULL");
-            break;
-        case WRITE_EXPRESSION:
-            pawl_sql_fragment(b, r->expression);
-            break;
+        pawl_sql_add(b, i > 0 ? ", " : "");
+        pawl_sql_ident(b, job->write[i]->name);
+        pawl_sql_add(b, " = ");
+        add_value(b, job, form, i);
     }
     pawl_sql_add(b, " FROM ");
     add_arrays(b, job, form == WRITE_VALUES);
@@ -144,16 +163,22 @@ add_write(pawl_strbuf *b, const pawl_redo *r, write_form form)
 /* Key columns, and the values to be written, as arrays of text. */
 typedef struct arrays
 {
-    pawl_pg_array items[PAWL_KEY_MAX + 1];
+    pawl_pg_array *items;
+    pawl_pg_arg *args; /* as many */
     int count;
 } arrays;
 
-static void
-arrays_init(arrays *a, int count)
+static pawl_status
+arrays_init(arrays *a, int count, pawl_error *err)
 {
+    *a = (arrays){.items = pawl_calloc((size_t) count, sizeof *a->items),
+                  .args = pawl_calloc((size_t) count, sizeof *a->args)};
+    if (a->items == NULL || a->args == NULL)
+        return pawl_error_nomem(err, "the rows of a slice");
     a->count = count;
     for (int i = 0; i < count; i++)
         pawl_pg_array_init(&a->items[i], PAWL_OID_TEXT);
+    return PAWL_OK;
 }
 
 static void
@@ -161,7 +186,9 @@ arrays_fini(arrays *a)
 {
     for (int i = 0; i < a->count; i++)
         pawl_pg_array_fini(&a->items[i]);
-    a->count = 0;
+    pawl_free(a->items);
+    pawl_free(a->args);
+    *a = (arrays){.count = 0};
 }
 
 static void
@@ -177,7 +204,6 @@ execute(const pawl_redo *r, pawl_pg *pg, write_form form, bool is_lookup, arrays
         pawl_error *err)
 {
     PAWL_STRBUF_AUTO(sql);
-    pawl_pg_arg args[PAWL_KEY_MAX + 1];
 
     if (is_lookup)
         add_lookup(&sql, r->job);
@@ -187,11 +213,11 @@ execute(const pawl_redo *r, pawl_pg *pg, write_form form, bool is_lookup, arrays
     {
         if (!pawl_pg_array_is_ok(&a->items[i]))
             return pawl_error_nomem(err, "the rows of a slice");
-        args[i] = pawl_pg_array_arg(&a->items[i], PAWL_OID_TEXT_ARRAY);
+        a->args[i] = pawl_pg_array_arg(&a->items[i], PAWL_OID_TEXT_ARRAY);
     }
     if (!pawl_strbuf_is_ok(&sql))
         return pawl_error_nomem(err, "a statement");
-    return pawl_pg_query(pg, sql.data, a->count, args, out, err);
+    return pawl_pg_query(pg, sql.data, a->count, a->args, out, err);
 }
 
 /* The transform's way through the locked rows. */
@@ -230,7 +256,6 @@ pass_put(void *ctx, int row, const pawl_lua_answer *answer, pawl_error *err)
     pass *p = ctx;
     const pawl_job *job = p->redo->job;
     int nkey = job->key->ncolumns;
-    const pawl_lua_value *v = &answer->values[0];
     char key[200];
 
     if (answer->verdict == PAWL_LUA_REJECT)
@@ -241,10 +266,15 @@ pass_put(void *ctx, int row, const pawl_lua_answer *answer, pawl_error *err)
         return pawl_error_detail(err, "row %s of \"%s.%s\"", key, job->table->schema, job->table->name);
     }
     add_key(p->out, p->rows, row, nkey);
-    if (answer->verdict == PAWL_LUA_WRITE && answer->is_set[0] && v->data != NULL)
-        pawl_pg_array_add_bytes(&p->out->items[nkey], v->data, v->length);
-    else
-        pawl_pg_array_add_null(&p->out->items[nkey]);
+    for (int i = 0; i < job->nwrite; i++)
+    {
+        const pawl_lua_value *v = &answer->values[i];
+
+        if (answer->verdict == PAWL_LUA_WRITE && answer->is_set[i] && v->data != NULL)
+            pawl_pg_array_add_bytes(&p->out->items[nkey + i], v->data, v->length);
+        else
+            pawl_pg_array_add_null(&p->out->items[nkey + i]);
+    }
     return PAWL_OK;
 }
 
@@ -308,7 +338,6 @@ check_demands(const pawl_redo *r, pawl_pg *pg, arrays *keys, pawl_error *err)
     PAWL_AUTO(pawl_pg_result) res = NULL;
     PAWL_STRBUF_AUTO(sql);
     const pawl_job *job = r->job;
-    pawl_pg_arg args[PAWL_KEY_MAX];
     char key[200];
     pawl_status st;
 
@@ -316,10 +345,11 @@ check_demands(const pawl_redo *r, pawl_pg *pg, arrays *keys, pawl_error *err)
         return PAWL_OK;
     add_violations(&sql, r);
     for (int i = 0; i < keys->count; i++)
-        args[i] = pawl_pg_array_arg(&keys->items[i], PAWL_OID_TEXT_ARRAY);
+        keys->args[i] = pawl_pg_array_arg(&keys->items[i], PAWL_OID_TEXT_ARRAY);
     if (!pawl_strbuf_is_ok(&sql))
         return pawl_error_nomem(err, "a statement");
-    if ((st = pawl_pg_query(pg, sql.data, keys->count, args, &res, err)) != PAWL_OK || pawl_pg_rows(res) == 0)
+    if ((st = pawl_pg_query(pg, sql.data, keys->count, keys->args, &res, err)) != PAWL_OK ||
+        pawl_pg_rows(res) == 0)
         return st;
     describe(job, res, 0, key, sizeof key);
     return pawl_carry_refuse_row(&r->demands[pawl_pg_i64(res, 0, job->key->ncolumns)], job->table->schema,
@@ -329,36 +359,44 @@ check_demands(const pawl_redo *r, pawl_pg *pg, arrays *keys, pawl_error *err)
 /* ---- a slice -------------------------------------------------------------------------------------------------------- */
 
 static pawl_status
-write_locked(const pawl_redo *r, pawl_pg *pg, const pawl_pg_result *locked, bool is_crowded, arrays *keys,
-             pawl_error *err)
+check_written(const pawl_job *job, int locked, int64_t written, pawl_error *err)
+{
+    if (written >= locked)
+        return PAWL_OK;
+    (void) pawl_error_set(
+        err, PAWL_E_REFUSED,
+        "of %d changed rows of \"%s.%s\" %lld were written: a trigger suppresses the others", locked,
+        job->table->schema, job->table->name, (long long) written);
+    return pawl_error_hint(err,
+                           "find the BEFORE UPDATE trigger that returns NULL, and let it pass rows in "
+                           "which only column \"%s\" changes",
+                           job->write[0]->name);
+}
+
+static pawl_status
+write_locked(const pawl_redo *r, pawl_pg *pg, const pawl_pg_result *locked, bool is_crowded, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
-    arrays values;
-    pawl_status st = PAWL_OK;
+    int nkey = r->job->key->ncolumns;
+    arrays keys = {0};
+    arrays values = {0};
+    pawl_status st = arrays_init(&keys, nkey, err);
 
-    arrays_init(&values, r->job->key->ncolumns + 1);
-    if (r->lua != NULL)
+    if (st == PAWL_OK)
+        st = arrays_init(&values, nkey + r->job->nwrite, err);
+    for (int row = 0; st == PAWL_OK && row < pawl_pg_rows(locked); row++)
+        add_key(&keys, locked, row, nkey);
+    if (st == PAWL_OK && r->lua != NULL)
         st = transform(r, locked, &values, err);
     if (st == PAWL_OK && is_crowded)
-        st = execute(r, pg, WRITE_NULL, false, keys, NULL, err);
+        st = execute(r, pg, WRITE_NULL, false, &keys, NULL, err);
     if (st == PAWL_OK && r->lua != NULL)
         st = execute(r, pg, WRITE_VALUES, false, &values, &res, err);
     else if (st == PAWL_OK)
-        st = execute(r, pg, WRITE_EXPRESSION, false, keys, &res, err);
+        st = execute(r, pg, WRITE_EXPRESSION, false, &keys, &res, err);
     arrays_fini(&values);
-    if (st == PAWL_OK && pawl_pg_affected(res) < pawl_pg_rows(locked))
-    {
-        (void) pawl_error_set(
-            err, PAWL_E_REFUSED,
-            "of %d changed rows of \"%s.%s\" %lld were written: a trigger suppresses the others",
-            pawl_pg_rows(locked), r->job->table->schema, r->job->table->name,
-            (long long) pawl_pg_affected(res));
-        return pawl_error_hint(err,
-                               "find the BEFORE UPDATE trigger that returns NULL, and let it pass rows in "
-                               "which only column \"%s\" changes",
-                               r->job->write[0]->name);
-    }
-    return st;
+    arrays_fini(&keys);
+    return st == PAWL_OK ? check_written(r->job, pawl_pg_rows(locked), pawl_pg_affected(res), err) : st;
 }
 
 pawl_status
@@ -366,16 +404,15 @@ pawl_redo_apply(void *ctx, pawl_pg *pg, const pawl_drain_slice *slice, int64_t *
 {
     const pawl_redo *r = ctx;
     PAWL_AUTO(pawl_pg_result) locked = NULL;
-    arrays keys;
-    pawl_status st;
+    arrays keys = {0};
+    pawl_status st = arrays_init(&keys, r->job->key->ncolumns, err);
 
-    arrays_init(&keys, r->job->key->ncolumns);
-    for (int row = 0; row < pawl_pg_rows(slice->keys); row++)
+    for (int row = 0; st == PAWL_OK && row < pawl_pg_rows(slice->keys); row++)
         add_key(&keys, slice->keys, row, r->job->key->ncolumns);
-    if ((st = pawl_pg_exec(pg, pawl_sql_backfill_plan_lookup, err)) == PAWL_OK)
+    if (st == PAWL_OK && (st = pawl_pg_exec(pg, pawl_sql_backfill_plan_lookup, err)) == PAWL_OK)
         st = execute(r, pg, WRITE_VALUES, true, &keys, &locked, err);
     if (st == PAWL_OK && pawl_pg_rows(locked) > 0 &&
-        (st = write_locked(r, pg, locked, slice->is_crowded, &keys, err)) == PAWL_OK)
+        (st = write_locked(r, pg, locked, slice->is_crowded, err)) == PAWL_OK)
         st = check_demands(r, pg, &keys, err);
     arrays_fini(&keys);
     if (st == PAWL_OK)
@@ -385,24 +422,60 @@ pawl_redo_apply(void *ctx, pawl_pg *pg, const pawl_drain_slice *slice, int64_t *
 
 /* ---- comparing ------------------------------------------------------------------------------------------------------ */
 
-/* Key, read columns, and behind them what is stored. */
+/* ROW("a", ...) against ROW((expression)::type, ...), by their image. */
 static void
-add_sample(pawl_strbuf *b, const pawl_redo *r, int64_t job, double percent, const pawl_ledger *ledger)
+add_differs(pawl_strbuf *b, const pawl_job *j)
 {
-    const pawl_job *j = r->job;
+    pawl_sql_add(b, "pg_catalog.record_image_ne(ROW(");
+    for (int i = 0; i < j->nwrite; i++)
+    {
+        pawl_sql_add(b, i > 0 ? ", " : "");
+        pawl_sql_column(b, "t", j->write[i]->name);
+    }
+    pawl_sql_add(b, "), ROW(");
+    for (int i = 0; i < j->nwrite; i++)
+    {
+        pawl_sql_add(b, i > 0 ? ", " : "");
+        pawl_sql_fragment(b, j->spec->set[i].expression);
+        pawl_sql_add(b, "::");
+        pawl_sql_type(b, j->write[i]->type_name);
+    }
+    pawl_sql_add(b, "))");
+}
 
-    pawl_sql_add(b, "SELECT ");
+static void
+add_sampled(pawl_strbuf *b, const pawl_job *j)
+{
     for (int i = 0; i < j->key->ncolumns; i++)
     {
         pawl_sql_column(b, "t", j->key->columns[i].column->name);
         pawl_sql_add(b, ", ");
+    }
+    if (j->spec->lua_file == NULL)
+    {
+        add_differs(b, j);
+        return;
     }
     for (int i = 0; i < j->nread; i++)
     {
         pawl_sql_column(b, "t", j->read[i]->name);
         pawl_sql_add(b, ", ");
     }
-    pawl_sql_column(b, "t", j->write[0]->name);
+    for (int i = 0; i < j->nwrite; i++)
+    {
+        pawl_sql_add(b, i > 0 ? ", " : "");
+        pawl_sql_column(b, "t", j->write[i]->name);
+    }
+}
+
+/* Key, read columns, and behind them what is stored; or key, and whether that is what the expressions make. */
+static void
+add_sample(pawl_strbuf *b, const pawl_redo *r, int64_t job, double percent, const pawl_ledger *ledger)
+{
+    const pawl_job *j = r->job;
+
+    pawl_sql_add(b, "SELECT ");
+    add_sampled(b, j);
     pawl_sql_add(b, " FROM ");
     add_table(b, j);
     pawl_strbuf_addf(b, " TABLESAMPLE SYSTEM (%.6f) WHERE NOT EXISTS (SELECT FROM ", percent);
@@ -419,40 +492,70 @@ add_sample(pawl_strbuf *b, const pawl_redo *r, int64_t job, double percent, cons
         pawl_sql_add(b, "::");
         pawl_sql_type(b, k->column->cast_name);
     }
-    pawl_sql_add(b, ") LIMIT 5000");
+    pawl_sql_add(b, ")");
+    add_where(b, j);
+    pawl_sql_add(b, " LIMIT 5000");
 }
 
-/* The ordinals of values that differ once the server has made them values of the column. */
-static pawl_status
-find_differences(const pawl_redo *r, const pawl_pg_result *rows, const pawl_pg_array *is, pawl_pg *pg,
-                 pawl_pg_result **out, pawl_error *err)
+static void
+add_stored(pawl_pg_array *was, const pawl_pg_result *rows, int at)
 {
-    PAWL_STRBUF_AUTO(sql);
-    pawl_pg_array was;
-    pawl_pg_array made = *is;
-    int at = r->job->key->ncolumns + r->job->nread;
-    pawl_status st;
-
-    pawl_pg_array_init(&was, PAWL_OID_TEXT);
+    pawl_pg_array_init(was, PAWL_OID_TEXT);
     for (int row = 0; row < pawl_pg_rows(rows); row++)
         if (pawl_pg_is_null(rows, row, at))
-            pawl_pg_array_add_null(&was);
+            pawl_pg_array_add_null(was);
         else
-            pawl_pg_array_add_bytes(&was, pawl_pg_text(rows, row, at),
-                                    (size_t) pawl_pg_length(rows, row, at));
+            pawl_pg_array_add_bytes(was, pawl_pg_text(rows, row, at), (size_t) pawl_pg_length(rows, row, at));
+}
+
+/* Mark the rows whose value differs once the server has made what the transform gave a value of the column. */
+static pawl_status
+find_differences(const pawl_redo *r, const pawl_pg_result *rows, arrays *values, int column, pawl_pg *pg,
+                 bool *differs, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    PAWL_STRBUF_AUTO(sql);
+    pawl_pg_array was;
+    pawl_pg_array *made = &values->items[r->job->key->ncolumns + column];
+    pawl_status st;
+
+    add_stored(&was, rows, r->job->key->ncolumns + r->job->nread + column);
     pawl_sql_add(&sql,
                  "SELECT u.i FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) "
                  "WITH ORDINALITY AS u(was, made, i) WHERE u.was IS DISTINCT FROM u.made AND u.was IS "
                  "DISTINCT FROM (u.made::");
-    pawl_sql_type(&sql, r->job->write[0]->type_name);
+    pawl_sql_type(&sql, r->job->write[column]->type_name);
     pawl_sql_add(&sql, ")::text");
     const pawl_pg_arg args[] = {pawl_pg_array_arg(&was, PAWL_OID_TEXT_ARRAY),
-                                pawl_pg_array_arg(&made, PAWL_OID_TEXT_ARRAY)};
+                                pawl_pg_array_arg(made, PAWL_OID_TEXT_ARRAY)};
 
-    st = pawl_pg_array_is_ok(&was) && pawl_pg_array_is_ok(is) && pawl_strbuf_is_ok(&sql)
-             ? pawl_pg_query(pg, sql.data, 2, args, out, err)
+    st = pawl_pg_array_is_ok(&was) && pawl_pg_array_is_ok(made) && pawl_strbuf_is_ok(&sql)
+             ? pawl_pg_query(pg, sql.data, 2, args, &res, err)
              : pawl_error_nomem(err, "a comparison");
+    for (int i = 0; st == PAWL_OK && i < pawl_pg_rows(res); i++)
+        differs[pawl_pg_i64(res, i, 0) - 1] = true;
     pawl_pg_array_fini(&was);
+    return st;
+}
+
+static pawl_status
+mark_differences(const pawl_redo *r, const pawl_pg_result *rows, pawl_pg *pg, bool *differs, pawl_error *err)
+{
+    const pawl_job *job = r->job;
+    arrays values = {0};
+    pawl_status st;
+
+    if (r->lua == NULL)
+    {
+        for (int row = 0; row < pawl_pg_rows(rows); row++)
+            differs[row] = pawl_pg_is_true(rows, row, job->key->ncolumns);
+        return PAWL_OK;
+    }
+    if ((st = arrays_init(&values, job->key->ncolumns + job->nwrite, err)) == PAWL_OK)
+        st = transform(r, rows, &values, err);
+    for (int i = 0; st == PAWL_OK && i < job->nwrite; i++)
+        st = find_differences(r, rows, &values, i, pg, differs, err);
+    arrays_fini(&values);
     return st;
 }
 
@@ -461,9 +564,9 @@ pawl_redo_compare(const pawl_redo *r, int64_t job, double percent, pawl_ledger *
                   pawl_redo_sample *out, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) rows = NULL;
-    PAWL_AUTO(pawl_pg_result) differ = NULL;
     PAWL_STRBUF_AUTO(sql);
-    arrays values;
+    pawl_redo_sample found = {0};
+    bool *differs;
     pawl_status st;
 
     add_sample(&sql, r, job, percent, ledger);
@@ -471,14 +574,16 @@ pawl_redo_compare(const pawl_redo *r, int64_t job, double percent, pawl_ledger *
         return pawl_error_nomem(err, "a comparison");
     if ((st = pawl_pg_query(pg, sql.data, 0, NULL, &rows, err)) != PAWL_OK)
         return st;
-    arrays_init(&values, r->job->key->ncolumns + 1);
-    if ((st = transform(r, rows, &values, err)) == PAWL_OK)
-        st = find_differences(r, rows, &values.items[r->job->key->ncolumns], pg, &differ, err);
-    arrays_fini(&values);
-    if (st != PAWL_OK)
-        return st;
-    *out = (pawl_redo_sample){.rows = pawl_pg_rows(rows), .differ = pawl_pg_rows(differ)};
-    if (out->differ > 0)
-        describe(r->job, rows, (int) pawl_pg_i64(differ, 0, 0) - 1, out->example, sizeof out->example);
-    return PAWL_OK;
+    found.rows = pawl_pg_rows(rows);
+    differs = pawl_calloc((size_t) found.rows + 1, sizeof *differs);
+    if (differs == NULL)
+        return pawl_error_nomem(err, "a comparison");
+    st = mark_differences(r, rows, pg, differs, err);
+    for (int row = 0; st == PAWL_OK && row < pawl_pg_rows(rows); row++)
+        if (differs[row] && found.differ++ == 0)
+            describe(r->job, rows, row, found.example, sizeof found.example);
+    pawl_free(differs);
+    if (st == PAWL_OK)
+        *out = found;
+    return st;
 }

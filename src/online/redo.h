@@ -1,12 +1,13 @@
 /*
- * redo.h - what a drain does with a slice of keys when one column of the same table is made from others: a swap before
- * its cut-over, and the mirror after it with the roles exchanged.
+ * redo.h - what a drain does with a slice of keys when columns of the same table are made from others: a backfill that
+ * captures, a swap before its cut-over, and the mirror after it with the roles exchanged.
  *
  *   open -> pawl_redo_apply as the function of a drain (drain.h) -> close
  *
  * The rows are locked (FOR NO KEY UPDATE), read, transformed and written in the drain's transaction, so nothing can come
  * between. A row that the locking read does not find is gone; if it was deleted and inserted again meanwhile, that is in
  * the log behind it and comes up again. nil writes NULL: leaving the row alone would keep the value of an older source.
+ * Rows that `where:` of the job does not choose are left alone.
  *
  * Threads: as drain.h.
  * Memory:  open and close; the job must outlive it.
@@ -19,15 +20,14 @@
 
 typedef struct pawl_redo
 {
-    const pawl_job *job; /* as pawl_job_check left it, with one written column */
-    pawl_lua *lua;       /* NULL: the expression */
-    const char *expression;
+    const pawl_job *job; /* as pawl_job_check left it */
+    pawl_lua *lua;       /* NULL: the expressions of `set` */
     const pawl_carry_demand
         *demands; /* what is written must meet these; the caller may set them after open */
     size_t ndemands;
 } pawl_redo;
 
-/* `entry` is "row" or "reverse" for a job with a Lua file; a job with `set` has its expression there. */
+/* `entry` is "row" or "reverse" for a job with a Lua file; a job with `set` has its expressions. */
 PAWL_NODISCARD pawl_status pawl_redo_open(pawl_redo *redo, const pawl_job *job, const char *entry,
                                           pawl_error *err);
 void pawl_redo_close(pawl_redo *redo);
