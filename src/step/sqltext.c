@@ -321,6 +321,75 @@ drop_comments(const char *text, token_list *tokens)
     tokens->length = kept;
 }
 
+/* The tokens without comments; false when the scanner cannot read the text, or there is no memory. */
+static bool
+can_scan(const char *text, token_list *tokens)
+{
+    PgQueryScanResult scan = pg_query_scan(text);
+    const unsigned char *bytes = (const unsigned char *) scan.pbuf.data;
+    bool is_read =
+        scan.error == NULL && can_read_tokens((wire){.at = bytes, .end = bytes + scan.pbuf.len}, tokens);
+
+    pg_query_free_scan_result(scan);
+    if (is_read)
+        drop_comments(text, tokens);
+    return is_read;
+}
+
+/* An identifier as the server would understand it; what is written with U& counts as any. */
+static bool
+is_name(const char *at, size_t length, const char *name)
+{
+    size_t n = 0;
+
+    if (length >= 2 && (at[0] == 'u' || at[0] == 'U') && at[1] == '&')
+        return true;
+    if (at[0] != '"')
+    {
+        for (; n < length && name[n] != '\0'; n++)
+            if ((at[n] >= 'A' && at[n] <= 'Z' ? at[n] - 'A' + 'a' : at[n]) != name[n])
+                return false;
+        return n == length && name[n] == '\0';
+    }
+    for (size_t i = 1; i + 1 < length; i++, n++)
+    {
+        if (at[i] != name[n] || name[n] == '\0')
+            return false;
+        if (at[i] == '"')
+            i++;
+    }
+    return name[n] == '\0';
+}
+
+/* The row as a whole: t, t.* or (t), and not the t of t.price. */
+static bool
+is_whole_row(const char *text, const token_list *tokens, size_t i)
+{
+    const token *t = &tokens->items[i];
+
+    if (!is_name(text + t->start, t->end - t->start, "t"))
+        return false;
+    return i + 2 >= tokens->length || text[tokens->items[i + 1].start] != '.' ||
+           text[tokens->items[i + 2].start] == '*';
+}
+
+bool
+pawl_sql_can_read(const char *expression, const char *column)
+{
+    token_list tokens = {0};
+    bool may = !can_scan(expression, &tokens);
+
+    for (size_t i = 0; !may && i < tokens.length; i++)
+    {
+        const token *t = &tokens.items[i];
+
+        may =
+            is_name(expression + t->start, t->end - t->start, column) || is_whole_row(expression, &tokens, i);
+    }
+    pawl_vec_fini(&tokens);
+    return may;
+}
+
 pawl_status
 pawl_sql_split(const char *text, pawl_arena *arena, pawl_sql_text **out, pawl_error *err)
 {

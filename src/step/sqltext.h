@@ -35,4 +35,10 @@ typedef struct pawl_sql_text
 PAWL_NODISCARD pawl_status pawl_sql_split(const char *text, pawl_arena *arena, pawl_sql_text **out,
                                           pawl_error *err);
 
+/*
+ * False when an expression over the row cannot read the column: neither its name nor the row as a whole (`t`) occurs in
+ * it. True also when the text cannot be read. What functions of the user do with the table is not seen.
+ */
+bool pawl_sql_can_read(const char *expression, const char *column);
+
 #endif
