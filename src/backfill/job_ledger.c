@@ -256,7 +256,9 @@ create(pawl_job *job, const pawl_backfill_id *id, const job_args *a, pawl_ledger
         return st;
     if (!job->is_divided && (st = pawl_keyval_copy(&job->bound, &a->parts.list[0].bound, err)) != PAWL_OK)
         return st;
-    if ((st = pawl_parts_insert(job, ledger, pg, &a->parts, 0, err)) != PAWL_OK)
+    if ((st = pawl_parts_insert(job, ledger, pg, &a->parts, 0, err)) != PAWL_OK ||
+        (job->env->on_created != NULL &&
+         (st = job->env->on_created(job->env->on_created_ctx, job->id, ledger, pg, err)) != PAWL_OK))
         return st;
     return pawl_ledger_event(ledger, pg, "job_created", id->revision, job->id, a->name.data, err);
 }

@@ -10,6 +10,7 @@
 #include "backfill/pacing.h"
 #include "core/log.h"
 #include "core/stop.h"
+#include "ledger/ledger.h"
 #include "lua/transform.h"
 #include "progress/progress.h"
 
@@ -97,6 +98,9 @@ typedef struct pawl_backfill_env
     /* Every batch's time in microseconds, from worker threads, already serialised; NULL: of no interest. */
     void (*on_batch)(void *ctx, int64_t rows, int64_t elapsed_us);
     void *on_batch_ctx;
+    /* In the transaction that makes the job, so that it is never there without what belongs to it; NULL: nothing. */
+    pawl_status (*on_created)(void *ctx, int64_t job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err);
+    void *on_created_ctx;
 } pawl_backfill_env;
 
 /* Under which name the job stands in the ledger. */

@@ -7,6 +7,7 @@
 #include "core/backoff.h"
 #include "core/sqlstate.h"
 #include "migrate/jobs.h"
+#include "online/capture.h"
 #include "pawl_sql.h"
 #include "pg/txn.h"
 #include "util/failpoint.h"
@@ -125,6 +126,56 @@ write_request(const request *r, const pawl_stop *stop, pawl_error *err)
     }
 }
 
+/* Triggers first, then what they call: the table's lock is had within its time-out, or asked for again. */
+static pawl_status
+release_once(const request *r, int64_t lock_timeout_ms, bool *was_there, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    const pawl_pg_pins pins = {.lock_timeout_ms = lock_timeout_ms};
+    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(""), PAWL_ARG_I64(r->job.id)};
+    pawl_status st = pawl_pg_begin(r->pg, &pins, err);
+
+    if (st != PAWL_OK)
+        return st;
+    st = pawl_ledger_query(r->ledger, r->pg, pawl_sql_migrate_captures, 2, args, &res, err);
+    *was_there = st == PAWL_OK && pawl_pg_rows(res) > 0;
+    if (*was_there)
+        st = pawl_capture_remove(r->job.id, r->ledger, r->pg, err);
+    if (st == PAWL_OK && (st = pawl_pg_commit(r->pg, err)) == PAWL_OK)
+        return st;
+    pawl_pg_rollback(r->pg);
+    return st;
+}
+
+/* What a backfill with `capture: true` has on its table would cost the application for ever. */
+static pawl_status
+release_capture(const request *r, const pawl_project *project, const pawl_stop *stop, bool *was_there,
+                pawl_error *err)
+{
+    pawl_backoff backoff;
+
+    pawl_backoff_init(&backoff, 50, 1000);
+    for (int tries = 1;; tries++)
+    {
+        pawl_error failure = PAWL_ERROR_INIT;
+        pawl_status st = release_once(r, project->settings.lock_timeout_ms, was_there, &failure);
+
+        if (st == PAWL_OK)
+            return st;
+        *err = failure;
+        if ((pawl_fault_of(err) != PAWL_FAULT_LOCK && pawl_fault_of(err) != PAWL_FAULT_REPEAT) ||
+            tries == MOST_TRIES)
+        {
+            (void) pawl_error_prefix(
+                err, "job %lld is abandoned, but the triggers that capture changes of %s are still there",
+                (long long) r->job.id, r->job.table);
+            return pawl_error_hint(err, "say the same again at a quieter time");
+        }
+        if ((st = pawl_backoff_sleep(&backoff, stop, err)) != PAWL_OK)
+            return st;
+    }
+}
+
 static bool
 is_nothing_new(const request *r)
 {
@@ -187,18 +238,30 @@ find_and_write(request *r, pawl_project *project, const char *job, const pawl_ru
                pawl_arena *arena, pawl_error *err)
 {
     const char *target = "";
+    bool is_abandon = strcmp(r->action, "abandon") == 0;
+    bool was_there = false;
     pawl_status st = pawl_jobs_connect(project, options, arena, &r->ledger, &r->pg, &target, err);
 
     if (st == PAWL_OK)
         st = pawl_jobs_find(job, r->ledger, r->pg, arena, &r->job, err);
     if (st != PAWL_OK)
         return st;
-    if (strcmp(r->job.state, "open") != 0 && strcmp(r->job.state, "findings") != 0)
+
+    bool is_done = strcmp(r->job.state, "open") != 0 && strcmp(r->job.state, "findings") != 0;
+
+    if (!is_abandon && is_done)
         return is_over(&r->job, err);
     if ((st = check_kind(r, err)) != PAWL_OK)
         return st;
     fill_report(r, target);
-    return r->report->was_so ? PAWL_OK : write_request(r, options->stop, err);
+    if (!is_done && !r->report->was_so && (st = write_request(r, options->stop, err)) != PAWL_OK)
+        return st;
+    if (!is_abandon)
+        return PAWL_OK;
+    PAWL_FAILPOINT("control.before_release");
+    if ((st = release_capture(r, project, options->stop, &was_there, err)) != PAWL_OK)
+        return st;
+    return is_done && !was_there ? is_over(&r->job, err) : PAWL_OK;
 }
 
 static pawl_status

@@ -4,6 +4,7 @@
 #include "migrate/body.h"
 #include "migrate/run.h"
 #include "migrate/squashed.h"
+#include "online/capture.h"
 #include "pawl_sql.h"
 #include "util/clock.h"
 #include "util/failpoint.h"
@@ -258,13 +259,32 @@ work_begin(pawl_step_run *run, void *ctx, pawl_error *err)
     return pawl_history_revert(run->ledger, run->pg, d->loaded.revision->id, err);
 }
 
+/* The triggers of its backfills that capture go with it. */
+static pawl_status
+remove_captures(pawl_step_run *run, const char *id, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(id), PAWL_ARG_I64(0)};
+    pawl_status st = pawl_ledger_query(run->ledger, run->pg, pawl_sql_migrate_captures, 2, args, &res, err);
+
+    for (int row = 0; st == PAWL_OK && row < pawl_pg_rows(res); row++)
+    {
+        run->waits_for = (uint32_t) pawl_pg_i64(res, row, 1);
+        st = pawl_capture_remove(pawl_pg_i64(res, row, 0), run->ledger, run->pg, err);
+    }
+    return st;
+}
+
 static pawl_status
 work_remove(pawl_step_run *run, void *ctx, pawl_error *err)
 {
     const descent *d = ctx;
     const char *id = d->loaded.revision->id;
     const pawl_pg_arg args[] = {PAWL_ARG_TEXT(id)};
-    pawl_status st = pawl_ledger_query(run->ledger, run->pg, pawl_sql_migrate_abandon, 1, args, NULL, err);
+    pawl_status st = remove_captures(run, id, err);
+
+    if (st == PAWL_OK)
+        st = pawl_ledger_query(run->ledger, run->pg, pawl_sql_migrate_abandon, 1, args, NULL, err);
 
     if (st == PAWL_OK)
         st = pawl_history_remove(run->ledger, run->pg, id, err);

@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "migrate/datastep.h"
 #include "migrate/jobs.h"
+#include "pawl_sql.h"
 
 #include "pawl/control.h"
 
@@ -37,6 +38,23 @@ check_job(const pawl_found_job *job, pawl_error *err)
              "joined by making the same call");
 }
 
+/* Nobody works on a job that captures before its triggers are there. */
+static pawl_status
+check_phase(const pawl_found_job *job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(job->id)};
+    pawl_status st = pawl_ledger_query(ledger, pg, pawl_sql_migrate_control_kind, 1, args, &res, err);
+
+    if (st != PAWL_OK || pawl_pg_rows(res) == 0 || strcmp(pawl_pg_text(res, 0, 0), "backfill") != 0 ||
+        strcmp(pawl_pg_text(res, 0, 1), "copy") == 0)
+        return st;
+    (void) pawl_error_set(err, PAWL_E_STATE,
+                          "job %lld (%s) has no chunks to work on: it is in its phase \"%s\"",
+                          (long long) job->id, job->revision, pawl_pg_text(res, 0, 1));
+    return pawl_error_hint(err, "`pawl upgrade` takes it on from there");
+}
+
 static pawl_status
 find(joining *j, const char *job, pawl_error *err)
 {
@@ -46,7 +64,9 @@ find(joining *j, const char *job, pawl_error *err)
 
     if (st == PAWL_OK)
         st = pawl_jobs_find(job, ledger, pg, j->arena, &j->job, err);
-    return st == PAWL_OK ? check_job(&j->job, err) : st;
+    if (st == PAWL_OK)
+        st = check_job(&j->job, err);
+    return st == PAWL_OK ? check_phase(&j->job, ledger, pg, err) : st;
 }
 
 static pawl_status

@@ -466,6 +466,12 @@ pawl_capture_check(int64_t job, pawl_ledger *ledger, pawl_pg *pg, pawl_capture_s
 }
 
 pawl_status
+pawl_capture_stop(int64_t job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err)
+{
+    return drop_triggers(job, ledger, pg, err);
+}
+
+pawl_status
 pawl_capture_remove(int64_t job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err)
 {
     static const struct

@@ -15,7 +15,7 @@
  * logs no more and marks the sequence: the capture is void then, and the disk is not filled.
  *
  * Everything runs in the caller's transaction, which has begun with pins (pg/txn.h), lock_timeout among them: add waits
- * for SHARE ROW EXCLUSIVE, watch and remove for ACCESS EXCLUSIVE. Once the transaction of add is committed, every change
+ * for SHARE ROW EXCLUSIVE, watch, stop and remove for ACCESS EXCLUSIVE. Once the transaction of add is committed, every change
  * of a transaction that was not is in the log: what a later statement reads, or the log names, is all there is.
  *
  * Threads: as pg/session.h.
@@ -68,6 +68,9 @@ PAWL_NODISCARD pawl_status pawl_capture_watch(const pawl_capture_spec *spec, paw
  */
 PAWL_NODISCARD pawl_status pawl_capture_check(int64_t job, pawl_ledger *ledger, pawl_pg *pg,
                                               pawl_capture_state *out, pawl_error *err);
+
+/* Log nothing more: the triggers go, and what was logged stays to be read. */
+PAWL_NODISCARD pawl_status pawl_capture_stop(int64_t job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err);
 
 /* Take everything away: triggers, then function, then log. Fine when nothing or a part of it is there. */
 PAWL_NODISCARD pawl_status pawl_capture_remove(int64_t job, pawl_ledger *ledger, pawl_pg *pg,

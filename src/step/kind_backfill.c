@@ -4,8 +4,10 @@
 #include "backfill/run.h"
 #include "config/reader.h"
 #include "step/backfill_step.h"
+#include "step/captured.h"
 #include "step/kind.h"
 #include "step/luafiles.h"
+#include "step/sqltext.h"
 #include "step/throttle.h"
 
 #include "util/banned.h"
@@ -44,6 +46,8 @@ typedef struct data
     bool has_max_lag;
     bool has_max_rate;
     size_t form; /* a pawl_form_choice */
+    bool captures;
+    int64_t capture_bytes; /* 0: the default */
 } data;
 
 /* As in pawl_form_choice. */
@@ -51,6 +55,7 @@ static const char *const form_words[] = {"auto", "plain", "striped", NULL};
 
 #define MAX_BATCH   1000000
 #define MAX_WORKERS 256
+#define MAX_LOG_MB  1048576
 
 static const char *const backfill_keys[] = {
     "table",   "read",          "write",       "lua",       "set",      "where",   "key",      "batch",
@@ -64,7 +69,6 @@ static const struct
     const char *harmless;
     const char *what;
 } refused[] = {
-    {"capture", "false", "capture the changes of other sessions"},
     {"verify", "none", "verify a backfill"},
 };
 
@@ -143,6 +147,32 @@ read_batch(pawl_step_parse *ctx, pawl_reader *r, data *d)
     pawl_reader_has_i64(&inner, "max", 1, MAX_BATCH, &d->batch_max);
     if (d->batch_max != 0 && d->batch_min > d->batch_max)
         pawl_reader_problem(&inner, "min", NULL, "`min` is greater than `max`");
+}
+
+/* true | false | {max_log_mb} */
+static void
+read_capture(pawl_step_parse *ctx, pawl_reader *r, data *d)
+{
+    static const char *const keys[] = {"max_log_mb", NULL};
+    const pawl_yaml *node = r->node == NULL ? NULL : pawl_yaml_get(r->node, "capture");
+    pawl_reader inner;
+    int64_t mb = 0;
+
+    if (node == NULL)
+        return;
+    if (node->kind == PAWL_YAML_MAPPING)
+    {
+        d->captures = true;
+        pawl_reader_open(&inner, node, "capture", keys, ctx->problems, ctx->arena);
+        if (pawl_reader_has_i64(&inner, "max_log_mb", 1, MAX_LOG_MB, &mb))
+            d->capture_bytes = mb << 20;
+    }
+    else
+        pawl_reader_has_bool(r, "capture", &d->captures);
+    if (d->captures && d->into != NULL)
+        pawl_reader_problem(r, "capture",
+                            "keep the other table up to date by a trigger of yours, or by the application",
+                            "`capture` goes with a backfill in place, not with `into`");
 }
 
 /* Another table takes rows from Lua only. */
@@ -320,6 +350,7 @@ pawl_kind_backfill_parse(pawl_step_parse *ctx, const pawl_step_entry *entry, paw
     refuse_words(&r);
     read_keys(&r, d);
     read_batch(ctx, &r, d);
+    read_capture(ctx, &r, d);
     pawl_step_read_throttle(ctx, &r, &d->throttle, &d->has_max_lag, &d->has_max_rate);
     st = read_set(ctx, &r, d, err);
     if (st != PAWL_OK)
@@ -348,6 +379,21 @@ static int64_t
 choose(const pawl_settings *settings, pawl_setting which, int64_t own, int64_t set)
 {
     return own != 0 && pawl_settings_is_yielding(settings, which) ? own : set;
+}
+
+/* Whether what is written depends on what was there before. */
+static bool
+reads_written(const data *d)
+{
+    for (size_t i = 0; i < d->nwrite; i++)
+        for (size_t k = 0; k < d->nread; k++)
+            if (strcmp(d->write[i], d->read[k]) == 0)
+                return true;
+    for (size_t i = 0; i < d->nset; i++)
+        for (size_t k = 0; k < d->nset; k++)
+            if (pawl_sql_can_read(d->set[k].expression, d->set[i].column))
+                return true;
+    return false;
 }
 
 void
@@ -386,6 +432,7 @@ pawl_step_backfill_spec(const pawl_step *step, const pawl_settings *settings, pa
         .batch_max = choose(settings, PAWL_SET_BATCH_MAX, d->batch_max, settings->batch_max),
     };
     out->form = (pawl_form_choice) d->form;
+    out->nil_writes_null = d->captures && !reads_written(d);
     /* One bound from the step and one from the settings may cross: the stronger one has said its word. */
     if (out->batch_min > out->batch_max)
         out->batch_min = out->batch_max;
@@ -447,6 +494,24 @@ pawl_step_backfill_checksum(const pawl_step *step, const pawl_lua_pair *x, size_
     return pawl_arena_fmt(arena, "%s with -x %.16s", step->checksum, hex);
 }
 
+static pawl_status
+run_job(pawl_step_run *run, const pawl_step *step, const pawl_backfill_spec *spec, pawl_backfill_env *env,
+        const pawl_backfill_id *id, pawl_backfill_result *result, pawl_error *err)
+{
+    const data *d = step->data;
+    pawl_captured c = {.run = run, .spec = spec, .env = env, .id = id, .max_bytes = d->capture_bytes};
+    bool was_over = false;
+    pawl_status st;
+
+    *result = (pawl_backfill_result){0};
+    if (d->captures)
+        return pawl_captured_run(&c, result, err);
+    if ((st = pawl_captured_release(&c, &was_over, err)) != PAWL_OK)
+        return st;
+    result->job_id = c.job;
+    return was_over ? PAWL_OK : pawl_backfill_run(spec, env, id, result, err);
+}
+
 pawl_status
 pawl_kind_backfill_apply(pawl_step_run *run, const pawl_step *step, pawl_error *err)
 {
@@ -484,7 +549,7 @@ pawl_kind_backfill_apply(pawl_step_run *run, const pawl_step *step, pawl_error *
             err, "run the script again: it goes on where it ended, and passes over what is done");
     }
     pawl_step_backfill_spec(step, run->settings, &spec);
-    pawl_status st = pawl_backfill_run(&spec, &env, &id, &result, err);
+    pawl_status st = run_job(run, step, &spec, &env, &id, &result, err);
     if (st != PAWL_OK)
         return st;
     run->info_out = pawl_arena_fmt(run->arena, "{\"job_id\": %lld, \"frozen\": \"%s\"}",

@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-#include "backfill/stmt.h"
 #include "core/log.h"
 #include "pawl_sql.h"
+#include "step/bound.h"
 #include "step/column.h"
 #include "step/outside.h"
 #include "util/failpoint.h"
@@ -465,33 +465,15 @@ static pawl_status
 read_bound(pawl_step_run *run, void *ctx, pawl_error *err)
 {
     pawl_swap *s = ctx;
-    PAWL_AUTO(pawl_pg_result) res = NULL;
-    PAWL_STRBUF_AUTO(sql);
-    pawl_keyval bound = {0};
-    pawl_pg_array array;
     pawl_key *key = NULL;
     pawl_status st = pawl_step_unpin(run, err);
 
     if (st != PAWL_OK || (st = pawl_swap_look(s, run->pg, err)) != PAWL_OK ||
         (st = find_key(s, run->pg, &key, err)) != PAWL_OK)
         return st;
-    const pawl_job job = {.table = s->table, .key = key, .spec = &s->forward, .env = &s->env};
-
-    pawl_stmt_bound(&sql, &job);
-    if ((st = pawl_pg_query(run->pg, sql.data, 0, NULL, &res, err)) != PAWL_OK)
-        return st;
-    if (pawl_pg_rows(res) > 0 &&
-        (st = pawl_keyval_from_row(&bound, res, 0, 0, key->ncolumns, err)) != PAWL_OK)
-        return st;
-    pawl_pg_array_init(&array, PAWL_OID_TEXT);
-    pawl_keyval_to_array(&bound, &array);
-    const pawl_pg_arg args[] = {
-        PAWL_ARG_I64(s->job), bound.is_set ? pawl_pg_array_arg(&array, PAWL_OID_TEXT_ARRAY) : PAWL_ARG_NULL};
-
-    st = pawl_ledger_query(run->ledger, run->pg, pawl_sql_step_swap_bound, 2, args, NULL, err);
-    pawl_pg_array_fini(&array);
-    pawl_keyval_fini(&bound);
-    return st;
+    return pawl_step_note_bound(
+        run, &(pawl_job){.table = s->table, .key = key, .spec = &s->forward, .env = &s->env, .id = s->job},
+        err);
 }
 
 static pawl_status

@@ -402,7 +402,7 @@ throttle_is_read_and_its_mistakes_are_named(void **state)
 static void
 words_that_this_version_cannot_obey_are_refused_by_name(void **state)
 {
-    static const char *const words[] = {"capture: true", "verify: sample"};
+    static const char *const words[] = {"verify: sample"};
     PAWL_STRBUF_AUTO(text);
 
     (void) state;
@@ -416,6 +416,20 @@ words_that_this_version_cannot_obey_are_refused_by_name(void **state)
         parse("  - backfill: { table: t, set: { b: a }, on_error: stop, capture: false, verify: none }\n");
     assert_non_null(f.step);
     drop(&f);
+}
+
+static void
+what_is_said_of_a_capture_is_checked(void **state)
+{
+    fixture f = parse("  - backfill: { table: t, set: { b: a }, capture: { max_log_mb: 5 } }\n");
+
+    (void) state;
+    assert_non_null(f.step);
+    drop(&f);
+    assert_problem("  - backfill: { table: t, set: { b: a }, capture: perhaps }\n", 4, "capture");
+    assert_problem("  - backfill: { table: t, set: { b: a }, capture: { max_log: 5 } }\n", 4, "max_log_mb");
+    assert_problem("  - backfill: { table: t, set: { b: a }, capture: { max_log_mb: 0 } }\n", 4,
+                   "max_log_mb");
 }
 
 static void
@@ -590,6 +604,7 @@ main(void)
         cmocka_unit_test(required_modules_belong_to_the_step),
         cmocka_unit_test(throttle_is_read_and_its_mistakes_are_named),
         cmocka_unit_test(words_that_this_version_cannot_obey_are_refused_by_name),
+        cmocka_unit_test(what_is_said_of_a_capture_is_checked),
         cmocka_unit_test(what_is_said_of_bad_rows_is_checked),
         cmocka_unit_test(frozen_leaves_out_lua_and_pace_only),
         cmocka_unit_test(pace_of_the_step_yields_to_variables_and_flags),
