@@ -342,7 +342,8 @@ is_name(const char *at, size_t length, const char *name)
 {
     size_t n = 0;
 
-    if (length >= 2 && (at[0] == 'u' || at[0] == 'U') && at[1] == '&')
+    /* Whatever the length: the scanner gives U&"..." too short. */
+    if ((at[0] == 'u' || at[0] == 'U') && at[1] == '&' && at[2] == '"')
         return true;
     if (at[0] != '"')
     {

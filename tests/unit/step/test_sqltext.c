@@ -182,6 +182,28 @@ syntax_that_no_grammar_knows_passes(void **state)
     assert_null(s->items[0].forbidden);
 }
 
+/* A column counts as read unless it certainly is not. */
+static void
+an_expression_reads_what_it_names(void **state)
+{
+    static const char *const reads[] = {
+        "price",         "t.price::numeric", "PRICE + 1", "\"price\"", "row(t.*)",    "to_jsonb(t) -> 'x'",
+        "f(t)",          "U&\"pric\\0065\"", "t . price", "(t).price", "'unfinished", "a /* x */ || price",
+        "coalesce(t, x)"};
+    static const char *const passes[] = {"amount",        "t.amount",  "'price'",
+                                         "\"Price\"",     "price2",    "1 -- price",
+                                         "/* price */ a", "$$price$$", "t.other + prices"};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof reads / sizeof reads[0]; i++)
+        if (!pawl_sql_can_read(reads[i], "price"))
+            fail_msg("%s reads it", reads[i]);
+    for (size_t i = 0; i < sizeof passes / sizeof passes[0]; i++)
+        if (pawl_sql_can_read(passes[i], "price"))
+            fail_msg("%s does not read it", passes[i]);
+    assert_true(pawl_sql_can_read("\"a\"\"b\"", "a\"b"));
+}
+
 int
 main(void)
 {
@@ -195,6 +217,7 @@ main(void)
         cmocka_unit_test(statements_that_run_outside_a_transaction_only_are_found),
         cmocka_unit_test(text_that_the_scanner_cannot_read_says_where),
         cmocka_unit_test(syntax_that_no_grammar_knows_passes),
+        cmocka_unit_test(an_expression_reads_what_it_names),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
