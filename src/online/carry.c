@@ -309,3 +309,9 @@ pawl_carry_is_done(pawl_pg *pg, const pawl_carry_unit *unit, bool *out, pawl_err
     *out = pawl_pg_is_true(res, 0, 0);
     return PAWL_OK;
 }
+
+const char *
+pawl_carry_exchange_name(const pawl_carry_swap_spec *spec, pawl_arena *arena)
+{
+    return pawl_carry_name(spec->job, "the old column", arena);
+}

@@ -103,8 +103,8 @@ typedef struct pawl_carry_swap_spec
     int64_t job;             /* temporary names begin with pawl_<job>_ */
     const char *column;      /* its name before and after */
     const char *replacement; /* the name that the new column has until the cut-over */
-    const char *kept;        /* the name that the old one has from then on */
-    const char *type;        /* of the new column, as SQL; NULL when the table has it already */
+    const char *kept; /* the name that the old one has from then on; the same: they exchange their names */
+    const char *type; /* of the new column, as SQL; NULL when the table has it already */
     const pawl_carry *saved; /* the way back: definitions as they once were; else NULL */
     pawl_hang_options options;
 } pawl_carry_swap_spec;

@@ -1,4 +1,6 @@
 /* The table against what the lists were made for, within the cut-over. */
+#include <string.h>
+
 #include "online/carry.h"
 #include "pawl_sql.h"
 
@@ -61,8 +63,13 @@ pawl_status
 pawl_carry_check_after(pawl_pg *pg, const pawl_carry *carry, const char *ledger_schema, pawl_arena *arena,
                        pawl_compare_diff *out, pawl_error *err)
 {
-    const pawl_compare_options options = {.changed = &carry->column,
-                                          .nchanged = carry->column != NULL ? 1 : 0,
+    /* Where the names were exchanged, the other one means something else too. */
+    const char *const changed[] = {carry->column, carry->kept};
+    bool is_exchange = carry->kept != NULL && strcmp(carry->kept, carry->replacement) == 0;
+    const pawl_compare_options options = {.changed = changed,
+                                          .nchanged = carry->column == NULL ? 0
+                                                      : is_exchange         ? 2
+                                                                            : 1,
                                           .kept = carry->kept,
                                           .replacement = carry->replacement,
                                           .temporary = carry->temporary,

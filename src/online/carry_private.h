@@ -102,4 +102,7 @@ void pawl_carry_drop_identity(pawl_carry_builder *b, const pawl_hang *item);
 void pawl_carry_make_identity(pawl_carry_builder *b, const pawl_hang *item);
 void pawl_carry_own_sequence(pawl_carry_builder *b, const pawl_hang *item);
 
+/* The name that the old column of a swap has while the new one takes its own. NULL without memory. */
+const char *pawl_carry_exchange_name(const pawl_carry_swap_spec *spec, pawl_arena *arena);
+
 #endif

@@ -352,6 +352,32 @@ each(swap *s, do_item what)
 }
 
 static void
+rename_column(swap *s, const char *what, const char *from, const char *to)
+{
+    pawl_carry_add(&s->b, &s->b.carry->cutover, what, "ALTER TABLE %s RENAME COLUMN %s TO %s", s->b.table,
+                   from, to);
+}
+
+/* Where the two exchange their names, the old one has another for an instant. */
+static void
+rename_columns(swap *s)
+{
+    bool is_exchange = strcmp(s->spec->kept, s->spec->replacement) == 0;
+    const char *name = is_exchange ? pawl_carry_exchange_name(s->spec, s->b.arena) : s->spec->kept;
+    const char *between = name == NULL ? NULL : pawl_carry_quote(&s->b, name);
+
+    if (between == NULL)
+    {
+        s->b.failed = true;
+        return;
+    }
+    rename_column(s, "the old column", s->column, between);
+    rename_column(s, "the new column", s->replacement, s->column);
+    if (is_exchange)
+        rename_column(s, "the old column", between, s->kept);
+}
+
+static void
 fill(swap *s)
 {
     pawl_carry_list *cutover = &s->b.carry->cutover;
@@ -371,10 +397,7 @@ fill(swap *s)
                    "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT, ALTER COLUMN %s "
                    "DROP NOT NULL",
                    s->b.table, s->column, s->column);
-    pawl_carry_add(&s->b, cutover, "the old column", "ALTER TABLE %s RENAME COLUMN %s TO %s", s->b.table,
-                   s->column, s->kept);
-    pawl_carry_add(&s->b, cutover, "the new column", "ALTER TABLE %s RENAME COLUMN %s TO %s", s->b.table,
-                   s->replacement, s->column);
+    rename_columns(s);
     each(s, place_item);
     each(s, set_item);
     pawl_carry_make_views(&s->b);

@@ -105,6 +105,21 @@ rename_column(trial_run *r, const char *from, const char *to, pawl_error *err)
     return run_sql(r, &sql, err);
 }
 
+/* `old` becomes `kept` and `new` becomes `old`; the last may be the same name. */
+static pawl_status
+rename_columns(trial_run *r, const char *old, const char *new, const char *kept, pawl_error *err)
+{
+    const char *between = pawl_carry_exchange_name(r->trial->swap, r->b->arena);
+    pawl_status st;
+
+    if (between == NULL)
+        return pawl_error_nomem(err, "a name");
+    if ((st = rename_column(r, old, between, err)) != PAWL_OK ||
+        (st = rename_column(r, new, old, err)) != PAWL_OK)
+        return st;
+    return rename_column(r, between, kept, err);
+}
+
 static pawl_status
 find_scratch(trial_run *r, pawl_error *err)
 {
@@ -158,8 +173,7 @@ make_scratch(trial_run *r, pawl_error *err)
         if ((st = run_sql(r, &add, err)) != PAWL_OK)
             return st;
     }
-    if ((st = rename_column(r, swap->column, swap->kept, err)) != PAWL_OK ||
-        (st = rename_column(r, swap->replacement, swap->column, err)) != PAWL_OK)
+    if ((st = rename_columns(r, swap->column, swap->replacement, swap->kept, err)) != PAWL_OK)
         return st;
     return read_type(r, err);
 }
@@ -170,7 +184,6 @@ name_as_before(trial_run *r, pawl_error *err)
 {
     const pawl_carry_swap_spec *swap = r->trial->swap;
     PAWL_STRBUF_AUTO(sql);
-    pawl_status st;
 
     if (swap == NULL && strcmp(r->trial->named, r->b->hanging->table) == 0)
         return PAWL_OK;
@@ -180,9 +193,7 @@ name_as_before(trial_run *r, pawl_error *err)
         pawl_sql_ident(&sql, r->trial->named);
         return run_sql(r, &sql, err);
     }
-    if ((st = rename_column(r, swap->column, swap->replacement, err)) != PAWL_OK)
-        return st;
-    return rename_column(r, swap->kept, swap->column, err);
+    return rename_columns(r, swap->column, swap->kept, swap->replacement, err);
 }
 
 /* ---- items, under the names of the end -------------------------------------------------------------------------- */
