@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "migrate/pairs.h"
 #include "pawl_version_text.h"
 #include "pg/session.h"
 #include "util/alloc.h"
@@ -191,9 +192,10 @@ load_revisions(pawl_project *p, pawl_error *err)
     pawl_status st;
 
     if ((st = pawl_dir_load(p->settings.migrations, p->problems, &p->dir, err)) != PAWL_OK ||
-        (st = list_revisions(p, err)) != PAWL_OK || (st = read_steps(p, err)) != PAWL_OK)
+        (st = list_revisions(p, err)) != PAWL_OK || (st = read_steps(p, err)) != PAWL_OK ||
+        (st = tie_files(p, p->problems, err)) != PAWL_OK)
         return st;
-    return tie_files(p, p->problems, err);
+    return pawl_pairs_tie(p, err);
 }
 
 static pawl_status
@@ -287,7 +289,7 @@ pawl_project_complete(pawl_project *project, pawl_error *err)
     if (project->is_whole)
         return PAWL_OK;
     if ((st = pawl_dir_complete(project->dir, project->problems, err)) != PAWL_OK ||
-        (st = read_steps(project, err)) != PAWL_OK)
+        (st = read_steps(project, err)) != PAWL_OK || (st = pawl_pairs_tie(project, err)) != PAWL_OK)
         return st;
     pawl_problems_sort(project->problems);
     return PAWL_OK;

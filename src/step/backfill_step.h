@@ -19,6 +19,21 @@ bool pawl_step_is_backfill(const pawl_step *step);
  */
 void pawl_step_backfill_spec(const pawl_step *step, const pawl_settings *settings, pawl_backfill_spec *out);
 
+/* What a `switch` has to know of the backfill that fills its column. */
+typedef struct pawl_backfill_traits
+{
+    const char *table;
+    const char *writes; /* the column; NULL: several, or another table */
+    bool captures;
+    bool reads_written;
+    bool may_leave_rejects;
+} pawl_backfill_traits;
+
+pawl_backfill_traits pawl_step_backfill_traits(const pawl_step *step);
+
+/* True when it writes the column, whatever else it writes. */
+bool pawl_step_backfill_has(const pawl_step *step, const char *column);
+
 /*
  * The checksum that its job is recorded under: that of the step and, where a transform may look at them, behind it one of
  * the -x arguments. NULL when memory ran out.

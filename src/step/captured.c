@@ -6,6 +6,7 @@
 #include "pawl_sql.h"
 #include "step/bound.h"
 #include "step/sqltext.h"
+#include "step/switch.h"
 #include "util/failpoint.h"
 #include "util/units.h"
 
@@ -179,8 +180,8 @@ pawl_captured_judge(pawl_captured *c, const pawl_table *table, pawl_error *err)
 
 /* What an UPDATE must change to be logged, beside the key: what is read, and what `where:` asks for. Not what is written,
  * unless that is read too: then the job's own writes are told by their sessions. */
-static pawl_status
-choose_watch(const pawl_captured *c, const pawl_table *table, pawl_capture_spec *out, pawl_error *err)
+pawl_status
+pawl_captured_watch(const pawl_captured *c, const pawl_table *table, pawl_capture_spec *out, pawl_error *err)
 {
     const pawl_column **watch =
         pawl_arena_array(c->run->arena, (size_t) table->ncolumns + 1, sizeof(const pawl_column *));
@@ -224,6 +225,20 @@ refuse(const pawl_captured *c, const char *why, const char *advice, pawl_error *
     return pawl_error_hint(err, "%s", advice);
 }
 
+/* A switch puts what is written live, for every row. */
+static pawl_status
+check_switch(const pawl_captured *c, pawl_error *err)
+{
+    if (c->unsafe != NULL)
+        return refuse(c, c->unsafe, "a column can be switched where it follows from others alone", err);
+    if (c->spec->where != NULL && !c->drops_where)
+        return refuse(c,
+                      "a later `switch` puts the written column live for every row, and `where:` leaves some "
+                      "out",
+                      "leave `where:` out, or let it ask for the written column alone", err);
+    return PAWL_OK;
+}
+
 /* What cannot be captured is refused before anything is made. */
 static pawl_status
 check(pawl_captured *c, pawl_error *err)
@@ -241,6 +256,8 @@ check(pawl_captured *c, pawl_error *err)
                     "give it a primary key, or leave `capture` out", err);
     else if (st == PAWL_OK)
         st = pawl_captured_judge(c, job.table, err);
+    if (st == PAWL_OK && c->is_taken_over)
+        st = check_switch(c, err);
     pawl_job_fini(&job);
     return st;
 }
@@ -294,7 +311,7 @@ work_arm(pawl_step_run *run, void *ctx, pawl_error *err)
     pawl_status st = pawl_step_unpin(run, err);
 
     if (st != PAWL_OK || (st = look_at_table(c, run->pg, &table, &key, err)) != PAWL_OK ||
-        (st = choose_watch(c, table, &spec, err)) != PAWL_OK)
+        (st = pawl_captured_watch(c, table, &spec, err)) != PAWL_OK)
         return st;
     spec.table = table;
     spec.key = key;
@@ -318,6 +335,21 @@ work_bound(pawl_step_run *run, void *ctx, pawl_error *err)
 /* ---- the whole ------------------------------------------------------------------------------------------------------ */
 
 static pawl_status
+work_keep(pawl_step_run *run, void *ctx, pawl_error *err)
+{
+    const pawl_captured *c = ctx;
+    pawl_status st = pawl_step_unpin(run, err);
+
+    return st == PAWL_OK ? pawl_switch_keep(run, c->step, c->spec, c->job, err) : st;
+}
+
+pawl_status
+pawl_captured_hold(pawl_captured *c, pawl_error *err)
+{
+    return pawl_captured_advance(c, c->is_taken_over ? work_keep : NULL, "captured", "open", "", err);
+}
+
+static pawl_status
 copy(pawl_captured *c, pawl_backfill_result *result, pawl_error *err)
 {
     pawl_status st = pawl_backfill_run(c->spec, c->env, c->id, result, err);
@@ -326,7 +358,7 @@ copy(pawl_captured *c, pawl_backfill_result *result, pawl_error *err)
     /* Rejects come first: the job is not done before somebody has dealt with them. */
     if (st != PAWL_OK || result->has_findings)
         return st;
-    return pawl_captured_advance(c, NULL, "captured", "open", "", err);
+    return pawl_captured_hold(c, err);
 }
 
 pawl_status

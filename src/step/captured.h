@@ -31,6 +31,7 @@ typedef struct pawl_captured
     const pawl_backfill_spec *spec;
     pawl_backfill_env *env;
     const pawl_backfill_id *id;
+    const pawl_step *step;
     bool is_taken_over; /* by a `switch` */
     int64_t max_bytes;  /* of the log; 0: the default */
     /* what the ledger says */
@@ -65,6 +66,13 @@ PAWL_NODISCARD pawl_status pawl_captured_advance(pawl_captured *c, pawl_step_wor
 
 /* What may be done again, and by what; fills unsafe, drops_where, again. */
 PAWL_NODISCARD pawl_status pawl_captured_judge(pawl_captured *c, const pawl_table *table, pawl_error *err);
+
+/* What is to be logged, into out->watch and skips_own. */
+PAWL_NODISCARD pawl_status pawl_captured_watch(const pawl_captured *c, const pawl_table *table,
+                                               pawl_capture_spec *out, pawl_error *err);
+
+/* Enter the phase `captured`. */
+PAWL_NODISCARD pawl_status pawl_captured_hold(pawl_captured *c, pawl_error *err);
 
 /* captured_end.c: from the phase `captured` on. */
 PAWL_NODISCARD pawl_status pawl_captured_end(pawl_captured *c, pawl_error *err);

@@ -463,6 +463,10 @@ pawl_captured_end(pawl_captured *c, pawl_error *err)
 
     if (strcmp(c->phase, "released") == 0)
         return PAWL_OK;
+    /* A switch has come since: what was to be looked at is carried over by it. */
+    if (c->is_taken_over && c->why[0] == '\0' && strcmp(c->phase, "captured") != 0 &&
+        (st = pawl_captured_hold(c, err)) != PAWL_OK)
+        return st;
     if (strcmp(c->phase, "reported") == 0 && (c->unsafe != NULL || c->why[0] != '\0'))
         return say_again(c, err);
     if (strcmp(c->phase, "captured") == 0)

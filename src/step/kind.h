@@ -73,6 +73,9 @@ PAWL_KIND_SCRIPT(rewrite_table);
 PAWL_KIND_PARSE(swap_column);
 PAWL_KIND_RUN(swap_column, apply);
 PAWL_KIND_RUN(swap_column, revert);
+PAWL_KIND_PARSE(switch);
+PAWL_KIND_RUN(switch, apply);
+PAWL_KIND_RUN(switch, revert);
 PAWL_KIND_PARSE(contract);
 PAWL_KIND_RUN(contract, apply);
 

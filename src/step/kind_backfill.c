@@ -396,6 +396,36 @@ reads_written(const data *d)
     return false;
 }
 
+pawl_backfill_traits
+pawl_step_backfill_traits(const pawl_step *step)
+{
+    const data *d = step->data;
+    bool is_single = d->into == NULL && d->nwrite + d->nset == 1;
+
+    return (pawl_backfill_traits){.table = d->table,
+                                  .writes = !is_single     ? NULL
+                                            : d->nset == 1 ? d->set[0].column
+                                                           : d->write[0],
+                                  .captures = d->captures,
+                                  .reads_written = reads_written(d),
+                                  .may_leave_rejects =
+                                      d->on_error == PAWL_ON_ERROR_SKIP || d->allow_rejects > 0};
+}
+
+bool
+pawl_step_backfill_has(const pawl_step *step, const char *column)
+{
+    const data *d = step->data;
+
+    for (size_t i = 0; d->into == NULL && i < d->nwrite; i++)
+        if (strcmp(d->write[i], column) == 0)
+            return true;
+    for (size_t i = 0; i < d->nset; i++)
+        if (strcmp(d->set[i].column, column) == 0)
+            return true;
+    return false;
+}
+
 void
 pawl_step_backfill_spec(const pawl_step *step, const pawl_settings *settings, pawl_backfill_spec *out)
 {
@@ -499,7 +529,13 @@ run_job(pawl_step_run *run, const pawl_step *step, const pawl_backfill_spec *spe
         const pawl_backfill_id *id, pawl_backfill_result *result, pawl_error *err)
 {
     const data *d = step->data;
-    pawl_captured c = {.run = run, .spec = spec, .env = env, .id = id, .max_bytes = d->capture_bytes};
+    pawl_captured c = {.run = run,
+                       .spec = spec,
+                       .env = env,
+                       .id = id,
+                       .max_bytes = d->capture_bytes,
+                       .step = step,
+                       .is_taken_over = step->pair != NULL};
     bool was_over = false;
     pawl_status st;
 

@@ -164,6 +164,20 @@ static const pawl_step_kind kinds[] = {
         .revert = pawl_kind_swap_column_revert,
     },
     {
+        .name = "switch",
+        .help = "exchange the names of a column and of the one that a backfill has filled from it",
+        .sample = "  - switch:\n"
+                  "      table: public.products\n"
+                  "      column: price\n"
+                  "      with: price_amount         # filled by a `backfill` with `capture: true`\n"
+                  "      reverse: \"price::text\"    # keeps the old column in step: the way back\n",
+        .has_derived_down = true,
+        .is_resumed = true,
+        .parse = pawl_kind_switch_parse,
+        .apply = pawl_kind_switch_apply,
+        .revert = pawl_kind_switch_revert,
+    },
+    {
         .name = "contract",
         .help = "end a swap: drop the old column, and the way back",
         .sample = "  - contract:\n"

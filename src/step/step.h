@@ -40,6 +40,8 @@ typedef struct pawl_step
     char frozen[PAWL_DIGEST_HEX];   /* the same without what may change while the step is open (Lua, pace) */
     struct pawl_step **down;        /* of its own `down:` list */
     size_t ndown;
+    const struct pawl_step
+        *pair; /* of a `switch` its backfill, of a backfill its `switch`; NULL: none, or not looked for */
 } pawl_step;
 
 typedef struct pawl_step_parse

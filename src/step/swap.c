@@ -20,8 +20,8 @@ pawl_swap_is(const pawl_swap *s, const char *phase)
     return strcmp(s->phase, phase) == 0;
 }
 
-static void
-fill_env(pawl_swap *s)
+void
+pawl_swap_fill_env(pawl_swap *s)
 {
     const pawl_step_run *run = s->run;
 
@@ -43,9 +43,10 @@ fill_env(pawl_swap *s)
     };
 }
 
-/* The transform there, and the one back: the same table and key, another column read and written. */
-static void
-fill_specs(pawl_swap *s)
+/* The transform there, and the one back: the same table and key, another column read and written. A switch goes on with a
+ * transform that calls columns by their own names. */
+void
+pawl_swap_fill_specs(pawl_swap *s)
 {
     const pawl_swap_data *d = s->d;
     const pawl_settings *set = s->run->settings;
@@ -66,14 +67,17 @@ fill_specs(pawl_swap *s)
     s->returned[0] = d->column;
     s->written[0] = s->new_name;
     s->written[1] = s->old_name;
-    s->set[0] = (pawl_set_expression){.column = s->new_name, .expression = d->expression};
+    s->set[0].column = s->new_name;
+    if (d->expression != NULL)
+        s->set[0].expression = d->expression;
     s->set[1] = (pawl_set_expression){.column = s->old_name, .expression = d->reverse};
     s->forward = s->back = common;
     if (d->lua != NULL)
     {
         s->forward.lua_file = d->lua;
         s->forward.read = s->read;
-        s->forward.nread = d->nread + 1;
+        s->forward.nread = d->with != NULL ? d->nread : d->nread + 1;
+        s->forward.returns = d->with != NULL ? NULL : s->returned;
         s->forward.write = &s->written[0];
         s->forward.nwrite = 1;
     }
@@ -85,7 +89,7 @@ fill_specs(pawl_swap *s)
     if (d->reverse == NULL)
     {
         s->back.lua_file = d->lua;
-        s->back.read = s->read;
+        s->back.read = s->returned;
         s->back.nread = 1;
         s->back.write = &s->written[1];
         s->back.nwrite = 1;
@@ -149,11 +153,10 @@ pawl_swap_look_again(pawl_swap *s, pawl_error *err)
 pawl_status
 pawl_swap_open(pawl_swap *s, pawl_step_run *run, const pawl_step *step, pawl_error *err)
 {
-    const char *job;
     pawl_status st;
 
     *s = (pawl_swap){.run = run, .step = step, .d = step->data, .phase = "", .state = "open"};
-    fill_env(s);
+    pawl_swap_fill_env(s);
     s->read = pawl_arena_array(run->arena, s->d->nread + 1, sizeof *s->read);
     if (s->read == NULL)
         return pawl_error_nomem(err, "a swap");
@@ -162,8 +165,16 @@ pawl_swap_open(pawl_swap *s, pawl_step_run *run, const pawl_step *step, pawl_err
         s->read[i + 1] = s->d->read[i];
     if ((st = name_columns(s, err)) != PAWL_OK)
         return st;
-    fill_specs(s);
-    job = pawl_step_info_text(run, "job");
+    pawl_swap_fill_specs(s);
+    return pawl_swap_resume(s, err);
+}
+
+pawl_status
+pawl_swap_resume(pawl_swap *s, pawl_error *err)
+{
+    pawl_step_run *run = s->run;
+    const char *job = pawl_step_info_text(run, "job");
+
     if (job == NULL)
         return PAWL_OK;
     if (!pawl_has_i64(job, &s->job))
@@ -450,6 +461,8 @@ arm(pawl_step_run *run, void *ctx, pawl_error *err)
         (st = pawl_step_lock(run, s->table, "SHARE ROW EXCLUSIVE", true, err)) != PAWL_OK ||
         (st = pawl_swap_run_inside(&s->carry->prepare, run->pg, err)) != PAWL_OK)
         return st;
+    if (s->d->with != NULL) /* captured since the backfill, and the application may write both columns */
+        return PAWL_OK;
     if (s->d->lua != NULL)
         st = capture(s, run->pg, err);
     else
@@ -537,7 +550,7 @@ build(pawl_swap *s, pawl_error *err)
 {
     pawl_status st;
 
-    if ((s->d->lua != NULL && (st = pawl_swap_drain(s, false, err)) != PAWL_OK) ||
+    if ((pawl_swap_is_captured(s, false) && (st = pawl_swap_drain(s, false, err)) != PAWL_OK) ||
         (st = pawl_swap_txn(s, NULL, pawl_swap_note_horizon, err)) != PAWL_OK ||
         (st = pawl_swap_run_list(s, &s->carry->index, err)) != PAWL_OK)
         return st;
@@ -558,7 +571,8 @@ advance(pawl_swap *s, pawl_error *err)
     if (pawl_swap_is(s, "prepare"))
         return prepare(s, err);
     if (pawl_swap_is(s, "armed"))
-        return pawl_swap_txn(s, "copy", read_bound, err);
+        return s->d->with != NULL ? pawl_swap_txn(s, "index", NULL, err)
+                                  : pawl_swap_txn(s, "copy", read_bound, err);
     if (pawl_swap_is(s, "copy"))
         return copy(s, err);
     if (pawl_swap_is(s, "index"))

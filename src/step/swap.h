@@ -36,6 +36,7 @@ typedef struct pawl_swap_data
 {
     const char *table;
     const char *column;
+    const char *with; /* of a switch: the column that it exchanges names with; NULL: a swap (switch.h) */
     const char *type;
     const char *lua;
     const char *expression; /* using: */
@@ -62,6 +63,7 @@ typedef struct pawl_swap
     const char *new_name; /* of the new column until the cut-over */
     const char *old_name; /* of the old column from then on */
     int64_t job;          /* 0: there is none yet */
+    int64_t started_us;   /* of the job: the transform's `now`; 0: the time of the call */
     const char *phase;
     const char *state;   /* of the job */
     const char *proved;  /* what pawl_swap_prove has found in order; NULL: nothing yet */
@@ -80,6 +82,11 @@ typedef struct pawl_swap
 /* Read what the ledger knows. */
 PAWL_NODISCARD pawl_status pawl_swap_open(pawl_swap *s, pawl_step_run *run, const pawl_step *step,
                                           pawl_error *err);
+
+/* Its parts, for switch.h: the environment; the specs, from d, read and the names; where the ledger says that it is. */
+void pawl_swap_fill_env(pawl_swap *s);
+void pawl_swap_fill_specs(pawl_swap *s);
+PAWL_NODISCARD pawl_status pawl_swap_resume(pawl_swap *s, pawl_error *err);
 
 /* To the mirror, from wherever it is. */
 PAWL_NODISCARD pawl_status pawl_swap_forward(pawl_swap *s, pawl_error *err);

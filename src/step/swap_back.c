@@ -5,7 +5,7 @@
 #include "core/sqlstate.h"
 #include "online/guard.h"
 #include "pawl_sql.h"
-#include "step/swap.h"
+#include "step/switch.h"
 
 #include "util/banned.h"
 
@@ -134,6 +134,8 @@ undo(pawl_swap *s, pawl_error *err)
         if (st == PAWL_OK && (st = pawl_swap_run_list(s, &s->carry->undo, err)) != PAWL_OK)
             return st;
     }
+    if (s->d->with != NULL)
+        return pawl_switch_release(s, err);
     st = pawl_step_txn(s->run, 0, work_undo, s, err);
     s->run->info_out = NULL;
     return st;
@@ -201,8 +203,8 @@ return_through_mirror(pawl_swap *s, pawl_error *err)
             (st = pawl_swap_ready(s, true, err)) != PAWL_OK)
             return st;
     }
-    if ((st = run_after(s, true, err)) != PAWL_OK)
-        return st;
+    if ((st = run_after(s, true, err)) != PAWL_OK || s->d->with != NULL)
+        return st == PAWL_OK ? pawl_switch_release(s, err) : st;
     st = pawl_step_txn(s->run, 0, work_close, s, err);
     s->run->info_out = NULL;
     return st;
@@ -225,7 +227,7 @@ pawl_swap_back(pawl_swap *s, pawl_error *err)
     for (size_t i = 0; s->job != 0 && i < sizeof after / sizeof after[0]; i++)
         if (pawl_swap_is(s, after[i]))
             return strcmp(s->state, "abandoned") == 0 ? PAWL_OK : return_through_mirror(s, err);
-    if (pawl_step_info_text(s->run, "new") == NULL)
+    if (pawl_step_info_text(s->run, "new") == NULL || pawl_swap_is(s, "captured"))
         return PAWL_OK;
     return undo(s, err);
 }

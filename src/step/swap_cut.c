@@ -5,7 +5,7 @@
 #include "core/log.h"
 #include "core/sqlstate.h"
 #include "pawl_sql.h"
-#include "step/swap.h"
+#include "step/switch.h"
 #include "util/clock.h"
 #include "util/failpoint.h"
 
@@ -21,7 +21,7 @@ enum
 bool
 pawl_swap_is_captured(const pawl_swap *s, bool to_back)
 {
-    return to_back ? s->d->reverse == NULL && s->d->has_lua_reverse : s->d->lua != NULL;
+    return to_back ? s->d->reverse == NULL && s->d->has_lua_reverse : s->d->lua != NULL || s->d->with != NULL;
 }
 
 /* ---- a drain and what it needs -------------------------------------------------------------------------------------- */
@@ -43,6 +43,15 @@ engine_close(engine *e)
     pawl_job_fini(&e->job);
 }
 
+/* The function `reverse` beside the transform of a switch sees the columns under the names that they had there. */
+static void
+name_as_before(const pawl_swap *s, pawl_job *job)
+{
+    for (int i = 0; i < job->nlua_read; i++)
+        if (strcmp(job->lua_read[i].name, s->d->column) == 0)
+            job->lua_read[i].name = s->d->with;
+}
+
 static pawl_status
 engine_open(engine *e, pawl_swap *s, bool to_back, pawl_error *err)
 {
@@ -56,7 +65,9 @@ engine_open(engine *e, pawl_swap *s, bool to_back, pawl_error *err)
     {
         if ((st = pawl_job_check(&e->job, spec, &s->env, s->run->pg, err)) != PAWL_OK)
             return st;
-        e->job.started_us = pawl_clock_wall_us();
+        e->job.started_us = s->started_us != 0 ? s->started_us : pawl_clock_wall_us();
+        if (to_back && s->d->with != NULL)
+            name_as_before(s, &e->job);
         if ((st = pawl_redo_open(&e->redo, &e->job, to_back ? "reverse" : "row", err)) != PAWL_OK)
             return st;
     }
@@ -75,6 +86,8 @@ drain_once(pawl_swap *s, engine *e, bool to_back, int64_t budget_ms, pawl_drain_
     st = pawl_drain_run(e->drain, budget_ms, end, err);
     if (st != PAWL_OK || *end != PAWL_DRAIN_VOID)
         return st;
+    if (!to_back && s->d->with != NULL)
+        return pawl_switch_refuse_void(s, pawl_drain_why(e->drain), err);
     if (!to_back)
         return pawl_swap_start_over(s, pawl_drain_why(e->drain), err);
     (void) pawl_error_set(
@@ -202,6 +215,19 @@ check_kept(cut *c, pawl_error *err)
         c->s->d->table);
 }
 
+/* Expressions of the user look names up as they do everywhere else. */
+static pawl_status
+pin_path(cut *c, pawl_error *err)
+{
+    const pawl_step_run *run = c->s->run;
+    const char *path = pawl_arena_fmt(run->arena, "pg_catalog, %s", run->search_path);
+    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(path)};
+
+    if (path == NULL)
+        return pawl_error_nomem(err, "a search_path");
+    return pawl_pg_query(run->pg, pawl_sql_online_carry_path, 1, args, NULL, err);
+}
+
 /* Everything that others have changed, up to the moment of the lock. */
 static pawl_status
 carry_last(cut *c, pawl_error *err)
@@ -211,9 +237,10 @@ carry_last(cut *c, pawl_error *err)
 
     if (!c->e->is_captured)
         return check_kept(c, err);
-    if ((st = pawl_drain_locked(c->e->drain, LOCKED_BUDGET_MS, &end, err)) != PAWL_OK ||
+    if ((st = pin_path(c, err)) != PAWL_OK ||
+        (st = pawl_drain_locked(c->e->drain, LOCKED_BUDGET_MS, &end, err)) != PAWL_OK ||
         end == PAWL_DRAIN_EMPTY)
-        return st;
+        return st == PAWL_OK ? pawl_step_unpin(c->s->run, err) : st;
     if (end == PAWL_DRAIN_VOID)
         return pawl_error_set(err, PAWL_E_STATE, "changes of \"%s\" may have been missed: %s", c->s->d->table,
                               pawl_drain_why(c->e->drain));
@@ -282,8 +309,11 @@ rearm(cut *c, pawl_step_run *run, pawl_error *err)
         return st;
     if (c->to_back)
     {
-        if ((st = pawl_capture_remove(s->job, run->ledger, run->pg, err)) != PAWL_OK ||
-            (st = pawl_swap_drop(s, s->new_name, err)) != PAWL_OK)
+        if (s->d->with != NULL)
+            st = pawl_switch_rearm(s, c->e->is_captured, err);
+        else if ((st = pawl_capture_remove(s->job, run->ledger, run->pg, err)) == PAWL_OK)
+            st = pawl_swap_drop(s, s->new_name, err);
+        if (st != PAWL_OK)
             return st;
         return pawl_swap_enter(s, run->pg, run->ledger, "undone", err);
     }

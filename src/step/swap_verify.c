@@ -87,10 +87,10 @@ add_comparison(pawl_strbuf *b, const pawl_swap *s, bool to_back, pawl_error *err
     pawl_sql_add(b, "CASE WHEN ");
     add_differs(b, name, made.data);
     pawl_sql_add(b, " THEN ");
-    if (s->d->expression != NULL)
+    if (s->set[0].expression != NULL)
     {
         pawl_sql_add(&before, "(SELECT ");
-        add_cast(&before, s->d->expression, live);
+        add_cast(&before, s->set[0].expression, live);
         add_row_of_before(&before, s);
         pawl_sql_add(&before, ")");
         add_differs(b, s->d->column, before.data);
@@ -187,7 +187,8 @@ compare_expression(pawl_swap *s, bool to_back, pawl_error *err)
 static pawl_status
 compare_transform(pawl_swap *s, pawl_error *err)
 {
-    const pawl_pg_pins pins = {0};
+    /* Expressions of a switch look their names up as they did in the backfill. */
+    const pawl_pg_pins pins = {.search_path = s->run->search_path};
     pawl_redo_sample sample = {0};
     pawl_job job = {0};
     pawl_redo redo = {0};
@@ -198,7 +199,7 @@ compare_transform(pawl_swap *s, pawl_error *err)
         double rows = (double) (job.rows_estimate > 1 ? job.rows_estimate : 1);
         double percent = rows > SAMPLE_ROWS ? 100.0 * SAMPLE_ROWS / rows : 100.0;
 
-        job.started_us = pawl_clock_wall_us();
+        job.started_us = s->started_us != 0 ? s->started_us : pawl_clock_wall_us();
         if ((st = pawl_redo_open(&redo, &job, "row", err)) == PAWL_OK &&
             (st = pawl_pg_begin(s->run->pg, &pins, err)) == PAWL_OK)
             st = pawl_redo_compare(&redo, s->job, percent, s->run->ledger, s->run->pg, &sample, err);

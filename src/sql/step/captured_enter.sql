@@ -4,5 +4,5 @@ UPDATE @ledger@.job j
    SET phase = $2::text, state = $3::text,
        finished_at = CASE WHEN $3::text <> 'open' THEN clock_timestamp() END,
        settings = CASE WHEN $4::text = '' THEN j.settings
-                       ELSE jsonb_set(j.settings, '{capture}', jsonb_build_object('why', $4::text)) END
+                       ELSE jsonb_set(j.settings, '{capture,why}', to_jsonb($4::text)) END
  WHERE j.job_id = $1::bigint AND j.state IN ('open', 'done', 'findings')
