@@ -13,7 +13,7 @@
 enum
 {
     LOOK_MS = 250,
-    CLOSE_LOOK_MS = 100, /* at what comes and goes quickly: waiters, a probe */
+    CLOSE_LOOK_MS = 100, /* at what comes and goes quickly: waiters, a probe, WAL */
     REST_MS = 100,
     WAIT_MS = 25,
     PUT_US = 1000000,     /* between two tellings of the workers */
@@ -375,7 +375,7 @@ pause_ms(pawl_control *control)
 {
     pawl_throttle t = pawl_control_pacing(control).throttle;
 
-    return t.waiters_below > 0 || t.probe != NULL ? CLOSE_LOOK_MS : LOOK_MS;
+    return t.waiters_below > 0 || t.probe != NULL || t.max_wal_rate > 0 ? CLOSE_LOOK_MS : LOOK_MS;
 }
 
 static bool

@@ -16,6 +16,8 @@ typedef enum value_type
     TYPE_ALLOWED,  /* a number that may be 0: one more is kept */
     TYPE_ROWS,     /* or the word auto (0) */
     TYPE_DURATION, /* milliseconds */
+    TYPE_LAG,      /* a duration, a size, or both: those of the throttle that are named */
+    TYPE_RATE,     /* bytes, and perhaps "/s" */
     TYPE_WINDOW,
 } value_type;
 
@@ -30,7 +32,7 @@ typedef struct value_rule
 
 enum
 {
-    KEYS = 12
+    KEYS = 13
 };
 
 static const pawl_tune_info infos[KEYS + 1] = {
@@ -40,7 +42,8 @@ static const pawl_tune_info infos[KEYS + 1] = {
     {"min", "ROWS", "the smallest batch when its size is auto", false},
     {"max", "ROWS", "the largest batch when its size is auto", false},
     {"max_rate", "N|none", "rows a second, over all processes that work on the job", true},
-    {"max_lag", "DURATION|none", "how far a standby or a replication slot may fall behind", true},
+    {"max_lag", "DURATION|SIZE|none", "how far a standby or a replication slot may fall behind", true},
+    {"max_wal_rate", "SIZE/s|none", "WAL that the whole server writes in a second", true},
     {"lock_waiters", "N|none", "how many sessions may wait for locks of the workers", true},
     {"max_active", "N|none", "how many other sessions of the server may be active", true},
     {"max_dead", "ROWS|none", "dead rows in the table: beyond, autovacuum is waited for", true},
@@ -59,7 +62,8 @@ static const value_rule rules[KEYS] = {
     {TYPE_COUNT, 1, 1000000, false, FIELD(batch_min)},
     {TYPE_COUNT, 1, 1000000, false, FIELD(batch_max)},
     {TYPE_COUNT, 1, 1000000000, true, FIELD(throttle.max_rate)},
-    {TYPE_DURATION, 1, 24 * HOUR_MS, true, FIELD(throttle.max_lag_ms)},
+    {TYPE_LAG, 1, 24 * HOUR_MS, true, FIELD(throttle)},
+    {TYPE_RATE, 1024, INT64_C(1) << 40, true, FIELD(throttle.max_wal_rate)},
     {TYPE_ALLOWED, 0, 1000000, true, FIELD(throttle.waiters_below)},
     {TYPE_COUNT, 1, 1000000, true, FIELD(throttle.max_active)},
     {TYPE_COUNT, 1, INT64_C(1000000000000), true, FIELD(throttle.max_dead)},
@@ -150,6 +154,65 @@ has_duration(const value_rule *rule, const char *text, int64_t *field, char *exp
     return true;
 }
 
+/* Of a lag in time and in bytes each may be told alone, and leaves the other as it is. */
+static bool
+has_lag_part(const value_rule *rule, const char *text, pawl_throttle *field)
+{
+    int64_t n = 0;
+
+    if (pawl_has_duration_ms(text, &n) && n >= rule->min && n <= rule->max)
+        field->max_lag_ms = n;
+    else if (pawl_has_bytes(text, &n) && n > 0)
+        field->max_lag_bytes = n;
+    else
+        return false;
+    return true;
+}
+
+static bool
+has_lag(const value_rule *rule, const char *text, pawl_throttle *field, char *expected)
+{
+    char first[64];
+    pawl_throttle both = *field;
+
+    pawl_fmt(expected, PAWL_PACING_EXPECTED,
+             "none, or a duration like 5s (up to 24h), a size like 64MB, or both: 5s 64MB");
+    if (has_lag_part(rule, text, field))
+        return true;
+    for (const char *space = strchr(text, ' '); space != NULL; space = strchr(space + 1, ' '))
+    {
+        if ((size_t) (space - text) >= sizeof first)
+            return false;
+        pawl_fmt(first, sizeof first, "%.*s", (int) (space - text), text);
+        both.max_lag_ms = both.max_lag_bytes = 0;
+        if (!has_lag_part(rule, first, &both) || !has_lag_part(rule, space + 1, &both) ||
+            both.max_lag_ms == 0 || both.max_lag_bytes == 0)
+            continue;
+        *field = both;
+        return true;
+    }
+    return false;
+}
+
+static bool
+has_rate(const value_rule *rule, const char *text, int64_t *field, char *expected)
+{
+    size_t length = strlen(text);
+    char size[64];
+    int64_t n = 0;
+
+    pawl_fmt(expected, PAWL_PACING_EXPECTED, "none, or a size in a second like 50MB/s, from 1kB/s to 1TB/s");
+    if (length > 2 && strcmp(text + length - 2, "/s") == 0)
+        length -= 2;
+    if (length >= sizeof size)
+        return false;
+    pawl_fmt(size, sizeof size, "%.*s", (int) length, text);
+    if (!pawl_has_bytes(size, &n) || n < rule->min || n > rule->max)
+        return false;
+    *field = n;
+    return true;
+}
+
 static bool
 has_window(const char *text, char *field, char *expected)
 {
@@ -191,6 +254,14 @@ pawl_pacing_has_value(pawl_pacing *pacing, const char *key, const char *text,
             if (is_none)
                 *(int64_t *) field = 0;
             return is_none || has_duration(rule, text, field, expected);
+        case TYPE_LAG:
+            if (is_none)
+                pacing->throttle.max_lag_ms = pacing->throttle.max_lag_bytes = 0;
+            return is_none || has_lag(rule, text, field, expected);
+        case TYPE_RATE:
+            if (is_none)
+                *(int64_t *) field = 0;
+            return is_none || has_rate(rule, text, field, expected);
         case TYPE_WINDOW:
             if (is_none)
                 *(char *) field = '\0';

@@ -21,6 +21,8 @@ typedef struct pawl_throttle
 {
     int64_t max_rate;             /* rows a second, over all processes of the job */
     int64_t max_lag_ms;           /* of any standby or slot */
+    int64_t max_lag_bytes;        /* the same, in WAL */
+    int64_t max_wal_rate;         /* bytes of WAL a second, of the whole server */
     int64_t waiters_below;        /* fewer sessions than this may wait for locks of the job's workers */
     int64_t max_active;           /* active sessions of the server, our own not counted */
     int64_t max_dead;             /* dead rows of the table, as the statistics have them */

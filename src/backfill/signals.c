@@ -17,7 +17,10 @@ enum
     SAMPLE_US = 100000, /* at least between two samples */
     STATEMENT_MS = 2000,
     PROBE_MIN_MS = 100, /* a probe is cancelled no sooner */
-    PROBE_MAX_MS = 1000
+    PROBE_MAX_MS = 1000,
+    CREDIT_S = 1, /* of WAL not written that may be made up for */
+    DEBT_S = 10,  /* of WAL written too much that are held back for */
+    LATELY_S = 2
 };
 
 struct pawl_signals
@@ -26,6 +29,7 @@ struct pawl_signals
     char workers[64];                 /* the beginning of their application_name */
     pawl_wal_sample samples[SAMPLES]; /* oldest first */
     int nsamples;
+    pawl_wal_budget budget;
     bool has_warned;
 };
 
@@ -75,6 +79,48 @@ add_sample(pawl_signals *s, int64_t lsn, int64_t now_us)
     s->samples[s->nsamples++] = (pawl_wal_sample){.at_us = now_us, .lsn = lsn};
 }
 
+/* By bytes, the one that is farthest behind. */
+static void
+judge_lag_bytes(const pawl_throttle *t, const pawl_pg_result *res, pawl_verdict *v)
+{
+    int64_t end = pawl_pg_i64(res, 0, 0);
+    int64_t worst_bytes = 0;
+    int worst = -1;
+    char lag[32];
+    char most[32];
+
+    for (int row = 0; row < pawl_pg_rows(res); row++)
+    {
+        int64_t bytes = pawl_pg_is_null(res, row, 3) ? 0 : end - pawl_pg_i64(res, row, 3);
+
+        if (bytes > worst_bytes)
+        {
+            worst_bytes = bytes;
+            worst = row;
+        }
+    }
+    if (worst < 0 || worst_bytes <= t->max_lag_bytes)
+        return;
+    pawl_units_bytes(worst_bytes, lag, sizeof lag);
+    pawl_units_bytes(t->max_lag_bytes, most, sizeof most);
+    v->asks_for_less = true;
+    pawl_fmt(v->why, sizeof v->why, "%s is %s of WAL behind (max_lag %s)", pawl_pg_text(res, worst, 2), lag,
+             most);
+}
+
+static void
+warn_of_hidden(pawl_signals *s, const pawl_pg_result *res, pawl_verdict *v)
+{
+    for (int row = 0; row < pawl_pg_rows(res) && !s->has_warned; row++)
+    {
+        if (pawl_pg_is_null(res, row, 2) || !pawl_pg_is_null(res, row, 3) || pawl_pg_is_true(res, row, 1))
+            continue;
+        s->has_warned = true;
+        pawl_fmt(v->warning, sizeof v->warning,
+                 "max_lag: the lag of standbys cannot be seen; GRANT pg_monitor to this role");
+    }
+}
+
 static void
 judge_lag(pawl_signals *s, const pawl_throttle *t, const pawl_pg_result *res, pawl_verdict *v)
 {
@@ -84,18 +130,12 @@ judge_lag(pawl_signals *s, const pawl_throttle *t, const pawl_pg_result *res, pa
     int worst = -1;
 
     add_sample(s, end, now_us);
+    warn_of_hidden(s, res, v);
     for (int row = 0; row < pawl_pg_rows(res); row++)
     {
         int64_t at = pawl_pg_is_null(res, row, 3) ? end : pawl_pg_i64(res, row, 3);
         int64_t ms = at >= end ? 0 : pawl_wal_age_ms(s->samples, s->nsamples, at, now_us);
 
-        if (!pawl_pg_is_null(res, row, 2) && pawl_pg_is_null(res, row, 3) && !pawl_pg_is_true(res, row, 1) &&
-            !s->has_warned)
-        {
-            s->has_warned = true;
-            pawl_fmt(v->warning, sizeof v->warning,
-                     "max_lag: the lag of standbys cannot be seen; GRANT pg_monitor to this role");
-        }
         if (at < end && !pawl_pg_is_null(res, row, 4) && pawl_pg_i64(res, row, 4) > ms)
             ms = pawl_pg_i64(res, row, 4);
         if (ms > worst_ms)
@@ -104,7 +144,9 @@ judge_lag(pawl_signals *s, const pawl_throttle *t, const pawl_pg_result *res, pa
             worst = row;
         }
     }
-    if (worst < 0 || worst_ms <= t->max_lag_ms)
+    if (t->max_lag_bytes > 0)
+        judge_lag_bytes(t, res, v);
+    if (t->max_lag_ms == 0 || worst < 0 || worst_ms <= t->max_lag_ms)
         return;
 
     char lag[32];
@@ -114,6 +156,46 @@ judge_lag(pawl_signals *s, const pawl_throttle *t, const pawl_pg_result *res, pa
     pawl_units_duration(t->max_lag_ms, most, sizeof most);
     v->asks_for_less = true;
     pawl_fmt(v->why, sizeof v->why, "%s is %s behind (max_lag %s)", pawl_pg_text(res, worst, 2), lag, most);
+}
+
+/* ---- WAL ------------------------------------------------------------------------------------------------------------ */
+
+bool
+pawl_wal_is_overdrawn(pawl_wal_budget *b, int64_t max_rate, int64_t lsn, int64_t now_us)
+{
+    double most = (double) max_rate;
+    double seconds = (double) (now_us - b->at_us) / 1e6;
+    double written = (double) (lsn - b->lsn);
+
+    /* The first look, or another server by now. */
+    if (b->lsn == 0 || written < 0 || seconds <= 0)
+    {
+        *b = (pawl_wal_budget){.lsn = lsn, .at_us = now_us};
+        return false;
+    }
+    b->bytes += most * seconds - written;
+    if (b->bytes > most * CREDIT_S)
+        b->bytes = most * CREDIT_S;
+    if (b->bytes < -most * DEBT_S)
+        b->bytes = -most * DEBT_S;
+    b->rate += (written / seconds - b->rate) * seconds / (seconds + LATELY_S);
+    b->lsn = lsn;
+    b->at_us = now_us;
+    return b->bytes < 0;
+}
+
+static void
+judge_wal(pawl_signals *s, const pawl_throttle *t, int64_t lsn, pawl_verdict *v)
+{
+    char rate[32];
+    char most[32];
+
+    if (!pawl_wal_is_overdrawn(&s->budget, t->max_wal_rate, lsn, pawl_clock_us()))
+        return;
+    pawl_units_bytes((int64_t) s->budget.rate, rate, sizeof rate);
+    pawl_units_bytes(t->max_wal_rate, most, sizeof most);
+    pawl_fmt(v->why, sizeof v->why, "the server has written %s of WAL a second lately (max_wal_rate %s/s)",
+             rate, most);
 }
 
 /* ---- the others ------------------------------------------------------------------------------------------------------ */
@@ -172,6 +254,7 @@ typedef struct slots
 {
     int minute;
     int lag;
+    int wal;
     int waiters;
     int active;
     int dead;
@@ -180,13 +263,15 @@ typedef struct slots
 static slots
 queue(const pawl_signals *s, const pawl_throttle *t, pawl_pg_pipe *pipe)
 {
-    slots at = {-1, -1, -1, -1, -1};
+    slots at = {-1, -1, -1, -1, -1, -1};
     pawl_window window;
 
     if (pawl_window_can_read(t->window, &window))
         at.minute = pawl_pg_pipe_add(pipe, pawl_sql_backfill_signal_minute, 1,
                                      (const pawl_pg_arg[]){PAWL_ARG_TEXT(window.zone)});
-    if (t->max_lag_ms > 0)
+    if (t->max_wal_rate > 0)
+        at.wal = pawl_pg_pipe_add(pipe, pawl_sql_backfill_signal_wal, 0, NULL);
+    if (t->max_lag_ms > 0 || t->max_lag_bytes > 0)
         at.lag = pawl_pg_pipe_add(pipe, pawl_sql_backfill_signal_lag, 0, NULL);
     if (t->waiters_below > 0)
         at.waiters = pawl_pg_pipe_add(pipe, pawl_sql_backfill_signal_waiters, 1,
@@ -207,6 +292,8 @@ judge(pawl_signals *s, const pawl_throttle *t, const pawl_pg_pipe *pipe, const s
         judge_active(s, t, pawl_pg_pipe_result(pipe, at->active), v);
     if (at->dead >= 0)
         judge_dead(t, pawl_pg_pipe_result(pipe, at->dead), v);
+    if (at->wal >= 0)
+        judge_wal(s, t, pawl_pg_i64(pawl_pg_pipe_result(pipe, at->wal), 0, 0), v);
     if (at->waiters >= 0)
         judge_waiters(t, pawl_pg_i64(pawl_pg_pipe_result(pipe, at->waiters), 0, 0), v);
     if (at->lag >= 0)
@@ -300,8 +387,10 @@ pawl_signals_look(pawl_signals *s, const pawl_throttle *t, pawl_pg *pg, pawl_ver
     pawl_verdict v = {.why = ""};
     pawl_status st = PAWL_OK;
 
-    if (t->window[0] != '\0' || t->max_lag_ms > 0 || t->waiters_below > 0 || t->max_active > 0 ||
-        t->max_dead > 0)
+    if (t->max_wal_rate == 0)
+        s->budget.lsn = 0;
+    if (t->window[0] != '\0' || t->max_lag_ms > 0 || t->max_lag_bytes > 0 || t->max_wal_rate > 0 ||
+        t->waiters_below > 0 || t->max_active > 0 || t->max_dead > 0)
         st = look_at_server(s, t, pg, &v, err);
     if (st == PAWL_OK && t->probe != NULL && v.why[0] == '\0')
         st = look_by_probe(s, t, pg, &v, err);

@@ -1,10 +1,14 @@
 /*
  * signals.h - what the database says about holding back: one look, one verdict.
  *
- * Looked at, where the throttle says so: the time of day, how far standbys and slots are behind, sessions that wait for
- * locks of the workers, active sessions, dead rows, and how long a probe query takes.
+ * Looked at, where the throttle says so: the time of day, how far standbys and slots are behind, how much WAL the server
+ * writes, sessions that wait for locks of the workers, active sessions, dead rows, and how long a probe query takes.
  *
- * How far behind something is counts in time: where the end of the WAL was is kept for a while, so that the place of a
+ * WAL is what the whole server writes, whoever writes it: that is what standbys, archives and disks have to take. A budget
+ * grows by the rate and shrinks by what was written; while it is overdrawn the job is held back, so that the mean is kept
+ * however seldom one looks. What others write is held against the job, up to some seconds' worth.
+ *
+ * How far behind something is counts in time, and in bytes: where the end of the WAL was is kept for a while, so that the place of a
  * standby tells when that was the end. The server's own measure is taken too; alone it would say nothing of slots and
  * stand still while a standby is silent.
  *
@@ -37,6 +41,18 @@ void pawl_signals_free(pawl_signals *signals);
 /* Look once; nothing is asked when nothing is to be looked at. Runs transactions of its own. */
 PAWL_NODISCARD pawl_status pawl_signals_look(pawl_signals *signals, const pawl_throttle *throttle,
                                              pawl_pg *pg, pawl_verdict *out, pawl_error *err);
+
+/* Exposed for its test: what may be written. */
+typedef struct pawl_wal_budget
+{
+    int64_t lsn; /* at the last look; 0: there was none */
+    int64_t at_us;
+    double bytes; /* may be overdrawn */
+    double rate;  /* bytes a second that were written lately */
+} pawl_wal_budget;
+
+/* True when it is overdrawn. */
+bool pawl_wal_is_overdrawn(pawl_wal_budget *budget, int64_t max_rate, int64_t lsn, int64_t now_us);
 
 /*
  * How long ago the end of the WAL was at `at`, by samples; `now` is the newest. Exposed for its test.

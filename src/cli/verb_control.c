@@ -251,7 +251,8 @@ const pawl_cli_verb pawl_cli_verb_tune = {
         "within a second, in every process that works on it. KEY=default gives a value back to the step.\n\n"
         "Keys: workers (of the process that runs the job), batch (auto or rows), target, min, max (of a "
         "batch "
-        "whose size is auto), max_rate (rows a second, over all processes), max_lag, lock_waiters, "
+        "whose size is auto), max_rate (rows a second, over all processes), max_lag (5s, 64MB or both), "
+        "max_wal_rate (50MB/s, of the whole server), lock_waiters, "
         "max_active, max_dead, window, probe_max; those from max_rate on may be `none`. docs/steps.md says "
         "what each does.\n\n" HOW_NAMED,
     .examples = "pawl tune 7 max_rate=5000  # 5,000 rows a second\n"

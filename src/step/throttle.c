@@ -70,6 +70,7 @@ pawl_step_read_throttle(pawl_step_parse *ctx, pawl_reader *r, pawl_throttle *out
     const pawl_yaml *node = r->node == NULL ? NULL : pawl_yaml_get(r->node, "throttle");
     pawl_pacing pacing = {.throttle = *out};
 
+    pacing.throttle.max_lag_ms = -1; /* nothing is said of it */
     if (node == NULL)
         return;
     if (node->kind != PAWL_YAML_MAPPING)
@@ -85,7 +86,9 @@ pawl_step_read_throttle(pawl_step_parse *ctx, pawl_reader *r, pawl_throttle *out
         else
             unknown_key(ctx, node->keys[i]);
     }
-    *has_lag = pawl_yaml_get(node, "max_lag") != NULL;
+    *has_lag = pacing.throttle.max_lag_ms >= 0;
+    if (!*has_lag)
+        pacing.throttle.max_lag_ms = out->max_lag_ms;
     *has_rate = pawl_yaml_get(node, "max_rate") != NULL;
     if ((pacing.throttle.probe != NULL) != (pacing.throttle.probe_max_ms > 0))
         pawl_reader_problem(r, "throttle", "`probe: \"SELECT ...\"` with `probe_max: 50ms`",

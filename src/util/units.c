@@ -126,6 +126,31 @@ unit_ms(const char *unit)
     return 0;
 }
 
+/* "12", "1.5": the digits before the point, and those behind it with their scale. */
+static bool
+has_decimal(const char **text, uint64_t *whole, int64_t *fraction, int64_t *scale)
+{
+    const char *t = *text;
+
+    if (!has_magnitude(&t, INT64_MAX, whole))
+        return false;
+    if (*t == '.')
+    {
+        t++;
+        if (!is_digit(*t))
+            return false;
+        for (; is_digit(*t) && *scale < 1000000000; t++)
+        {
+            *fraction = *fraction * 10 + (*t - '0');
+            *scale *= 10;
+        }
+    }
+    if (*t == ' ')
+        t++;
+    *text = t;
+    return true;
+}
+
 bool
 pawl_has_duration_ms(const char *text, int64_t *out_ms)
 {
@@ -134,21 +159,8 @@ pawl_has_duration_ms(const char *text, int64_t *out_ms)
     int64_t scale = 1;
     int64_t unit;
 
-    if (!has_magnitude(&text, INT64_MAX, &whole))
+    if (!has_decimal(&text, &whole, &fraction, &scale))
         return false;
-    if (*text == '.')
-    {
-        text++;
-        if (!is_digit(*text))
-            return false;
-        for (; is_digit(*text) && scale < 1000000000; text++)
-        {
-            fraction = fraction * 10 + (*text - '0');
-            scale *= 10;
-        }
-    }
-    if (*text == ' ')
-        text++;
 
     /* Nine decimals of a day still fit: 86,400,000 * 10^9 < 2^63. What is no whole millisecond is refused. */
     unit = unit_ms(text);
@@ -158,6 +170,46 @@ pawl_has_duration_ms(const char *text, int64_t *out_ms)
         return false;
 
     *out_ms = (int64_t) whole * unit + fraction * unit / scale;
+    return true;
+}
+
+/* Bytes in a unit; 0 when there is no such unit. */
+static int64_t
+unit_bytes(const char *unit)
+{
+    static const struct
+    {
+        const char *name;
+        int shift;
+    } units[] = {
+        {"B", 0},    {"kB", 10}, {"KB", 10},  {"KiB", 10}, {"MB", 20},
+        {"MiB", 20}, {"GB", 30}, {"GiB", 30}, {"TB", 40},  {"TiB", 40},
+    };
+
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+    {
+        if (strcmp(unit, units[i].name) == 0)
+            return INT64_C(1) << units[i].shift;
+    }
+    return 0;
+}
+
+bool
+pawl_has_bytes(const char *text, int64_t *out)
+{
+    uint64_t whole = 0;
+    int64_t fraction = 0;
+    int64_t scale = 1;
+    int64_t unit;
+    double rest;
+
+    if (!has_decimal(&text, &whole, &fraction, &scale))
+        return false;
+    unit = unit_bytes(text);
+    if (unit == 0 || (int64_t) whole >= INT64_MAX / unit - 1)
+        return false;
+    rest = (double) fraction / (double) scale * (double) unit;
+    *out = (int64_t) whole * unit + (int64_t) rest;
     return true;
 }
 

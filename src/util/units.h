@@ -1,6 +1,8 @@
 /*
  * units.h - numbers, durations and sizes as people write them.
  *
+ * Sizes: "512kB", "64MB", "1.5GB", each 1024 of the one before, as PostgreSQL takes them; "MiB" is the same.
+ *
  * Durations: "250ms", "1.5s", "30min" ("30m"), "2h", "1d"; a bare number means milliseconds. Integers may group
  * digits by three with "_" or "," ("200_000"); "1,5" is refused, not read as 15. A text is read whole or refused, and
  * a duration that is no whole number of milliseconds is refused.
@@ -17,6 +19,7 @@
 bool pawl_has_i64(const char *text, int64_t *out);
 bool pawl_has_f64(const char *text, double *out);
 bool pawl_has_duration_ms(const char *text, int64_t *out_ms);
+bool pawl_has_bytes(const char *text, int64_t *out);
 
 /* 1234567 as "1,234,567"; 754 ms as "754 ms", 61,000 ms as "1:01 min", ... A buffer of 32 bytes is enough. */
 void pawl_units_count(int64_t n, char *out, size_t size);

@@ -194,6 +194,78 @@ standby_that_falls_behind_holds_it_back(void **state)
     assert_once(&r, 20000);
 }
 
+/* In bytes, while no time is looked at. */
+static void
+standby_that_is_behind_by_bytes_holds_it_back(void **state)
+{
+    const char *standby = pawl_test_standby_conninfo("postgres");
+    run r;
+
+    (void) state;
+    prepare(&r, "bytes", 20000, "of WAL behind (max_lag 300.0 KiB)");
+    r.job.spec.throttle.max_lag_bytes = 300 << 10;
+    r.job.spec.throttle.max_rate = 5000;
+    pawl_test_job_go(&r.job);
+    pawl_test_wait_until(r.db, "SELECT coalesce(sum(rows_written), 0) > 500 FROM pawl.progress", 10000);
+    pawl_test_exec(standby, "SELECT pg_wal_replay_pause()");
+    pawl_test_wait_until(
+        r.db,
+        "SELECT count(*) = 1 FROM pawl.worker WHERE holding LIKE 'standby follower is % KiB of WAL behind%'",
+        20000);
+    assert_held(&r);
+    assert_true(written(&r) < 20000);
+    /* Time is looked at beside it, and says more. */
+    tune(&r, "max_lag=300ms");
+    pawl_test_wait_until(r.db,
+                         "SELECT count(*) = 1 FROM pawl.worker WHERE holding LIKE 'standby follower is % "
+                         "behind (max_lag 300 ms)'",
+                         20000);
+    assert_held(&r);
+    pawl_test_exec(standby, "SELECT pg_wal_replay_resume()");
+    pawl_test_job_finish(&r.job);
+    assert_said(&r);
+    assert_once(&r, 20000);
+}
+
+static int64_t
+wal_of(const run *r)
+{
+    return pawl_test_query_i64(r->db, "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint");
+}
+
+/* A megabyte a second, of which a job without a limit writes some thirty in as long. */
+static void
+wal_rate_is_kept_for_the_whole_server(void **state)
+{
+    run r;
+    int64_t from;
+    int64_t bytes;
+
+    (void) state;
+    prepare(&r, "wal", 150000, "(max_wal_rate 1.0 MiB/s)");
+    pawl_test_exec(r.db, "CREATE TABLE other (n int); CHECKPOINT");
+    r.job.spec.throttle.max_wal_rate = 1 << 20;
+    r.job.spec.batch_rows = 500;
+    from = wal_of(&r);
+    pawl_test_job_go(&r.job);
+    pawl_test_wait_until(r.db, "SELECT coalesce(sum(rows_written), 0) > 1000 FROM pawl.progress", 10000);
+    pawl_test_sleep_ms(4000);
+    bytes = wal_of(&r) - from;
+    assert_true(written(&r) < 150000);
+    if (bytes > 9 << 20)
+        fail_msg("%lld bytes of WAL", (long long) bytes);
+    assert_said(&r);
+
+    /* What others write counts: some seconds' worth, and the job waits though it writes nothing. */
+    pawl_test_exec(r.db, "INSERT INTO other SELECT generate_series(1, 200000)");
+    pawl_test_wait_until(r.db, "SELECT count(*) = 1 FROM pawl.worker WHERE holding LIKE '%max_wal_rate%'",
+                         10000);
+    assert_held(&r);
+    tune(&r, "max_wal_rate=none");
+    pawl_test_job_finish(&r.job);
+    assert_once(&r, 150000);
+}
+
 static void
 slot_that_nobody_reads_holds_it_back(void **state)
 {
@@ -367,6 +439,8 @@ main(void)
         cmocka_unit_test(rate_is_kept_within_five_percent),
         cmocka_unit_test(rate_is_that_of_all_processes_together),
         cmocka_unit_test(standby_that_falls_behind_holds_it_back),
+        cmocka_unit_test(standby_that_is_behind_by_bytes_holds_it_back),
+        cmocka_unit_test(wal_rate_is_kept_for_the_whole_server),
         cmocka_unit_test(slot_that_nobody_reads_holds_it_back),
         cmocka_unit_test(session_that_waits_for_a_worker_holds_all_back),
         cmocka_unit_test(slow_probe_holds_it_back),

@@ -29,6 +29,7 @@ values_are_read_by_their_type(void **state)
     assert_true(can_take(&p, "target", "1s"));
     assert_true(can_take(&p, "max_rate", "20_000"));
     assert_true(can_take(&p, "max_lag", "1.5s"));
+    assert_true(can_take(&p, "max_wal_rate", "50MB/s"));
     assert_true(can_take(&p, "lock_waiters", "0"));
     assert_true(can_take(&p, "window", "22:00-06:00 Europe/Berlin"));
     assert_int_equal(p.workers, 3);
@@ -36,6 +37,8 @@ values_are_read_by_their_type(void **state)
     assert_int_equal(p.target_ms, 1000);
     assert_int_equal(p.throttle.max_rate, 20000);
     assert_int_equal(p.throttle.max_lag_ms, 1500);
+    assert_int_equal(p.throttle.max_lag_bytes, 0);
+    assert_int_equal(p.throttle.max_wal_rate, INT64_C(50) << 20);
     assert_int_equal(p.throttle.waiters_below, 1);
     assert_string_equal(p.throttle.window, "22:00-06:00 Europe/Berlin");
 
@@ -49,13 +52,57 @@ values_are_read_by_their_type(void **state)
     assert_string_equal(p.throttle.window, "");
 }
 
+/* In time, in bytes, or both: one leaves the other alone, none takes both away. */
+static void
+lag_is_told_in_time_and_in_bytes(void **state)
+{
+    pawl_pacing p = {.throttle = {.max_lag_ms = 7}};
+
+    (void) state;
+    assert_true(can_take(&p, "max_lag", "64MB"));
+    assert_int_equal(p.throttle.max_lag_bytes, INT64_C(64) << 20);
+    assert_int_equal(p.throttle.max_lag_ms, 7);
+    assert_true(can_take(&p, "max_lag", "2 s"));
+    assert_int_equal(p.throttle.max_lag_bytes, INT64_C(64) << 20);
+    assert_int_equal(p.throttle.max_lag_ms, 2000);
+    assert_true(can_take(&p, "max_lag", "1 GB 3 s"));
+    assert_int_equal(p.throttle.max_lag_bytes, INT64_C(1) << 30);
+    assert_int_equal(p.throttle.max_lag_ms, 3000);
+    assert_true(can_take(&p, "max_lag", "5s 1.5kB"));
+    assert_int_equal(p.throttle.max_lag_bytes, 1536);
+    assert_int_equal(p.throttle.max_lag_ms, 5000);
+    assert_true(can_take(&p, "max_lag", "none"));
+    assert_int_equal(p.throttle.max_lag_bytes, 0);
+    assert_int_equal(p.throttle.max_lag_ms, 0);
+}
+
 static void
 wrong_value_changes_nothing_and_says_what_was_expected(void **state)
 {
     static const char *const wrong[][2] = {
-        {"workers", "0"},          {"workers", "none"}, {"workers", "65"},       {"batch", "0"},
-        {"max_rate", "-1"},        {"max_lag", "0"},    {"max_lag", "fast"},     {"lock_waiters", "-1"},
-        {"target", "none"},        {"window", "22:00"}, {"window", "6:00-7:00"}, {"window", "06:00-06:00"},
+        {"workers", "0"},
+        {"workers", "none"},
+        {"workers", "65"},
+        {"batch", "0"},
+        {"max_rate", "-1"},
+        {"max_lag", "0"},
+        {"max_lag", "fast"},
+        {"lock_waiters", "-1"},
+        {"max_lag", "0MB"},
+        {"max_lag", "5s 6s"},
+        {"max_lag", "5s64MB"},
+        {"max_lag", "1MB 2MB"},
+        {"max_lag", "5s 64MB 1s"},
+        {"max_lag", "25h"},
+        {"max_wal_rate", "50"},
+        {"max_wal_rate", "50MB/min"},
+        {"max_wal_rate", "0B/s"},
+        {"max_wal_rate", "/s"},
+        {"max_wal_rate", "50 mb/s"},
+        {"target", "none"},
+        {"window", "22:00"},
+        {"window", "6:00-7:00"},
+        {"window", "06:00-06:00"},
         {"window", "24:00-06:00"},
     };
     char expected[PAWL_PACING_EXPECTED];
@@ -102,6 +149,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_are_read_by_their_type),
+        cmocka_unit_test(lag_is_told_in_time_and_in_bytes),
         cmocka_unit_test(wrong_value_changes_nothing_and_says_what_was_expected),
         cmocka_unit_test(window_may_go_over_midnight),
     };

@@ -34,10 +34,43 @@ place_that_is_ahead_of_what_was_seen_is_not_behind(void **state)
     assert_int_equal(pawl_wal_age_ms(samples, 0, 5, 9000000), 0);
 }
 
+/* A look each tenth of a second. Twice the rate is overdrawn at once; when nothing is written it is paid back in as long. */
+static void
+wal_budget_keeps_the_mean(void **state)
+{
+    pawl_wal_budget b = {0};
+    int64_t lsn = 5000000;
+    int64_t now_us = 1000000;
+    int held = 0;
+
+    (void) state;
+    assert_false(pawl_wal_is_overdrawn(&b, 1000000, lsn, now_us));
+    for (int i = 0; i < 10; i++)
+        assert_true(pawl_wal_is_overdrawn(&b, 1000000, lsn += 200000, now_us += 100000));
+    while (pawl_wal_is_overdrawn(&b, 1000000, lsn, now_us += 100000))
+        held++;
+    assert_in_range(held, 9, 10);
+
+    /* Standing still for long gives no more than a second's worth. */
+    assert_false(pawl_wal_is_overdrawn(&b, 1000000, lsn, now_us += 60000000));
+    assert_false(pawl_wal_is_overdrawn(&b, 1000000, lsn += 1000000, now_us += 100000));
+    assert_true(pawl_wal_is_overdrawn(&b, 1000000, lsn += 300000, now_us += 100000));
+
+    /* A flood by others is held back for, but not for ever. */
+    assert_true(pawl_wal_is_overdrawn(&b, 1000000, lsn += 9000000000, now_us += 100000));
+    assert_true(pawl_wal_is_overdrawn(&b, 1000000, lsn, now_us += 9000000));
+    assert_false(pawl_wal_is_overdrawn(&b, 1000000, lsn, now_us += 2000000));
+
+    /* Another server has another end of the WAL. */
+    assert_true(pawl_wal_is_overdrawn(&b, 1000000, lsn += 5000000, now_us += 100000));
+    assert_false(pawl_wal_is_overdrawn(&b, 1000000, 17, now_us += 100000));
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(wal_budget_keeps_the_mean),
         cmocka_unit_test(place_is_as_old_as_the_first_end_beyond_it),
         cmocka_unit_test(place_that_is_ahead_of_what_was_seen_is_not_behind),
     };

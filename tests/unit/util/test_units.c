@@ -178,6 +178,38 @@ assert_renders(void (*render)(int64_t, char *, size_t), const struct rendering *
 }
 
 static void
+sizes_are_read_as_postgresql_reads_them(void **state)
+{
+    static const struct number good[] = {
+        {"0B", 0},
+        {"7 B", 7},
+        {"1kB", 1024},
+        {"1KB", 1024},
+        {"1.5kB", 1536},
+        {"64MB", 64 << 20},
+        {"64MiB", 64 << 20},
+        {"2 GB", INT64_C(2) << 30},
+        {"1TB", INT64_C(1) << 40},
+    };
+    static const char *const bad[] = {"",     "7",     "kB",  "-1kB",       "1kb",
+                                      "1.kB", "1 MB ", "1PB", "99999999TB", "1MBx"};
+    int64_t out = 5;
+
+    (void) state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    {
+        if (pawl_has_bytes(bad[i], &out))
+            fail_msg("\"%s\" was taken", bad[i]);
+        assert_int_equal(out, 5);
+    }
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+    {
+        if (!pawl_has_bytes(good[i].text, &out) || out != good[i].value)
+            fail_msg("\"%s\": %lld", good[i].text, (long long) out);
+    }
+}
+
+static void
 counts_are_grouped_by_three(void **state)
 {
     static const struct rendering cases[] = {
@@ -266,6 +298,7 @@ main(void)
         cmocka_unit_test(floating_point_numbers_are_plain_decimals),
         cmocka_unit_test(durations_have_units_and_default_to_milliseconds),
         cmocka_unit_test(what_is_no_duration_is_refused_and_leaves_the_output),
+        cmocka_unit_test(sizes_are_read_as_postgresql_reads_them),
         cmocka_unit_test(counts_are_grouped_by_three),
         cmocka_unit_test(durations_are_shown_in_the_unit_of_their_size),
         cmocka_unit_test(sizes_are_shown_in_binary_units),
