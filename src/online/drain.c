@@ -1,10 +1,9 @@
-#include "online/drain.h"
-
 #include <string.h>
 
 #include "core/backoff.h"
 #include "core/log.h"
 #include "core/sqlstate.h"
+#include "online/drain_private.h"
 #include "pawl_sql.h"
 #include "pg/sqlbuf.h"
 #include "util/alloc.h"
@@ -17,33 +16,6 @@
 enum
 {
     FIRST_ROWS = 500,
-    MOST_ROWS = 20000,
-    SLOW_US = 400000, /* a slice that takes longer is halved, one that takes less than FAST_US doubled */
-    FAST_US = 100000,
-    MOST_DOWN_MS = 600000,
-    MOST_REPEATS = 50,
-    MOST_CROWDED = 5000000, /* entries of a slice in which unique values have met */
-    CROWDED_TRIES = 10      /* with the whole log in it: others may have exchanged values again meanwhile */
-};
-
-struct pawl_drain
-{
-    pawl_drain_options options;
-    pawl_pg *pg;
-    pawl_ledger *ledger;
-    char owner[160];
-    int64_t fence;
-    int64_t rows; /* of the next slice */
-    bool is_crowded;
-    bool was_all;    /* the last slice was the whole log */
-    int64_t crowded; /* tries with the whole log */
-    int64_t floor;
-    int64_t mark;     /* an id that was seen; 0: none */
-    int64_t seen_by;  /* ... by this transaction of ours ... */
-    int64_t mark_xid; /* ... and this transaction began later; 0: none has yet */
-    int64_t entries;
-    int64_t written;
-    char why[480];
 };
 
 /* What one transaction did; counted when it is in. */
@@ -142,9 +114,8 @@ claim(pawl_drain *d, pawl_error *err)
     return st;
 }
 
-/* Nothing that was learned on a connection outlives it: neither the fence nor the floor. */
-static pawl_status
-connect_and_claim(pawl_drain *d, pawl_error *err)
+pawl_status
+pawl_drain_connect(pawl_drain *d, pawl_error *err)
 {
     const pawl_backfill_env *env = d->options.env;
     const pawl_pg_options options = {.conninfo = env->conninfo,
@@ -171,7 +142,7 @@ open_patiently(pawl_drain *d, pawl_error *err)
     for (int64_t i = 1;; i++)
     {
         pawl_error failure = PAWL_ERROR_INIT;
-        pawl_status st = connect_and_claim(d, &failure);
+        pawl_status st = pawl_drain_connect(d, &failure);
 
         if (st == PAWL_OK)
             return st;
@@ -317,11 +288,28 @@ has_truncate(const pawl_pg_result *taken)
     return false;
 }
 
+/* For messages, where there is one. */
+static void
+note_key(pawl_drain *d, const pawl_pg_result *keys)
+{
+    PAWL_STRBUF_AUTO(text);
+
+    d->key[0] = '\0';
+    if (keys == NULL || pawl_pg_rows(keys) != 1)
+        return;
+    for (int i = 0; i < d->options.key->ncolumns; i++)
+        pawl_strbuf_addf(&text, "%s%s = %s", i > 0 ? ", " : "", d->options.key->columns[i].column->name,
+                         pawl_pg_text(keys, 0, i));
+    pawl_fmt(d->key, sizeof d->key, "%s", text.data);
+}
+
 static pawl_status
 apply(pawl_drain *d, const pawl_pg_result *taken, tally *t, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) keys = NULL;
-    pawl_drain_slice slice = {.entries = pawl_pg_rows(taken), .is_crowded = d->is_crowded};
+    pawl_drain_slice slice = {.entries = pawl_pg_rows(taken),
+                              .is_crowded = d->is_crowded,
+                              .has_truncate = d->options.tells_truncate && has_truncate(taken)};
     pawl_pg_array ids;
     int64_t written = 0;
     pawl_status st = PAWL_OK;
@@ -337,7 +325,8 @@ apply(pawl_drain *d, const pawl_pg_result *taken, tally *t, pawl_error *err)
     if (st == PAWL_OK)
         st = distinct_keys(d, &arg, &keys, err);
     slice.keys = keys;
-    if (st == PAWL_OK && pawl_pg_rows(keys) > 0)
+    note_key(d, keys);
+    if (st == PAWL_OK && (pawl_pg_rows(keys) > 0 || slice.has_truncate))
         st = d->options.apply(d->options.ctx, d->pg, &slice, &written, err);
     PAWL_FAILPOINT("drain.after_apply");
     if (st == PAWL_OK)
@@ -364,7 +353,7 @@ one_slice(pawl_drain *d, int64_t rows, tally *t, pawl_drain_end *out, pawl_error
     *out = is_all ? PAWL_DRAIN_EMPTY : PAWL_DRAIN_MORE;
     if (pawl_pg_rows(taken) == 0)
         return PAWL_OK;
-    if (!d->options.passes_truncate && has_truncate(taken))
+    if (!d->options.passes_truncate && !d->options.tells_truncate && has_truncate(taken))
     {
         pawl_fmt(d->why, sizeof d->why, "the table was truncated");
         *out = PAWL_DRAIN_VOID;
@@ -411,20 +400,6 @@ pawl_drain_hold(pawl_drain *d, pawl_error *err)
     const pawl_pg_arg args[] = {PAWL_ARG_I64(d->options.job), PAWL_ARG_I64(d->fence)};
 
     return pawl_ledger_query(d->ledger, d->pg, pawl_sql_online_drain_hold, 2, args, NULL, err);
-}
-
-/* Two rows that exchanged their values come in together when the slice is large enough to hold both. */
-static bool
-can_grow(pawl_drain *d, const pawl_error *err)
-{
-    if (strcmp(err->sqlstate, "23505") != 0)
-        return false;
-    if (d->is_crowded && (d->was_all || d->rows >= MOST_CROWDED) && ++d->crowded > CROWDED_TRIES)
-        return false;
-    if (d->is_crowded && d->rows < MOST_CROWDED)
-        d->rows *= 4;
-    d->is_crowded = true;
-    return true;
 }
 
 static pawl_status
@@ -498,7 +473,7 @@ pawl_drain_locked(pawl_drain *d, int64_t budget_ms, pawl_drain_end *out, pawl_er
         st = pawl_pg_exec(d->pg, "SET CONSTRAINTS ALL IMMEDIATE", &failure);
     if (st == PAWL_OK && end == PAWL_DRAIN_EMPTY)
         st = checkpoint(d, &t, &failure);
-    if (st != PAWL_OK && can_grow(d, &failure))
+    if (st != PAWL_OK && pawl_drain_can_grow(d, &failure))
     {
         /* A larger slice is for when nobody waits for the lock. */
         *out = PAWL_DRAIN_MORE;
@@ -509,104 +484,4 @@ pawl_drain_locked(pawl_drain *d, int64_t budget_ms, pawl_drain_end *out, pawl_er
     else
         *err = failure;
     return st;
-}
-
-/* ---- the loop ------------------------------------------------------------------------------------------------------- */
-
-typedef struct loop
-{
-    pawl_backoff backoff;
-    pawl_fault last;
-    int repeats;
-    int64_t down_since_us;
-} loop;
-
-static pawl_status
-reconnect(pawl_drain *d, loop *l, pawl_error *err)
-{
-    l->down_since_us = pawl_clock_us();
-    for (;;)
-    {
-        pawl_error failure = PAWL_ERROR_INIT;
-        pawl_status st = pawl_backoff_sleep(&l->backoff, d->options.env->stop, err);
-
-        if (st != PAWL_OK || (st = connect_and_claim(d, &failure)) == PAWL_OK)
-            return st;
-        *err = failure;
-        if (st != PAWL_E_BUSY && pawl_fault_of(err) != PAWL_FAULT_CONNECTION &&
-            pawl_fault_of(err) != PAWL_FAULT_LOCK)
-            return st;
-        if (pawl_clock_us() - l->down_since_us > (int64_t) MOST_DOWN_MS * 1000)
-            return st;
-    }
-}
-
-/* PAWL_OK: go on. */
-static pawl_status
-answer(pawl_drain *d, loop *l, pawl_error *failure, pawl_error *err)
-{
-    pawl_fault fault = failure->code == PAWL_E_LEASE ? PAWL_FAULT_LEASE : pawl_fault_of(failure);
-
-    l->repeats = fault == l->last ? l->repeats + 1 : 1;
-    l->last = fault;
-    *err = *failure;
-    if (failure->code != PAWL_E_SERVER && failure->code != PAWL_E_CONNECT && failure->code != PAWL_E_LEASE)
-        return failure->code;
-    if (can_grow(d, failure))
-        return d->crowded > 0 ? pawl_backoff_sleep(&l->backoff, d->options.env->stop, err) : PAWL_OK;
-    if (fault == PAWL_FAULT_CONNECTION || fault == PAWL_FAULT_LEASE)
-        return l->repeats > MOST_REPEATS ? failure->code : reconnect(d, l, err);
-    if (fault == PAWL_FAULT_LOCK || fault == PAWL_FAULT_REPEAT || fault == PAWL_FAULT_SMALLER)
-    {
-        if (l->repeats > MOST_REPEATS && fault != PAWL_FAULT_LOCK)
-            return failure->code;
-        d->rows = d->rows > 1 ? d->rows / 2 : 1;
-        return pawl_backoff_sleep(&l->backoff, d->options.env->stop, err);
-    }
-    return failure->code;
-}
-
-static void
-follow_pace(pawl_drain *d, int64_t took_us)
-{
-    d->is_crowded = false;
-    d->crowded = 0;
-    if (took_us > SLOW_US && d->rows > 1)
-        d->rows /= 2;
-    else if (took_us < FAST_US && d->rows < MOST_ROWS)
-        d->rows *= 2;
-    d->rows = d->rows > MOST_ROWS ? MOST_ROWS : d->rows;
-}
-
-pawl_status
-pawl_drain_run(pawl_drain *d, int64_t budget_ms, pawl_drain_end *out, pawl_error *err)
-{
-    int64_t until_us = budget_ms > 0 ? pawl_clock_us() + budget_ms * 1000 : INT64_MAX;
-    pawl_drain_end end = PAWL_DRAIN_MORE;
-    loop l = {0};
-
-    pawl_backoff_init(&l.backoff, 20, 1000);
-    while (end == PAWL_DRAIN_MORE && pawl_clock_us() < until_us)
-    {
-        pawl_error failure = PAWL_ERROR_INIT;
-        pawl_error last = PAWL_ERROR_INIT; /* of a slice that may still go in */
-        int64_t began_us = pawl_clock_us();
-        pawl_status st = pawl_stop_check(d->options.env->stop, PAWL_STOP_FINISH, err);
-
-        if (st != PAWL_OK)
-            return st;
-        st = pawl_drain_step(d, &end, &failure);
-        if (st != PAWL_OK && (st = answer(d, &l, &failure, &last)) != PAWL_OK)
-        {
-            *err = last;
-            return st;
-        }
-        if (failure.code != PAWL_OK)
-            continue;
-        l.repeats = 0;
-        pawl_backoff_reset(&l.backoff);
-        follow_pace(d, pawl_clock_us() - began_us);
-    }
-    *out = end;
-    return PAWL_OK;
 }

@@ -39,6 +39,7 @@ typedef struct pawl_drain_slice
     const pawl_pg_result *keys; /* distinct; a row a key, a column a part, as text */
     int64_t entries;            /* of the log */
     bool is_crowded;            /* unique values met: clear first, then write */
+    bool has_truncate; /* before these keys are written, everything was emptied; there may be no keys */
 } pawl_drain_slice;
 
 /* Do these keys again, in the transaction at hand: the rows may be there or gone. *written counts rows. */
@@ -53,6 +54,7 @@ typedef struct pawl_drain_options
     int64_t rows; /* entries a slice begins with; 0: 500. It follows the time that a slice takes */
     bool
         passes_truncate; /* a TRUNCATE takes nothing from the job: a swap, whose new column goes with the rows */
+    bool tells_truncate; /* the function deals with it */
     pawl_drain_apply apply;
     void *ctx;
 } pawl_drain_options;
