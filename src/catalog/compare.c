@@ -224,8 +224,8 @@ add_line(comparison *c, char sign, const pawl_hang *item, bool is_expected)
         item->flags, item->comment != NULL ? "; comment: " : "", item->comment != NULL ? item->comment : "");
 
     if (text == NULL ||
-        !pawl_vec_push(&c->lines,
-                       ((pawl_compare_line){.sign = sign, .text = text, .is_expected = is_expected})))
+        !pawl_vec_push(&c->lines, ((pawl_compare_line){
+                                      .sign = sign, .text = text, .item = item, .is_expected = is_expected})))
         c->failed = true;
 }
 

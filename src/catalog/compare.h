@@ -18,6 +18,7 @@ typedef struct pawl_compare_line
 {
     char sign;        /* '-' gone, '+' new; what has changed is both, the old text first */
     const char *text; /* "index public.t_a_idx: CREATE INDEX ..." */
+    const pawl_hang *item;
     bool is_expected; /* it follows from what was asked for */
 } pawl_compare_line;
 

@@ -5,6 +5,8 @@
 
 #include "util/banned.h"
 
+#define PARTITIONED_NOT_VALID 180000
+
 static bool
 names_dropped(const pawl_rewrite_spec *spec, const pawl_hang *item)
 {
@@ -81,6 +83,59 @@ refuse(const pawl_rewrite *rw, const pawl_hanging *hanging, const pawl_hang *ite
     return pawl_error_hint(err, "drop it before and create it again afterwards");
 }
 
+/* Whether these columns, in any order, are what the new table's key or a carried unique constraint is over. */
+static bool
+has_all(char *const *names, size_t count, const pawl_hang *item)
+{
+    if (count != item->ncolumns)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (!pawl_hang_has_column(item, names[i]))
+            return false;
+    return true;
+}
+
+static bool
+is_key_of_new(const pawl_rewrite *rw, const pawl_hanging *hanging, const pawl_hang *referenced)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < rw->spec->nprimary_key; i++)
+        n += pawl_hang_has_column(referenced, rw->spec->primary_key[i]) ? 1 : 0;
+    if (n == rw->spec->nprimary_key && n == referenced->ncolumns)
+        return true;
+    for (size_t i = 0; i < hanging->nitems; i++)
+    {
+        const pawl_hang *item = &hanging->items[i];
+
+        if (item->fate == PAWL_FATE_CARRIED &&
+            (item->kind == PAWL_HANG_UNIQUE ||
+             (item->kind == PAWL_HANG_INDEX && pawl_hang_has(item, "unique"))) &&
+            has_all(referenced->columns, referenced->ncolumns, item))
+            return true;
+    }
+    return false;
+}
+
+/* What would fail in the cut-over only, when all the work is done. */
+static pawl_status
+check_foreign_key(const pawl_rewrite *rw, const pawl_hanging *hanging, const pawl_hang *item, pawl_error *err)
+{
+    bool is_self = pawl_hang_has(item, "self");
+
+    if (rw->spec->partition_by != NULL && (item->kind == PAWL_HANG_FOREIGN_KEY || is_self) &&
+        hanging->server_version < PARTITIONED_NOT_VALID)
+        return refuse(
+            rw, hanging, item,
+            "cannot be NOT VALID on a partitioned table before PostgreSQL 18, and to check it at once would "
+            "lock both tables for long",
+            err);
+    if (item->kind == PAWL_HANG_REFERENCED_BY && !is_self && rw->spec->nprimary_key > 0 &&
+        !is_key_of_new(rw, hanging, item))
+        return refuse(rw, hanging, item, "refers to columns that are no key of the new table", err);
+    return PAWL_OK;
+}
+
 static pawl_status
 adapt_item(const pawl_rewrite *rw, const pawl_hanging *hanging, pawl_hang *item, pawl_error *err)
 {
@@ -88,6 +143,9 @@ adapt_item(const pawl_rewrite *rw, const pawl_hanging *hanging, pawl_hang *item,
         return PAWL_OK;
     if (names_dropped(rw->spec, item) && !goes_with_column(item->kind))
         return refuse(rw, hanging, item, "uses a column that is dropped", err);
+    if ((item->kind == PAWL_HANG_FOREIGN_KEY || item->kind == PAWL_HANG_REFERENCED_BY) &&
+        check_foreign_key(rw, hanging, item, err) != PAWL_OK)
+        return err->code;
     if (item->kind == PAWL_HANG_ACCESS_METHOD)
         return refuse(rw, hanging, item, "is not heap", err);
     if (item->kind == PAWL_HANG_PRIMARY_KEY && rw->spec->nprimary_key == 0 &&
