@@ -12,6 +12,7 @@ typedef struct rewrite
     pawl_carry_builder b;
     const pawl_carry_rewrite_spec *spec;
     const char *shadow; /* qualified and quoted */
+    const char *left;   /* the word in the names of what stays behind */
 } rewrite;
 
 typedef void (*do_item)(rewrite *r, const pawl_hang *item);
@@ -177,10 +178,11 @@ index_item(rewrite *r, const pawl_hang *item)
 
 /* ---- in the cut-over -------------------------------------------------------------------------------------------------------- */
 
+/* What it is called on the table that was left behind, by the word for which way that was. */
 static const char *
-old_name(rewrite *r, const pawl_hang *item)
+left_name(rewrite *r, const char *word, const pawl_hang *item)
 {
-    const char *what = pawl_arena_fmt(r->b.arena, "old %s", pawl_carry_temporary(&r->b, item));
+    const char *what = pawl_arena_fmt(r->b.arena, "%s %s", word, pawl_carry_temporary(&r->b, item));
     const char *name = what == NULL ? NULL : pawl_carry_name(r->b.job, what, r->b.arena);
 
     if (name == NULL)
@@ -196,7 +198,7 @@ leave_item(rewrite *r, const pawl_hang *item)
     pawl_carry_list *list = &b->carry->cutover;
     const char *label = pawl_carry_label(b, item);
     const char *name = pawl_carry_quote(b, item->name);
-    const char *old = pawl_carry_quote(b, old_name(r, item));
+    const char *old = pawl_carry_quote(b, left_name(r, r->left, item));
 
     switch ((int) item->kind)
     {
@@ -377,7 +379,7 @@ cut_over(rewrite *r)
                    pawl_carry_quote(b, b->hanging->table));
     forget_default_privileges(r);
     each(r, place_item);
-    if (!r->spec->has_key)
+    if (!r->spec->has_key && !r->spec->keeps_key)
         pawl_carry_add(b, &b->carry->after, "the index that the drain used", "DROP INDEX IF EXISTS %s.%s",
                        b->schema, pawl_carry_quote(b, r->spec->key_name));
 }
@@ -386,7 +388,7 @@ pawl_status
 pawl_carry_rewrite(pawl_hanging *hanging, const pawl_carry_rewrite_spec *spec, pawl_arena *arena,
                    pawl_carry **out, pawl_error *err)
 {
-    rewrite r = {.spec = spec};
+    rewrite r = {.spec = spec, .left = "old"};
     pawl_status st = pawl_carry_begin(&r.b, hanging, spec->job, arena, err);
 
     if (st != PAWL_OK)
@@ -398,6 +400,108 @@ pawl_carry_rewrite(pawl_hanging *hanging, const pawl_carry_rewrite_spec *spec, p
     each(&r, index_item);
     pawl_carry_lock(&r.b);
     cut_over(&r);
+    if ((st = pawl_carry_keep(&r.b, err)) != PAWL_OK)
+        return st;
+    *out = r.b.carry;
+    return PAWL_OK;
+}
+
+/* ---- the way back ----------------------------------------------------------------------------------------------------------- */
+
+/* What has a name gets it again; what was dropped because it acts is made again. The rest never left the old table. */
+static void
+return_item(rewrite *r, const pawl_hang *item)
+{
+    pawl_carry_builder *b = &r->b;
+    pawl_carry_list *list = &b->carry->cutover;
+    const char *label = pawl_carry_label(b, item);
+    const char *name = pawl_carry_quote(b, item->name);
+    const char *old = pawl_carry_quote(b, left_name(r, "old", item));
+
+    switch ((int) item->kind)
+    {
+        case PAWL_HANG_INDEX:
+            pawl_carry_add(b, list, label, "ALTER INDEX %s.%s RENAME TO %s", b->schema, old, name);
+            break;
+        case PAWL_HANG_PRIMARY_KEY:
+        case PAWL_HANG_UNIQUE:
+        case PAWL_HANG_EXCLUSION:
+            pawl_carry_add(b, list, label, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s", b->table, old, name);
+            break;
+        case PAWL_HANG_STATISTICS:
+            pawl_carry_add(b, list, label, "ALTER STATISTICS %s.%s RENAME TO %s",
+                           pawl_carry_quote(b, item->schema), old, name);
+            break;
+        case PAWL_HANG_COLUMN_PRIVILEGE:
+            in_list(r, list, item, item->definition);
+            break;
+        case PAWL_HANG_TRIGGER:
+        case PAWL_HANG_RULE:
+        case PAWL_HANG_PUBLICATION:
+        case PAWL_HANG_FOREIGN_KEY:
+        case PAWL_HANG_REFERENCED_BY:
+        case PAWL_HANG_IDENTITY:
+        case PAWL_HANG_SEQUENCE:
+            place_item(r, item);
+            break;
+        default:
+            break;
+    }
+}
+
+static void
+return_privilege(rewrite *r, const pawl_hang *item)
+{
+    if (item->kind == PAWL_HANG_PRIVILEGE)
+        place_item(r, item);
+}
+
+static void
+cut_back(rewrite *r, const pawl_carry *saved)
+{
+    pawl_carry_builder *b = &r->b;
+    pawl_carry_list *list = &b->carry->cutover;
+    pawl_hanging *now = b->hanging;
+    pawl_hanging was = *now;
+
+    pawl_carry_drop_keys(b);
+    each(r, leave_item);
+    pawl_carry_add(b, list, "the new table", "ALTER TABLE %s RENAME TO %s", b->table,
+                   pawl_carry_quote(b, r->spec->kept));
+    pawl_carry_add(b, list, "the old table", "ALTER TABLE %s RENAME TO %s", r->shadow,
+                   pawl_carry_quote(b, b->hanging->table));
+    forget_default_privileges(r);
+    each(r, return_privilege);
+    was.items = pawl_arena_array(b->arena, saved->nsaved, sizeof *was.items);
+    if (was.items == NULL)
+    {
+        b->failed = true;
+        return;
+    }
+    was.nitems = saved->nsaved;
+    if (saved->nsaved > 0)
+        memcpy(was.items, saved->saved, saved->nsaved * sizeof *was.items);
+    b->hanging = &was;
+    each(r, return_item);
+    b->hanging = now;
+}
+
+pawl_status
+pawl_carry_rewrite_back(pawl_hanging *now, const pawl_carry_rewrite_spec *spec, const pawl_carry *saved,
+                        pawl_arena *arena, pawl_carry **out, pawl_error *err)
+{
+    rewrite r = {.spec = spec, .left = "new"};
+    pawl_status st = pawl_carry_begin(&r.b, now, spec->job, arena, err);
+
+    if (st != PAWL_OK)
+        return st;
+    r.shadow = pawl_arena_fmt(arena, "%s.%s", r.b.schema, pawl_carry_quote(&r.b, spec->shadow));
+    if (r.shadow == NULL)
+        return pawl_error_nomem(err, "what is carried over");
+    pawl_carry_add(&r.b, &r.b.carry->locks, "the old table", "LOCK TABLE %s IN ACCESS EXCLUSIVE MODE",
+                   r.shadow);
+    pawl_carry_lock(&r.b);
+    cut_back(&r, saved);
     if (r.b.failed)
         return pawl_error_nomem(err, "what is carried over");
     *out = r.b.carry;

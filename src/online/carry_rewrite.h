@@ -23,10 +23,20 @@ typedef struct pawl_carry_rewrite_spec
     const char *key_name;    /* of the index that the drain uses */
     const char *primary_key; /* "(a, b)": the columns of the one that replaces the old; NULL: as it is */
     bool is_partitioned;     /* the shadow table is: a constraint cannot take an index that is there */
+    bool keeps_key;          /* that index stays after the cut-over: the mirror uses it */
 } pawl_carry_rewrite_spec;
 
 /* From a judged inventory; nothing is asked of the server. */
 PAWL_NODISCARD pawl_status pawl_carry_rewrite(pawl_hanging *hanging, const pawl_carry_rewrite_spec *spec,
                                               pawl_arena *arena, pawl_carry **out, pawl_error *err);
+
+/*
+ * The way back: the old table, which still has all that is its own, takes the place of the new one again. `now` is the judged
+ * inventory of the new table, `saved` what the way there carried over; shadow is the old table's name, kept the one that the
+ * new table gets. What acts is made again as it once was, privileges as they are now.
+ */
+PAWL_NODISCARD pawl_status pawl_carry_rewrite_back(pawl_hanging *now, const pawl_carry_rewrite_spec *spec,
+                                                   const pawl_carry *saved, pawl_arena *arena,
+                                                   pawl_carry **out, pawl_error *err);
 
 #endif

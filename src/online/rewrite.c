@@ -156,8 +156,8 @@ phase_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
     return pawl_rewrite_set_phase(rw, rw->pg, ctx, err);
 }
 
-static pawl_status
-go_to(pawl_rewrite *rw, const char *phase, pawl_error *err)
+pawl_status
+pawl_rewrite_go_to(pawl_rewrite *rw, const char *phase, pawl_error *err)
 {
     char next[sizeof rw->phase];
     pawl_status st;
@@ -184,7 +184,7 @@ copy(pawl_rewrite *rw, pawl_error *err)
     pawl_status st = pawl_copier_run(&options, err);
 
     PAWL_FAILPOINT("rewrite.after_copy");
-    return st == PAWL_OK ? go_to(rw, "drain", err) : st;
+    return st == PAWL_OK ? pawl_rewrite_go_to(rw, "drain", err) : st;
 }
 
 static pawl_status
@@ -210,7 +210,7 @@ drain(pawl_rewrite *rw, const char *next, pawl_error *err)
     if (st != PAWL_OK)
         return st;
     PAWL_FAILPOINT("rewrite.after_drain");
-    return end == PAWL_DRAIN_VOID ? start_over(rw, why, err) : go_to(rw, next, err);
+    return end == PAWL_DRAIN_VOID ? start_over(rw, why, err) : pawl_rewrite_go_to(rw, next, err);
 }
 
 /* The copy is no snapshot: two rows that exchanged a unique value may both have the same one until they are drained. */
@@ -228,7 +228,7 @@ build(pawl_rewrite *rw, pawl_error *err)
         pawl_status st = pawl_rewrite_indexes(rw, &rw->carry->index, &failure);
 
         if (st == PAWL_OK)
-            return go_to(rw, "settle", err);
+            return pawl_rewrite_go_to(rw, "settle", err);
         *err = failure;
         same = strcmp(values, failure.detail) == 0 ? same + 1 : 1;
         pawl_fmt(values, sizeof values, "%s", failure.detail);
@@ -251,7 +251,7 @@ settle(pawl_rewrite *rw, pawl_error *err)
     pawl_status st = pawl_rewrite_settle(rw, err);
 
     PAWL_FAILPOINT("rewrite.after_settle");
-    return st == PAWL_OK ? go_to(rw, "ready", err) : st;
+    return st == PAWL_OK ? pawl_rewrite_go_to(rw, "ready", err) : st;
 }
 
 static pawl_status
@@ -274,15 +274,27 @@ cut_over(pawl_rewrite *rw, pawl_error *err)
 /* ---- after the cut-over --------------------------------------------------------------------------------------------------- */
 
 static pawl_status
-end_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
+open_mirror(pawl_rewrite *rw, pawl_error *err)
+{
+    pawl_status st = pawl_rewrite_note_baseline(rw, err);
+
+    if (st != PAWL_OK || (st = pawl_rewrite_event(rw, rw->pg, "mirrored", rw->old, err)) != PAWL_OK)
+        return st;
+    return pawl_rewrite_set_phase(rw, rw->pg, "mirror", err);
+}
+
+pawl_status
+pawl_rewrite_end_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
     const pawl_pg_arg name[] = {PAWL_ARG_TEXT(rw->old)};
     const pawl_pg_arg args[] = {PAWL_ARG_I64(rw->job), PAWL_ARG_TEXT("done")};
-    pawl_status st = pawl_rewrite_set_phase(rw, rw->pg, rw->phase, err);
+    pawl_status st;
 
     (void) ctx;
-    if (st == PAWL_OK)
+    if (rw->has_mirror)
+        return open_mirror(rw, err);
+    if ((st = pawl_rewrite_set_phase(rw, rw->pg, rw->phase, err)) == PAWL_OK)
         st = pawl_pg_query(rw->pg, pawl_sql_online_rewrite_shadow, 1, name, &res, err);
     for (int i = 0; st == PAWL_OK && !rw->spec->keeps_old && i < pawl_pg_rows(res); i++)
     {
@@ -309,7 +321,7 @@ after(pawl_rewrite *rw, pawl_error *err)
         (st = pawl_rewrite_units(rw, &carry->after, false, err)) != PAWL_OK)
         return st;
     PAWL_FAILPOINT("rewrite.before_end");
-    if ((st = pawl_rewrite_txn(rw, end_inside, NULL, err)) == PAWL_OK)
+    if ((st = pawl_rewrite_txn(rw, pawl_rewrite_end_inside, NULL, err)) == PAWL_OK)
         rw->is_done = true;
     return st;
 }
@@ -330,6 +342,8 @@ find_or_prepare(pawl_rewrite *rw, pawl_error *err)
 {
     pawl_status st = pawl_rewrite_find(rw, err);
 
+    if (st == PAWL_OK && is_in(rw, "mirror"))
+        rw->is_done = true;
     if (st != PAWL_OK || rw->is_done)
         return st;
     if (rw->job != 0 && is_in(rw, "prepare") && (st = pawl_rewrite_take_away(rw, err)) != PAWL_OK)
@@ -394,7 +408,7 @@ recover(pawl_rewrite *rw, patience *p, const pawl_error *failure, pawl_error *er
 }
 
 static pawl_status
-walk(pawl_rewrite *rw, pawl_error *err)
+walk(pawl_rewrite *rw, pawl_status (*one)(pawl_rewrite *rw, pawl_error *err), pawl_error *err)
 {
     patience p = {0};
 
@@ -402,7 +416,7 @@ walk(pawl_rewrite *rw, pawl_error *err)
     while (!rw->is_done)
     {
         pawl_error failure = PAWL_ERROR_INIT;
-        pawl_status st = step(rw, &failure);
+        pawl_status st = one(rw, &failure);
 
         if (st != PAWL_OK && (st = recover(rw, &p, &failure, err)) != PAWL_OK)
             return st;
@@ -440,7 +454,7 @@ pawl_rewrite_run(const pawl_rewrite_spec *spec, const pawl_rewrite_env *env, con
     if (st == PAWL_OK && (st = find_or_prepare(&rw, err)) == PAWL_OK)
     {
         was_done = rw.is_done;
-        st = walk(&rw, err);
+        st = walk(&rw, step, err);
     }
     if (st == PAWL_OK)
     {
@@ -455,29 +469,49 @@ pawl_rewrite_run(const pawl_rewrite_spec *spec, const pawl_rewrite_env *env, con
     return st;
 }
 
-pawl_status
-pawl_rewrite_undo(const pawl_rewrite_env *env, const pawl_rewrite_id *id, pawl_error *err)
+static bool
+has_cut_over(const pawl_rewrite *rw)
 {
-    static const pawl_rewrite_spec nothing = {0};
+    return rw->is_done || is_in(rw, "after") || is_in(rw, "mirror") || is_in(rw, "back") ||
+           is_in(rw, "undone");
+}
+
+static pawl_status
+refuse_back(const pawl_rewrite *rw, pawl_error *err)
+{
+    (void) pawl_error_set(
+        err, PAWL_E_REFUSED,
+        "the rewrite (job %lld) has been cut over: what was written since is in the new table only",
+        (long long) rw->job);
+    if (rw->has_mirror)
+        return pawl_error_hint(
+            err, "a `contract` has dropped the old table, and with it the way back; rewrite the "
+                 "table once more into the old shape");
+    return pawl_error_hint(
+        err,
+        "`reverse` in the step would have kept a way back; rewrite the table once more into the old "
+        "shape. The old rows, as they were at the cut-over, are in the table \"%s\" if it was kept",
+        rw->old);
+}
+
+pawl_status
+pawl_rewrite_undo(const pawl_rewrite_spec *spec, const pawl_rewrite_env *env, const pawl_rewrite_id *id,
+                  pawl_error *err)
+{
     pawl_rewrite rw;
     pawl_status st;
 
-    if ((st = begin(&rw, &nothing, env, id, err)) == PAWL_OK)
+    if ((st = begin(&rw, spec, env, id, err)) == PAWL_OK)
         st = pawl_rewrite_find(&rw, err);
-    if (st == PAWL_OK && rw.job != 0 && (rw.is_done || strcmp(rw.phase, "after") == 0))
+    if (st == PAWL_OK && rw.job != 0)
     {
-        (void) pawl_error_set(
-            err, PAWL_E_REFUSED,
-            "the rewrite (job %lld) has been cut over: what was written since is in the new table "
-            "only",
-            (long long) rw.job);
-        st = pawl_error_hint(err,
-                             "rewrite it once more into the old shape; the old rows, as they were at the "
-                             "cut-over, are in the table \"%s\" if it was kept",
-                             rw.old);
+        if (!has_cut_over(&rw))
+            st = pawl_rewrite_take_away(&rw, err);
+        else if (rw.is_done || !rw.has_mirror)
+            st = refuse_back(&rw, err);
+        else
+            st = walk(&rw, pawl_rewrite_step_back, err);
     }
-    else if (st == PAWL_OK && rw.job != 0)
-        st = pawl_rewrite_take_away(&rw, err);
     end(&rw);
     return st;
 }

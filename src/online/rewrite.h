@@ -11,6 +11,9 @@
  *   ready     drains, until told when the cut-over is manual, and until no snapshot is older than the copy
  *   cut over  under the table's lock: drain, rename both, everything that hangs on the table     one transaction
  *   after     what needs no lock: VALIDATE, sequences; the old table goes unless it is kept
+ *   mirror    where the step asks for it: what is written to the new table is captured, and the way back is open
+ *   back      on the way back: the old table follows until it has all, then the cut-over with the roles exchanged
+ *   undone    what needs no lock; the new table goes
  *
  * Until the cut-over everything can be undone without a trace. A TRUNCATE, or a capture that somebody has tampered with,
  * starts the copy over.
@@ -45,10 +48,11 @@ PAWL_NODISCARD pawl_status pawl_rewrite_run(const pawl_rewrite_spec *spec, const
                                             pawl_error *err);
 
 /*
- * Take an unfinished rewrite back: nothing of it is left. It is found by `frozen` where the ordinal is 0. PAWL_E_REFUSED with the reason after the cut-over; PAWL_OK when
- * there is none.
+ * Take a rewrite back, from wherever it is: before the cut-over nothing of it is left, after it the old table takes its
+ * place again with everything that was written since. It is found by `frozen` where the ordinal is 0. PAWL_E_REFUSED with
+ * the reason where there is no way back any more; PAWL_OK when there is no such rewrite.
  */
-PAWL_NODISCARD pawl_status pawl_rewrite_undo(const pawl_rewrite_env *env, const pawl_rewrite_id *id,
-                                             pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_rewrite_undo(const pawl_rewrite_spec *spec, const pawl_rewrite_env *env,
+                                             const pawl_rewrite_id *id, pawl_error *err);
 
 #endif

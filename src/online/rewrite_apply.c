@@ -87,6 +87,22 @@ run(pawl_pg *pg, const pawl_strbuf *sql, pawl_error *err)
     return pawl_strbuf_is_ok(sql) ? pawl_pg_exec(pg, sql->data, err) : pawl_error_nomem(err, "a statement");
 }
 
+/* Every row that is there now was written since, and so has an entry. Of a partition that was emptied no entry tells. */
+static pawl_status
+empty(const pawl_shape *shape, pawl_pg *pg, pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(sql);
+
+    if (shape->table->kind == 'p')
+        pawl_shape_delete_strangers(&sql, shape);
+    else
+    {
+        pawl_sql_add(&sql, "TRUNCATE ONLY ");
+        pawl_sql_ident2(&sql, shape->table->schema, shape->shadow_name);
+    }
+    return run(pg, &sql, err);
+}
+
 static pawl_status
 write_rows(pawl_rewrite_applier *a, pawl_pg *pg, int64_t *written, pawl_error *err)
 {
@@ -120,7 +136,8 @@ pawl_rewrite_apply(void *ctx, pawl_pg *pg, const pawl_drain_slice *slice, int64_
     pawl_stream_counts counts = {0};
     pawl_status st;
 
-    if ((st = set_keys(pg, slice, shape->key->ncolumns, err)) != PAWL_OK ||
+    if ((slice->has_truncate && (st = empty(shape, pg, err)) != PAWL_OK) ||
+        (st = set_keys(pg, slice, shape->key->ncolumns, err)) != PAWL_OK ||
         (st = pawl_pg_exec(pg, pawl_sql_backfill_plan_lookup, err)) != PAWL_OK)
         return st;
     pawl_shape_delete_keys(&sql, shape);

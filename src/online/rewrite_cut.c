@@ -27,6 +27,7 @@ open_drain(pawl_rewrite *rw, pawl_rewrite_applier *applier, pawl_drain **out, pa
                                         .key = rw->shape.key,
                                         .env = rw->env->base,
                                         .rows = rw->spec->drain_rows,
+                                        .tells_truncate = rw->is_back,
                                         .apply = pawl_rewrite_apply,
                                         .ctx = applier};
 
@@ -132,14 +133,15 @@ wait_for_moment(moment *m, pawl_error *err)
         if ((st = pawl_drain_run(m->drain, 0, &m->end, err)) != PAWL_OK || m->end == PAWL_DRAIN_VOID ||
             (st = pawl_rewrite_txn(rw, look_inside, &l, err)) != PAWL_OK)
             return st;
-        if (rw->spec->is_manual && !l.is_told)
+        if (rw->spec->is_manual && !rw->is_back && !l.is_told)
             report(m, "ready to cut over; say so with: pawl cutover ", number);
         else if (l.snapshots > 0)
-            report(
-                m,
-                "waiting for transactions that began before the copy was complete (they would see an empty "
-                "table): ",
-                l.who);
+            report(m,
+                   rw->is_back
+                       ? "waiting for transactions that began before the old table had caught up: "
+                       : "waiting for transactions that began before the copy was complete (they would "
+                         "see an empty table): ",
+                   l.who);
         else
             return PAWL_OK;
         if ((st = pawl_stop_sleep(rw->env->base->stop, PAWL_STOP_FINISH, WAIT_MS, err)) != PAWL_OK)
@@ -149,8 +151,8 @@ wait_for_moment(moment *m, pawl_error *err)
 
 /* ---- the moment --------------------------------------------------------------------------------------------------------- */
 
-static pawl_status
-run_list(pawl_pg *pg, const pawl_carry_list *list, pawl_error *err)
+pawl_status
+pawl_rewrite_run_list(pawl_pg *pg, const pawl_carry_list *list, pawl_error *err)
 {
     for (size_t i = 0; i < list->length; i++)
     {
@@ -166,8 +168,8 @@ run_list(pawl_pg *pg, const pawl_carry_list *list, pawl_error *err)
 }
 
 /* List by the plan that plan_listing has made, and put the settings of the transaction back. */
-static pawl_status
-list(pawl_rewrite *rw, pawl_pg *pg, uint32_t oid, pawl_hanging **out, pawl_error *err)
+pawl_status
+pawl_rewrite_list(pawl_rewrite *rw, pawl_pg *pg, uint32_t oid, pawl_hanging **out, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) before = NULL;
     pawl_status st = pawl_pg_query(pg, pawl_sql_online_carry_enter, 0, NULL, &before, err);
@@ -189,7 +191,7 @@ plan_listing(moment *m, pawl_pg *pg, pawl_error *err)
     pawl_hanging *now = NULL;
     pawl_status st = pawl_hanging_prepare(pg, err);
 
-    return st == PAWL_OK ? list(m->rw, pg, m->rw->shape.table->oid, &now, err) : st;
+    return st == PAWL_OK ? pawl_rewrite_list(m->rw, pg, m->rw->shape.table->oid, &now, err) : st;
 }
 
 /* Under the lock: the table must be as it was when the statements of the cut-over were made for it. */
@@ -197,45 +199,72 @@ static pawl_status
 compare_before(moment *m, pawl_pg *pg, pawl_error *err)
 {
     pawl_rewrite *rw = m->rw;
-    const pawl_hang_options options = {.mode = PAWL_HANG_REWRITE,
-                                       .subscribers_ready = rw->spec->subscribers_ready};
-    const char *text = NULL;
-    pawl_status st = list(rw, pg, rw->shape.table->oid, &m->before, err);
+    const pawl_compare_options options = {0};
+    pawl_compare_diff diff = {0};
+    pawl_status st = pawl_rewrite_list(rw, pg, rw->shape.table->oid, &m->before, err);
 
-    if (st != PAWL_OK)
-        return st;
-    pawl_hanging_judge(m->before, &options);
-    if ((st = pawl_hanging_text(m->before, PAWL_FATE_CARRIED, rw->arena, &text, err)) != PAWL_OK ||
-        strcmp(text, rw->hanging_text) == 0)
+    if (st != PAWL_OK ||
+        (st = pawl_compare(rw->carry->planned, m->before, &options, rw->arena, &diff, err)) != PAWL_OK ||
+        diff.nlines == 0)
         return st;
     (void) pawl_error_set(err, PAWL_E_STATE,
                           "something that hangs on \"%s.%s\" has changed since the rewrite was last begun or "
                           "resumed",
                           rw->shape.table->schema, rw->shape.table->name);
+    (void) pawl_error_detail(err, "%c %s", diff.lines[0].sign, diff.lines[0].text);
     return pawl_error_hint(err, "run it again: it takes up what is there now, or refuses it by name");
 }
 
+/* What comes and goes with a column that the step names. */
 static bool
-begins_with(const char *text, const char *with)
+goes_with_column(const pawl_rewrite_spec *spec, char sign, const pawl_hang *item)
 {
-    return strncmp(text, with, strlen(with)) == 0;
+    bool is_default = item->kind == PAWL_HANG_DEFAULT;
+    bool is_not_null = item->kind == PAWL_HANG_NOT_NULL;
+
+    for (size_t i = 0; i < spec->ndrop; i++)
+        if (sign == '-' && pawl_hang_has_column(item, spec->drop[i]))
+            return true;
+    for (size_t i = 0; i < spec->nadd; i++)
+        if (sign == '+' && (is_default || is_not_null) && pawl_hang_has_column(item, spec->add[i].name))
+            return true;
+    for (size_t i = 0; i < spec->nchange; i++)
+    {
+        const pawl_rewrite_column *c = &spec->change[i];
+        bool is_of_type = item->kind == PAWL_HANG_OPTIONS || item->kind == PAWL_HANG_STATISTICS_TARGET;
+
+        if (pawl_hang_has_column(item, c->name) &&
+            ((is_default && c->fallback != NULL) || (is_not_null && c->not_null >= 0) ||
+             (is_of_type && c->type != NULL && sign == '-')))
+            return true;
+    }
+    return false;
 }
 
 /* Differences of this kind are what the step asked for. */
 static bool
-is_asked_for(const pawl_rewrite_spec *spec, const char *text)
+is_asked_for(const pawl_rewrite_spec *spec, char sign, const pawl_hang *item)
 {
-    static const pawl_hang_kind of_partitions[] = {
-        PAWL_HANG_PARTITION_KEY, PAWL_HANG_PARTITIONED, PAWL_HANG_INDEX,  PAWL_HANG_STORAGE_OPTIONS,
-        PAWL_HANG_TABLESPACE,    PAWL_HANG_CLUSTER,     PAWL_HANG_UNIQUE, PAWL_HANG_INHERITANCE};
-
-    for (size_t i = 0; spec->partition_by != NULL && i < sizeof of_partitions / sizeof of_partitions[0]; i++)
-        if (begins_with(text, pawl_hang_kind_name(of_partitions[i])))
-            return true;
-    return (spec->nwith > 0 && begins_with(text, pawl_hang_kind_name(PAWL_HANG_STORAGE_OPTIONS))) ||
-           (spec->tablespace != NULL && begins_with(text, pawl_hang_kind_name(PAWL_HANG_TABLESPACE))) ||
-           (spec->nprimary_key > 0 && (begins_with(text, pawl_hang_kind_name(PAWL_HANG_PRIMARY_KEY)) ||
-                                       begins_with(text, pawl_hang_kind_name(PAWL_HANG_NOT_NULL))));
+    switch ((int) item->kind)
+    {
+        case PAWL_HANG_PARTITION_KEY:
+        case PAWL_HANG_PARTITIONED:
+        case PAWL_HANG_INDEX:
+        case PAWL_HANG_CLUSTER:
+        case PAWL_HANG_UNIQUE:
+        case PAWL_HANG_INHERITANCE:
+            return spec->partition_by != NULL || goes_with_column(spec, sign, item);
+        case PAWL_HANG_STORAGE_OPTIONS:
+            return spec->partition_by != NULL || spec->nwith > 0;
+        case PAWL_HANG_TABLESPACE:
+            return spec->partition_by != NULL || spec->tablespace != NULL;
+        case PAWL_HANG_PRIMARY_KEY:
+            return spec->nprimary_key > 0;
+        case PAWL_HANG_NOT_NULL:
+            return spec->nprimary_key > 0 || goes_with_column(spec, sign, item);
+        default:
+            return goes_with_column(spec, sign, item);
+    }
 }
 
 /* Before the commit: the new table against the old one. What was not asked for stops the cut-over. */
@@ -259,7 +288,7 @@ compare_after(moment *m, pawl_pg *pg, pawl_error *err)
         changed[options.nchanged++] = spec->add[i].name;
     for (size_t i = 0; i < spec->ndrop; i++)
         changed[options.nchanged++] = spec->drop[i];
-    if ((st = list(rw, pg, rw->shape.shadow->oid, &after, err)) != PAWL_OK ||
+    if ((st = pawl_rewrite_list(rw, pg, rw->shape.shadow->oid, &after, err)) != PAWL_OK ||
         (st = pawl_hanging_unprepare(pg, err)) != PAWL_OK ||
         (st = pawl_compare(m->before, after, &options, rw->arena, &m->diff, err)) != PAWL_OK)
         return st;
@@ -267,7 +296,7 @@ compare_after(moment *m, pawl_pg *pg, pawl_error *err)
     {
         pawl_compare_line *line = &m->diff.lines[i];
 
-        if (line->is_expected || !is_asked_for(spec, line->text))
+        if (line->is_expected || !is_asked_for(spec, line->sign, line->item))
             continue;
         line->is_expected = true;
         m->diff.nunexpected--;
@@ -283,6 +312,14 @@ print_difference(const moment *m)
                       m->diff.lines[i].text);
 }
 
+pawl_status
+pawl_rewrite_note(pawl_rewrite *rw, pawl_pg *pg, const char *key, const char *text, pawl_error *err)
+{
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(rw->job), PAWL_ARG_TEXT(key), PAWL_ARG_TEXT(text)};
+
+    return pawl_ledger_query(rw->ledger, pg, pawl_sql_online_rewrite_note, 3, args, NULL, err);
+}
+
 static pawl_status
 save_carried(pawl_rewrite *rw, pawl_pg *pg, pawl_error *err)
 {
@@ -292,14 +329,10 @@ save_carried(pawl_rewrite *rw, pawl_pg *pg, pawl_error *err)
     if (st != PAWL_OK)
         return st;
 
-    const pawl_pg_arg carried[] = {PAWL_ARG_I64(rw->job), PAWL_ARG_TEXT("carried"), PAWL_ARG_TEXT(json)};
-    const pawl_pg_arg old[] = {PAWL_ARG_I64(rw->job), PAWL_ARG_TEXT("old"), PAWL_ARG_TEXT(rw->old)};
-
     rw->carried = json;
-    if ((st = pawl_ledger_query(rw->ledger, pg, pawl_sql_online_rewrite_note, 3, carried, NULL, err)) !=
-        PAWL_OK)
+    if ((st = pawl_rewrite_note(rw, pg, "carried", json, err)) != PAWL_OK)
         return st;
-    return pawl_ledger_query(rw->ledger, pg, pawl_sql_online_rewrite_note, 3, old, NULL, err);
+    return pawl_rewrite_note(rw, pg, "old", rw->old, err);
 }
 
 /* Behind the renames: what cannot be undone any more is written down with them. */
@@ -309,9 +342,12 @@ finish_inside(moment *m, pawl_pg *pg, pawl_error *err)
     pawl_rewrite *rw = m->rw;
     pawl_status st;
 
+    if (rw->is_back)
+        return pawl_rewrite_finish_back(rw, pg, &m->diff, err);
     if ((st = pawl_capture_remove(rw->job, rw->ledger, pg, err)) != PAWL_OK ||
-        (st = run_list(pg, &rw->carry->cutover, err)) != PAWL_OK ||
-        (st = compare_after(m, pg, err)) != PAWL_OK || (st = save_carried(rw, pg, err)) != PAWL_OK)
+        (st = pawl_rewrite_run_list(pg, &rw->carry->cutover, err)) != PAWL_OK ||
+        (st = compare_after(m, pg, err)) != PAWL_OK || (st = save_carried(rw, pg, err)) != PAWL_OK ||
+        (rw->spec->mirrors && (st = pawl_rewrite_arm(rw, pg, m->before, err)) != PAWL_OK))
         return st;
     PAWL_FAILPOINT("rewrite.in_cutover");
     if ((st = pawl_rewrite_event(rw, pg, "cut_over", rw->shape.table->name, err)) != PAWL_OK)
@@ -331,7 +367,7 @@ cut_inside(moment *m, pawl_pg *pg, bool *wants_more, pawl_error *err)
         (st = pawl_drain_hold(m->drain, err)) != PAWL_OK || (st = plan_listing(m, pg, err)) != PAWL_OK)
         return st;
     m->locked_us = 0;
-    if ((st = run_list(pg, &rw->carry->locks, err)) != PAWL_OK)
+    if ((st = pawl_rewrite_run_list(pg, &rw->carry->locks, err)) != PAWL_OK)
         return st;
     m->locked_us = pawl_clock_us();
     if ((st = pawl_rewrite_set_path(pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||

@@ -44,6 +44,7 @@ find_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
         return pawl_error_nomem(err, "a job");
     pawl_fmt(rw->phase, sizeof rw->phase, "%s", pawl_pg_text(res, 0, 2));
     rw->restarts = pawl_pg_i64(res, 0, 9);
+    rw->has_mirror = pawl_pg_is_true(res, 0, 10);
     pawl_rewrite_name(rw);
     if (rw->is_done || rw->id->frozen == NULL || strcmp(rw->id->frozen, pawl_pg_text(res, 0, 6)) == 0)
         return PAWL_OK;
@@ -111,8 +112,7 @@ insert_job(pawl_rewrite *rw, pawl_error *err)
 /* ---- what hangs on the table -------------------------------------------------------------------------------------------- */
 
 pawl_status
-pawl_rewrite_hanging(pawl_rewrite *rw, pawl_pg *pg, uint32_t oid, pawl_hanging **out, const char **text,
-                     pawl_error *err)
+pawl_rewrite_hanging(pawl_rewrite *rw, pawl_pg *pg, uint32_t oid, pawl_hanging **out, pawl_error *err)
 {
     const pawl_hang_options options = {.mode = PAWL_HANG_REWRITE,
                                        .subscribers_ready = rw->spec->subscribers_ready};
@@ -122,8 +122,6 @@ pawl_rewrite_hanging(pawl_rewrite *rw, pawl_pg *pg, uint32_t oid, pawl_hanging *
     if ((st = pawl_hanging_load(pg, oid, rw->env->base->schema, rw->arena, &hanging, err)) != PAWL_OK)
         return st;
     pawl_hanging_judge(hanging, &options);
-    if ((st = pawl_hanging_text(hanging, PAWL_FATE_CARRIED, rw->arena, text, err)) != PAWL_OK)
-        return st;
     *out = hanging;
     return PAWL_OK;
 }
@@ -143,7 +141,7 @@ look_at_table(pawl_rewrite *rw, pawl_error *err)
             "cannot rewrite \"%s.%s\": row-level security hides rows from this role; use the "
             "owner or a role with BYPASSRLS",
             rw->shape.table->schema, rw->shape.table->name);
-    return pawl_rewrite_hanging(rw, rw->pg, rw->shape.table->oid, &rw->hanging, &rw->hanging_text, err);
+    return pawl_rewrite_hanging(rw, rw->pg, rw->shape.table->oid, &rw->hanging, err);
 }
 
 /* ---- prepare ------------------------------------------------------------------------------------------------------------ */
@@ -222,9 +220,10 @@ check_statements(pawl_rewrite *rw, void *ctx, pawl_error *err)
     if (!pawl_strbuf_is_ok(&sql) || !pawl_strbuf_is_ok(&explain))
         return pawl_error_nomem(err, "a statement");
     st = pawl_pg_exec(rw->pg, explain.data, err);
-    return st == PAWL_OK ? st
-                         : pawl_error_prefix(err, "what is told of \"%s.%s\" is not accepted by the server",
-                                             rw->shape.table->schema, rw->shape.table->name);
+    if (st == PAWL_OK)
+        return rw->spec->mirrors ? pawl_rewrite_check_back(rw, err) : st;
+    return pawl_error_prefix(err, "what is told of \"%s.%s\" is not accepted by the server",
+                             rw->shape.table->schema, rw->shape.table->name);
 }
 
 /* "(a, b)", NULL when it stays. */
@@ -254,6 +253,7 @@ load_carry(pawl_rewrite *rw, pawl_error *err)
                                     .shadow = rw->shadow,
                                     .kept = rw->old,
                                     .has_key = pawl_shape_key_is_primary(&rw->shape),
+                                    .keeps_key = rw->spec->mirrors,
                                     .key_name = rw->key_index,
                                     .is_partitioned = rw->spec->partition_by != NULL};
     pawl_status st = primary_key_text(rw, &spec.primary_key, err);
@@ -402,12 +402,12 @@ pawl_rewrite_restart(pawl_rewrite *rw, const char *why, pawl_error *err)
     return pawl_rewrite_txn(rw, restart_inside, reason, err);
 }
 
-/* The shadow table by its name alone: the table itself may be gone or renamed. */
-static pawl_status
-drop_shadow(pawl_rewrite *rw, pawl_error *err)
+/* By its name alone: the table itself may be gone or renamed. */
+pawl_status
+pawl_rewrite_drop(pawl_rewrite *rw, const char *name, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
-    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(rw->shadow)};
+    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(name)};
     pawl_status st = pawl_pg_query(rw->pg, pawl_sql_online_rewrite_shadow, 1, args, &res, err);
 
     for (int i = 0; st == PAWL_OK && i < pawl_pg_rows(res); i++)
@@ -432,7 +432,7 @@ take_away_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
     if ((st = pawl_rewrite_set_path(rw->pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
         (st = pawl_rewrite_set_phase(rw, rw->pg, rw->phase, err)) != PAWL_OK ||
         (st = pawl_capture_remove(rw->job, rw->ledger, rw->pg, err)) != PAWL_OK ||
-        (st = drop_shadow(rw, err)) != PAWL_OK ||
+        (st = pawl_rewrite_drop(rw, rw->shadow, err)) != PAWL_OK ||
         (st = pawl_ledger_query(rw->ledger, rw->pg, pawl_sql_online_rewrite_end, 2, args, NULL, err)) !=
             PAWL_OK)
         return st;

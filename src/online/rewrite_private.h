@@ -24,6 +24,8 @@ typedef struct pawl_rewrite
     int64_t started_us;
     char phase[16];
     int64_t restarts; /* how often the copy has begun anew */
+    bool is_back;     /* the cut-over is that of the way back: from the new table to the old one */
+    bool has_mirror;  /* the new table is captured, and the old one kept for the way back */
     bool was_resumed;
     bool is_done;
     const char *fingerprint; /* of the table at the start */
@@ -34,7 +36,6 @@ typedef struct pawl_rewrite
     char user_path[400]; /* the search_path of the user's expressions */
     pawl_shape shape;    /* until the cut-over */
     pawl_hanging *hanging;
-    const char *hanging_text; /* as it was when it was loaded */
     pawl_carry *carry;
     int64_t locked_ms;
 } pawl_rewrite;
@@ -61,6 +62,13 @@ PAWL_NODISCARD pawl_status pawl_rewrite_set_phase(pawl_rewrite *rw, pawl_pg *pg,
 PAWL_NODISCARD pawl_status pawl_rewrite_event(pawl_rewrite *rw, pawl_pg *pg, const char *kind,
                                               const char *detail, pawl_error *err);
 
+/* A transaction that does nothing else. */
+PAWL_NODISCARD pawl_status pawl_rewrite_go_to(pawl_rewrite *rw, const char *phase, pawl_error *err);
+
+/* Keep a text with the job, in the transaction at hand. */
+PAWL_NODISCARD pawl_status pawl_rewrite_note(pawl_rewrite *rw, pawl_pg *pg, const char *key, const char *text,
+                                             pawl_error *err);
+
 /* Names that follow from the number of the job. */
 void pawl_rewrite_name(pawl_rewrite *rw);
 
@@ -71,9 +79,12 @@ PAWL_NODISCARD pawl_status pawl_rewrite_load(pawl_rewrite *rw, pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_rewrite_restart(pawl_rewrite *rw, const char *why, pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_rewrite_take_away(pawl_rewrite *rw, pawl_error *err);
 
-/* Load and judge what hangs on the table `oid`, in the transaction at hand; its text into *text. */
+/* Load and judge what hangs on the table `oid`, in the transaction at hand. */
 PAWL_NODISCARD pawl_status pawl_rewrite_hanging(pawl_rewrite *rw, pawl_pg *pg, uint32_t oid,
-                                                pawl_hanging **out, const char **text, pawl_error *err);
+                                                pawl_hanging **out, pawl_error *err);
+
+/* The table of this name in the schema of the job's, if it is there. */
+PAWL_NODISCARD pawl_status pawl_rewrite_drop(pawl_rewrite *rw, const char *name, pawl_error *err);
 
 /* Take out of the list what the step itself says otherwise; PAWL_E_REFUSED for what would be left without a column. */
 PAWL_NODISCARD pawl_status pawl_rewrite_adapt(const pawl_rewrite *rw, pawl_hanging *hanging, pawl_error *err);
@@ -105,5 +116,26 @@ PAWL_NODISCARD pawl_status pawl_rewrite_drain(pawl_rewrite *rw, pawl_drain_end *
                                               pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_rewrite_cut_over(pawl_rewrite *rw, pawl_drain_end *end, char *why,
                                                  size_t size, pawl_error *err);
+
+/* A list in the transaction at hand; what hangs on a table, by the plan that the cut-over has prepared. */
+PAWL_NODISCARD pawl_status pawl_rewrite_run_list(pawl_pg *pg, const pawl_carry_list *list, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_rewrite_list(pawl_rewrite *rw, pawl_pg *pg, uint32_t oid, pawl_hanging **out,
+                                             pawl_error *err);
+
+/* rewrite_mirror.c: is what the step says of the way back accepted? In a transaction, with the shadow table there. */
+PAWL_NODISCARD pawl_status pawl_rewrite_check_back(pawl_rewrite *rw, pawl_error *err);
+/* In the cut-over: from here on the new table is captured. `before` is what hung on the old one. */
+PAWL_NODISCARD pawl_status pawl_rewrite_arm(pawl_rewrite *rw, pawl_pg *pg, const pawl_hanging *before,
+                                            pawl_error *err);
+/* In the transaction that opens the mirror: what hangs on the new table, to be compared before the way back. */
+PAWL_NODISCARD pawl_status pawl_rewrite_note_baseline(pawl_rewrite *rw, pawl_error *err);
+/* One state further on the way back; rw->is_done at its end. */
+PAWL_NODISCARD pawl_status pawl_rewrite_step_back(pawl_rewrite *rw, pawl_error *err);
+/* The rest of the cut-over back, behind the last drain. */
+PAWL_NODISCARD pawl_status pawl_rewrite_finish_back(pawl_rewrite *rw, pawl_pg *pg, pawl_compare_diff *diff,
+                                                    pawl_error *err);
+
+/* rewrite.c: VALIDATE and sequences behind the cut-over, then the end of the job, or the mirror. */
+PAWL_NODISCARD pawl_status pawl_rewrite_end_inside(pawl_rewrite *rw, void *ctx, pawl_error *err);
 
 #endif

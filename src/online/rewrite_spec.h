@@ -54,6 +54,10 @@ typedef struct pawl_rewrite_spec
     bool is_manual; /* the cut-over waits to be told */
     bool subscribers_ready;
     bool keeps_old; /* the old table stays, under another name */
+    bool mirrors;   /* after the cut-over the old table follows the new one: the way back; with keeps_old */
+    const pawl_rewrite_pair *reverse; /* columns of the old table as SQL over a row of the new one */
+    size_t nreverse;
+    bool has_lua_reverse; /* the other columns that need it are made by the file's `reverse` */
     /* pace */
     int64_t batch_rows;  /* rows a transaction of the copy, at most; 0: 1,000,000 */
     int64_t batch_bytes; /* and about so many bytes; 0: 100 MB */

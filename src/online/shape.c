@@ -291,8 +291,8 @@ take_read(pawl_shape *s, pawl_arena *arena, pawl_pg *pg, pawl_error *err)
 }
 
 /* Which columns travel, and in which order: what the server sends, then what the transform makes. */
-static pawl_status
-sort_out(pawl_shape *s, pawl_arena *arena, pawl_error *err)
+pawl_status
+pawl_shape_sort_out(pawl_shape *s, pawl_arena *arena, pawl_error *err)
 {
     s->sent = pawl_arena_array(arena, s->ncolumns, sizeof *s->sent);
     s->made = pawl_arena_array(arena, s->ncolumns, sizeof *s->made);
@@ -347,7 +347,7 @@ pawl_shape_load(const pawl_rewrite_spec *spec, const char *search_path, const ch
     pawl_key *key = NULL;
     pawl_status st;
 
-    *out = (pawl_shape){.spec = spec, .shadow_name = shadow_name};
+    *out = (pawl_shape){.spec = spec, .shadow_name = shadow_name, .lua_entry = "row"};
     if ((st = pawl_table_load(pg, spec->table, search_path, arena, &table, err)) != PAWL_OK)
         return st;
     out->table = table;
@@ -366,7 +366,8 @@ pawl_shape_load(const pawl_rewrite_spec *spec, const char *search_path, const ch
         return st;
     out->key = key;
     if ((st = check_names(out, err)) != PAWL_OK || (st = take_columns(out, arena, pg, err)) != PAWL_OK ||
-        (st = check_primary_key(out, err)) != PAWL_OK || (st = sort_out(out, arena, err)) != PAWL_OK)
+        (st = check_primary_key(out, err)) != PAWL_OK ||
+        (st = pawl_shape_sort_out(out, arena, err)) != PAWL_OK)
         return st;
     return take_read(out, arena, pg, err);
 }

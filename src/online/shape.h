@@ -65,7 +65,9 @@ typedef struct pawl_shape
     size_t nsent;
     const pawl_shape_column **made; /* columns that the transform makes, behind those */
     size_t nmade;
-    bool is_binary; /* the COPY into the shadow table is in the binary format */
+    bool is_binary;        /* the COPY into the shadow table is in the binary format */
+    const char *lua_entry; /* the function of the transform's file */
+    bool is_back;          /* of the way back: no row may be left out */
 } pawl_shape;
 
 /*
@@ -75,6 +77,23 @@ typedef struct pawl_shape
 PAWL_NODISCARD pawl_status pawl_shape_load(const pawl_rewrite_spec *spec, const char *search_path,
                                            const char *shadow_name, pawl_arena *arena, pawl_pg *pg,
                                            pawl_shape *out, pawl_error *err);
+
+/*
+ * The way back: the rows of the new table (now of this oid) as those of the old one, which has this name in the same schema
+ * and this key. What is neither kept nor an integer that was widened needs `reverse`: PAWL_E_REFUSED names the column.
+ * Inside a transaction of the caller; it is looked at already.
+ */
+typedef struct pawl_shape_back
+{
+    const pawl_rewrite_spec *told; /* of the way there */
+    uint32_t new_oid;
+    const char *old_name;
+    const char *const *key; /* columns */
+    size_t nkey;
+} pawl_shape_back;
+
+PAWL_NODISCARD pawl_status pawl_shape_load_back(const pawl_shape_back *back, pawl_arena *arena, pawl_pg *pg,
+                                                pawl_shape *out, pawl_error *err);
 
 /* CREATE TABLE, empty, without keys and indexes, with the partitions that are told. In the caller's transaction. */
 PAWL_NODISCARD pawl_status pawl_shape_create(const pawl_shape *shape, pawl_pg *pg, pawl_error *err);
@@ -116,6 +135,12 @@ void pawl_shape_bound(pawl_strbuf *sql, const pawl_shape *shape);
 
 /* DELETE FROM shadow the keys in the settings pawl.keys_1, ... */
 void pawl_shape_delete_keys(pawl_strbuf *sql, const pawl_shape *shape);
+
+/* DELETE FROM shadow the keys that the table does not have. */
+void pawl_shape_delete_strangers(pawl_strbuf *sql, const pawl_shape *shape);
+
+/* For the files of the shape: fill sent and made. */
+PAWL_NODISCARD pawl_status pawl_shape_sort_out(pawl_shape *shape, pawl_arena *arena, pawl_error *err);
 
 /* The transform's columns. */
 PAWL_NODISCARD pawl_status pawl_shape_lua(const pawl_shape *shape, pawl_arena *arena, pawl_lua_column **read,

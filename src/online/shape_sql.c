@@ -197,7 +197,7 @@ range(pawl_strbuf *b, const pawl_shape *s, bool has_lower)
 static void
 from_table(pawl_strbuf *b, const pawl_shape *s)
 {
-    pawl_sql_add(b, " FROM ONLY ");
+    pawl_sql_add(b, s->table->kind == 'p' ? " FROM " : " FROM ONLY ");
     pawl_sql_ident2(b, s->table->schema, s->table->name);
     pawl_sql_add(b, " AS t");
 }
@@ -394,6 +394,29 @@ pawl_shape_delete_keys(pawl_strbuf *b, const pawl_shape *s)
     keys_table(b, s);
     pawl_sql_add(b, " WHERE ");
     keys_match(b, s, "n");
+}
+
+void
+pawl_shape_delete_strangers(pawl_strbuf *b, const pawl_shape *s)
+{
+    pawl_strbuf_reset(b);
+    pawl_sql_add(b, "DELETE FROM ");
+    shadow(b, s);
+    pawl_sql_add(b, " AS n WHERE NOT EXISTS (SELECT");
+    from_table(b, s);
+    pawl_sql_add(b, " WHERE ");
+    for (int i = 0; i < s->key->ncolumns; i++)
+    {
+        const pawl_key_column *k = &s->key->columns[i];
+
+        pawl_sql_add(b, i > 0 ? " AND " : "");
+        pawl_sql_column(b, "n", k->column->name);
+        pawl_sql_add(b, " ");
+        pawl_sql_operator(b, k->op_schema, k->op_eq);
+        pawl_sql_add(b, " ");
+        pawl_sql_column(b, "t", k->column->name);
+    }
+    pawl_sql_add(b, ")");
 }
 
 bool

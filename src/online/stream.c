@@ -45,7 +45,7 @@ pawl_stream_open(const pawl_shape *shape, const pawl_backfill_env *env, int64_t 
     PAWL_AUTO(pawl_stream) s = pawl_calloc(1, sizeof *s);
     pawl_lua_options options = {.root = env->lua_root,
                                 .file = shape->spec->lua_file,
-                                .entry = "row",
+                                .entry = shape->lua_entry,
                                 .nread = (int) shape->nlua_read,
                                 .nwrite = (int) shape->nmade,
                                 .x = env->x,
@@ -274,6 +274,15 @@ add_made(pawl_stream *s, int row, size_t i, const pawl_lua_answer *answer, pawl_
     return name_row(s, row, err);
 }
 
+/* There a row may be left out. Back it is one that somebody has written since. */
+static pawl_status
+fail_left(const pawl_stream *s, int row, pawl_error *err)
+{
+    (void) pawl_error_set(err, PAWL_E_TRANSFORM, "the transform's `reverse` gives nothing for the row");
+    (void) pawl_error_hint(err, "on the way back no row may be left out; pawl.null writes NULL");
+    return name_row(s, row, err);
+}
+
 static pawl_status
 group_put(void *ctx, int row, const pawl_lua_answer *answer, pawl_error *err)
 {
@@ -286,6 +295,8 @@ group_put(void *ctx, int row, const pawl_lua_answer *answer, pawl_error *err)
             (void) pawl_error_set(err, PAWL_E_TRANSFORM, "the transform rejects the row: %s", answer->reason);
             return name_row(s, row, err);
         case PAWL_LUA_LEAVE:
+            if (s->shape->is_back)
+                return fail_left(s, row, err);
             s->counts->left++;
             return PAWL_OK;
         case PAWL_LUA_WRITE:

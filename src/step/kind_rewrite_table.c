@@ -137,7 +137,6 @@ refuse_words(pawl_reader *r)
         const char *harmless;
         const char *what;
     } refused[] = {
-        {"reverse", NULL, "keep the old table in step after the cut-over"},
         {"views", "refuse", "make views anew within the cut-over of a rewrite"},
         {"rejects", "refuse", "rewrite a table and leave rows behind that the transform rejects"},
     };
@@ -180,6 +179,24 @@ read_keys(pawl_reader *r, pawl_rewrite_spec *spec)
     pawl_reader_has_text(r, "maintenance_work_mem", &spec->memory);
 }
 
+/* `reverse: true`, or a mapping of columns of the old table to SQL over a row of the new one. */
+static pawl_status
+read_reverse(pawl_step_parse *ctx, pawl_reader *r, pawl_rewrite_spec *spec, bool *is_refused, pawl_error *err)
+{
+    const pawl_yaml *node = pawl_yaml_get(r->node, "reverse");
+
+    if (node == NULL)
+        return PAWL_OK;
+    if (node->kind == PAWL_YAML_SCALAR)
+    {
+        if (pawl_reader_has_bool(r, "reverse", &spec->mirrors))
+            *is_refused = !spec->mirrors;
+        return PAWL_OK;
+    }
+    spec->mirrors = true;
+    return read_pairs(ctx, r, "reverse", &spec->reverse, &spec->nreverse, err);
+}
+
 static void
 check_keys(pawl_reader *r, const pawl_rewrite_spec *spec)
 {
@@ -189,6 +206,9 @@ check_keys(pawl_reader *r, const pawl_rewrite_spec *spec)
     if (spec->partition_by == NULL && spec->npartitions > 0)
         pawl_reader_problem(r, "partitions", "`partition_by: RANGE (created_at)`",
                             "`partitions` goes with `partition_by`");
+    if (spec->mirrors && !spec->keeps_old)
+        pawl_reader_problem(r, "keep_old", "leave one of the two out",
+                            "the way back that `reverse` keeps open needs the old table");
     if (spec->lua_file == NULL && spec->nread > 0)
         pawl_reader_problem(r, "read", "leave it out", "`read` goes with `lua`");
 }
@@ -256,17 +276,18 @@ freeze(const pawl_step_entry *entry, const pawl_rewrite_spec *spec, pawl_step *s
     freeze_list(digest, "primary_key", spec->primary_key, spec->nprimary_key);
     freeze_pairs(digest, "partitions", spec->partitions, spec->npartitions);
     freeze_pairs(digest, "with", spec->with, spec->nwith);
+    freeze_pairs(digest, "reverse", spec->reverse, spec->nreverse);
     pawl_digest_final(digest, step->frozen);
     return step->frozen[0] == '\0' ? pawl_error_nomem(err, "a checksum") : PAWL_OK;
 }
 
 static pawl_status
-check_lua(pawl_step_parse *ctx, pawl_reader *r, const pawl_rewrite_spec *spec, pawl_step *step,
-          pawl_error *err)
+check_lua(pawl_step_parse *ctx, pawl_reader *r, pawl_rewrite_spec *spec, pawl_step *step, pawl_error *err)
 {
     const pawl_yaml *node = pawl_yaml_get(r->node, "lua");
     const char *text = NULL;
     pawl_error wrong = PAWL_ERROR_INIT;
+    pawl_error none = PAWL_ERROR_INIT;
     pawl_status st = pawl_step_read_file(ctx, node, spec->lua_file, step, &text, err);
 
     if (st != PAWL_OK || text == NULL)
@@ -278,7 +299,10 @@ check_lua(pawl_step_parse *ctx, pawl_reader *r, const pawl_rewrite_spec *spec, p
         return st;
     }
     if (st == PAWL_OK)
+    {
+        spec->has_lua_reverse = pawl_lua_check(ctx->root, spec->lua_file, "reverse", &none) == PAWL_OK;
         return pawl_step_add_modules(ctx, node, text, step, err);
+    }
     pawl_problems_add(ctx->problems, node->file, node->line, node->column,
                       wrong.hint[0] != '\0' ? wrong.hint : NULL, "%s", wrong.message);
     return PAWL_OK;
@@ -290,6 +314,7 @@ pawl_kind_rewrite_table_parse(pawl_step_parse *ctx, const pawl_step_entry *entry
 {
     pawl_rewrite_spec *spec = pawl_arena_alloc(ctx->arena, sizeof *spec);
     pawl_reader r;
+    bool is_refused = false;
     pawl_status st;
 
     if (spec == NULL)
@@ -305,11 +330,14 @@ pawl_kind_rewrite_table_parse(pawl_step_parse *ctx, const pawl_step_entry *entry
     if ((st = read_columns(ctx, &r, "change", &spec->change, &spec->nchange, err)) != PAWL_OK ||
         (st = read_columns(ctx, &r, "add", &spec->add, &spec->nadd, err)) != PAWL_OK ||
         (st = read_pairs(ctx, &r, "partitions", &spec->partitions, &spec->npartitions, err)) != PAWL_OK ||
-        (st = read_pairs(ctx, &r, "with", &spec->with, &spec->nwith, err)) != PAWL_OK)
+        (st = read_pairs(ctx, &r, "with", &spec->with, &spec->nwith, err)) != PAWL_OK ||
+        (st = read_reverse(ctx, &r, spec, &is_refused, err)) != PAWL_OK ||
+        (spec->lua_file != NULL && (st = check_lua(ctx, &r, spec, step, err)) != PAWL_OK))
         return st;
+    /* A file that knows the way back asks for it, where the old table stays and nothing else is said. */
+    if (spec->has_lua_reverse && spec->keeps_old && !is_refused)
+        spec->mirrors = true;
     check_keys(&r, spec);
-    if (spec->lua_file != NULL && (st = check_lua(ctx, &r, spec, step, err)) != PAWL_OK)
-        return st;
     step->needs_rows = true;
     if ((st = freeze(entry, spec, step, err)) != PAWL_OK || spec->table == NULL)
         return st;
@@ -360,7 +388,13 @@ pawl_kind_rewrite_table_apply(pawl_step_run *run, const pawl_step *step, pawl_er
         spec.workers = run->settings->workers;
     if ((st = pawl_rewrite_run(&spec, &env, &id, &result, err)) != PAWL_OK)
         return st;
-    if (result.old_table[0] != '\0' && !result.was_done)
+    if (((const pawl_rewrite_spec *) step->data)->mirrors && !result.was_done)
+        pawl_log_text(run->sink, PAWL_EVENT_INFO,
+                      "the table \"%s\" follows the new one: `pawl downgrade` goes back without loss, a "
+                      "`contract` step "
+                      "ends it",
+                      result.old_table);
+    else if (result.old_table[0] != '\0' && !result.was_done)
         pawl_log_text(run->sink, PAWL_EVENT_INFO,
                       "the old rows are kept in the table \"%s\"; drop it when they are "
                       "no longer needed",
@@ -379,7 +413,7 @@ pawl_kind_rewrite_table_revert(pawl_step_run *run, const pawl_step *step, pawl_e
 
     fill(run, step, &base, &id);
     id.base.ordinal = 0; /* on the way down steps are counted anew */
-    return pawl_rewrite_undo(&env, &id, err);
+    return pawl_rewrite_undo(step->data, &env, &id, err);
 }
 
 /* The rows pass through this program, whatever makes the columns. */

@@ -32,7 +32,6 @@ typedef struct session
     pthread_t thread;
     int number;
     PGconn *conn;
-    bool is_lost;
     pawl_test_writes writes;
     atomic_int_least64_t transactions;
     int64_t rows;
@@ -86,7 +85,6 @@ static bool
 has_connected(session *s)
 {
     PQfinish(s->conn);
-    s->is_lost = false;
     s->conn = PQconnectdb(s->all->options.db);
     if (PQstatus(s->conn) != CONNECTION_OK)
         return false;
@@ -116,20 +114,14 @@ connect_again(session *s)
     }
 }
 
-/*
- * The server is being shut down, or has been: what was in flight is in whole or not at all, in both tables. (An error
- * without a state is libpq's own; that the connection is bad it may find out only later.)
- */
+/* The server is being shut down, or has been: what was in flight is in whole or not at all, in both tables. */
 static bool
-is_server_gone(session *s, const PGresult *res)
+is_server_gone(const session *s, const PGresult *res)
 {
     const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 
-    if (!s->all->options.outlives ||
-        (PQstatus(s->conn) == CONNECTION_OK && state != NULL && strncmp(state, "57P0", 4) != 0))
-        return false;
-    s->is_lost = true;
-    return true;
+    return s->all->options.outlives &&
+           (PQstatus(s->conn) != CONNECTION_OK || (state != NULL && strncmp(state, "57P0", 4) == 0));
 }
 
 static void
@@ -185,7 +177,7 @@ write_on(void *arg)
         pawl_test_writes_next(&s->writes);
         if (PQsendQuery(s->conn, s->writes.sql.data) == 1)
             read_answers(s);
-        if (s->is_lost || PQstatus(s->conn) != CONNECTION_OK)
+        if (PQstatus(s->conn) != CONNECTION_OK)
         {
             connect_again(s);
             continue;
@@ -236,7 +228,7 @@ check_on(void *arg)
         else
             s->all->checks++;
         PQclear(res);
-        if (s->is_lost || PQstatus(s->conn) != CONNECTION_OK)
+        if (PQstatus(s->conn) != CONNECTION_OK)
             connect_again(s);
         pawl_test_sleep_ms(CHECK_EVERY_MS);
     }
