@@ -179,7 +179,7 @@ static const pawl_step_kind kinds[] = {
     },
     {
         .name = "contract",
-        .help = "end a swap: drop the old column, and the way back",
+        .help = "end a swap or a rewrite: drop the old column or table, and the way back",
         .sample = "  - contract:\n"
                   "      table: public.products\n"
                   "      column: price\n"
