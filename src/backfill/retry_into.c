@@ -50,8 +50,7 @@ pawl_retry_check_target(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, p
     PAWL_AUTO(pawl_pg_result) res = NULL;
     const pawl_table *t = job->target;
     const pawl_pg_arg args[] = {PAWL_ARG_I64(job->id), PAWL_ARG_I64(t->oid)};
-    pawl_status st =
-        pawl_ledger_query(ledger, pg, pawl_sql_backfill_reject_target, 2, args, &res, err);
+    pawl_status st = pawl_ledger_query(ledger, pg, pawl_sql_backfill_reject_target, 2, args, &res, err);
 
     if (st != PAWL_OK || pawl_pg_is_true(res, 0, 0))
         return st;
