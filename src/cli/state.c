@@ -242,6 +242,44 @@ describe_bar(pawl_cli_buf *buf, const pawl_job_status *job, pawl_cli_bar_style s
     pawl_cli_add(buf, "\n");
 }
 
+/* From this size of a log on it is worth a warning: at eight times as much the way back is given up. */
+#define LARGE_LOG ((int64_t) 1 << 30)
+
+/* A swap or a rewrite that has cut over: what there is to tell is how far its way back lags behind. */
+static void
+describe_mirror(pawl_cli_buf *buf, const pawl_job_status *job, bool has_color)
+{
+    pawl_cli_add(buf, "    mirror: the way back is open");
+    if (job->log_bytes >= 0)
+    {
+        pawl_cli_add(buf, ", behind by about ");
+        pawl_cli_plural(buf, job->log_entries, "change");
+        pawl_cli_add(buf, " (log: ");
+        pawl_cli_addf(buf, "%.1f MB)", (double) job->log_bytes / 1048576);
+    }
+    pawl_cli_add(buf, "\n");
+    if (job->log_bytes < LARGE_LOG)
+        return;
+    pawl_cli_paint(buf, has_color, PAWL_CLI_YELLOW);
+    pawl_cli_addf(
+        buf, "    at 8 GB of log the way back is given up; carry over what is in it: pawl work %" PRId64 "\n",
+        job->job_id);
+    pawl_cli_paint(buf, has_color, PAWL_CLI_PLAIN);
+}
+
+static bool
+is_mirror(const pawl_job_status *job)
+{
+    return strcmp(job->state, "open") == 0 && strcmp(job->phase, "mirror") == 0;
+}
+
+static bool
+has_phases(const pawl_job_status *job)
+{
+    return strcmp(job->state, "open") == 0 &&
+           (strcmp(job->kind, "swap_column") == 0 || strcmp(job->kind, "rewrite_table") == 0);
+}
+
 /* Where stripes were written, or might have been in a table of this size. */
 static void
 describe_form(pawl_cli_buf *buf, const pawl_job_status *job)
@@ -289,7 +327,16 @@ describe_jobs(pawl_cli_buf *buf, const pawl_status_report *r, pawl_cli_bar_style
         pawl_cli_add(buf, ", started ");
         pawl_cli_safe(buf, job->started_at);
         pawl_cli_add(buf, ")\n");
-        describe_bar(buf, job, style);
+        if (is_mirror(job))
+            describe_mirror(buf, job, style.has_color);
+        else
+            describe_bar(buf, job, style);
+        if (has_phases(job) && !is_mirror(job))
+        {
+            pawl_cli_add(buf, "    phase: ");
+            pawl_cli_safe(buf, job->phase);
+            pawl_cli_add(buf, "\n");
+        }
         if (strcmp(job->state, "open") == 0 && job->tuned != NULL && job->tuned[0] != '\0')
         {
             pawl_cli_add(buf, "    tuned: ");
@@ -350,6 +397,10 @@ job_of(const void *items, size_t i)
     pawl_cli_put_int(&o, "step", job->step);
     pawl_cli_put_text(&o, "table", job->table);
     pawl_cli_put_text(&o, "state", job->state);
+    pawl_cli_put_text(&o, "kind", job->kind);
+    pawl_cli_put_text(&o, "phase", job->phase);
+    pawl_cli_put(&o, "log_bytes", job->log_bytes < 0 ? json_null() : json_integer(job->log_bytes));
+    pawl_cli_put(&o, "log_entries", job->log_entries < 0 ? json_null() : json_integer(job->log_entries));
     pawl_cli_put_text(&o, "writer", job->writer);
     pawl_cli_put_text(&o, "form", job->form);
     pawl_cli_put_text(&o, "form_why", job->form_why);

@@ -1,5 +1,6 @@
 /* pawl work: more workers for a job that runs. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "cli/fail.h"
 #include "cli/json.h"
@@ -31,6 +32,14 @@ print(pawl_cli *cli, const pawl_control_report *r)
     if (cli->out->is_json)
     {
         pawl_cli_record(cli->out, json_of(r));
+        return;
+    }
+    if (strcmp(r->state, "mirror") == 0)
+    {
+        pawl_cli_addf(&text, "pawl: what the mirror of job %" PRId64 " (", r->job);
+        pawl_cli_safe(&text, r->table);
+        pawl_cli_add(&text, ") had logged is carried over; the way back is open");
+        pawl_cli_say(cli->out, pawl_cli_buf_text(&text));
         return;
     }
     pawl_cli_addf(&text, "pawl: nothing is left to do of job %" PRId64 " (", r->job);
@@ -68,17 +77,20 @@ const pawl_cli_verb pawl_cli_verb_work = {
     .min_arguments = 1,
     .max_arguments = 1,
     .summary = "join a running backfill with more workers, from this or another host",
-    .text = "Takes chunks of job J as the workers of the upgrade do, until nothing of it is left. J is the "
-            "number of "
-            "a job, as `pawl status` shows it, or its revision. The step is read from this migrations "
-            "directory; when "
-            "its text, its Lua or the -x arguments are not those that the job was started with, nothing is "
-            "done.\n\n"
-            "It may be stopped, killed and started again at any time: what it held is taken over at once, "
-            "and every "
-            "row is still transformed once. It changes nothing of the history and needs no lease for that; "
-            "pause, "
-            "tune and abandon of the job count here too. --workers says how many workers this process has.",
+    .text =
+        "Takes chunks of job J as the workers of the upgrade do, until nothing of it is left. J is the "
+        "number of "
+        "a job, as `pawl status` shows it, or its revision. The step is read from this migrations "
+        "directory; when "
+        "its text, its Lua or the -x arguments are not those that the job was started with, nothing is "
+        "done.\n\n"
+        "It may be stopped, killed and started again at any time: what it held is taken over at once, "
+        "and every "
+        "row is still transformed once. It changes nothing of the history and needs no lease for that; "
+        "pause, "
+        "tune and abandon of the job count here too. --workers says how many workers this process has.\n\n"
+        "Of a swap that has cut over it carries over what the mirror has logged, until the log is empty: "
+        "as often as it is called, from cron for instance. The way back stays short, and the log small.",
     .examples = "pawl work 7 --workers 4\npawl work c7e0 --json",
     .settings = PAWL_CLI_SETTINGS_CONNECTION | PAWL_CLI_SETTINGS_CHANGE | PAWL_CLI_SETTINGS_PACE,
     .stopping = PAWL_CLI_STOP_FINISHES,

@@ -27,6 +27,7 @@ static const examination examinations[] = {
     {"publications", pawl_doctor_publications, "none carries the ledger"},
     {"ledger", pawl_doctor_ledger, NULL},
     {"triggers", pawl_doctor_triggers, "none is left behind"},
+    {"logs", pawl_doctor_logs, "no job has logged a lot of changes"},
     {"scratch", pawl_doctor_scratch, "no benchmark left anything behind"},
     {"files", pawl_doctor_pending, NULL},
     {"rights", pawl_doctor_rights, "enough for what can be told of the pending steps"},

@@ -67,6 +67,7 @@ pawl_status pawl_doctor_slots(pawl_doctor_case *c, pawl_error *err);
 pawl_status pawl_doctor_indexes(pawl_doctor_case *c, pawl_error *err);
 pawl_status pawl_doctor_publications(pawl_doctor_case *c, pawl_error *err);
 pawl_status pawl_doctor_triggers(pawl_doctor_case *c, pawl_error *err);
+pawl_status pawl_doctor_logs(pawl_doctor_case *c, pawl_error *err);
 pawl_status pawl_doctor_scratch(pawl_doctor_case *c, pawl_error *err);
 
 /* doctor_steps.c: pending fills `tables` and `sql_step`, the others read them. */

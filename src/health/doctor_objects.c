@@ -4,6 +4,9 @@
 
 #include "util/banned.h"
 
+/* Of a log of changes: an eighth of its limit. */
+#define LARGE_LOG ((int64_t) 1 << 30)
+
 pawl_status
 pawl_doctor_indexes(pawl_doctor_case *c, pawl_error *err)
 {
@@ -80,6 +83,36 @@ pawl_doctor_triggers(pawl_doctor_case *c, pawl_error *err)
                 .meaning = "every write to the table pays for it, and what it captures grows for ever",
                 .advice = pawl_findings_text(c->found, "DROP TRIGGER %s ON %s", pawl_pg_text(res, row, 0),
                                              pawl_pg_text(res, row, 1))});
+    return st;
+}
+
+pawl_status
+pawl_doctor_logs(pawl_doctor_case *c, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(LARGE_LOG)};
+    pawl_status st;
+
+    if (c->ledger_version == 0)
+        return PAWL_OK;
+    st = pawl_ledger_query(c->ledger, c->pg, pawl_sql_health_logs, 1, args, &res, err);
+    for (int row = 0; st == PAWL_OK && row < pawl_pg_rows(res); row++)
+        pawl_findings_add(
+            c->found,
+            &(pawl_finding){
+                .level = PAWL_HEALTH_WARNING,
+                .check = "logs",
+                .object = pawl_findings_text(c->found, "job %s on %s", pawl_pg_text(res, row, 0),
+                                             pawl_pg_text(res, row, 1)),
+                .message = pawl_findings_text(c->found, "its log of changes takes %s (phase %s)",
+                                              pawl_doctor_bytes(c, pawl_pg_i64(res, row, 3)),
+                                              pawl_pg_text(res, row, 2)),
+                .meaning = "at 8 GB nothing is logged any more: before a cut-over the step has to start "
+                           "over, after it there is no way back",
+                .advice = pawl_findings_text(c->found,
+                                             "carry over what is in it: `pawl upgrade` before a cut-over, "
+                                             "`pawl work %s` after it; or end the way back with `contract`",
+                                             pawl_pg_text(res, row, 0))});
     return st;
 }
 

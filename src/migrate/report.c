@@ -217,8 +217,11 @@ fill_jobs(pawl_look *look, pawl_status_report *r, pawl_error *err)
             !can_copy(look, jobs, row, 7, &job->finished_at) ||
             !can_copy(look, jobs, row, 16, &job->paused_by) ||
             !can_copy(look, jobs, row, 17, &job->paused_at) || !can_copy(look, jobs, row, 18, &job->tuned) ||
-            !can_copy(look, jobs, row, 19, &job->form) || !can_copy(look, jobs, row, 20, &job->form_why))
+            !can_copy(look, jobs, row, 19, &job->form) || !can_copy(look, jobs, row, 20, &job->form_why) ||
+            !can_copy(look, jobs, row, 23, &job->kind) || !can_copy(look, jobs, row, 24, &job->phase))
             return pawl_error_nomem(err, "the status");
+        job->log_bytes = pawl_pg_is_null(jobs, row, 25) ? -1 : pawl_pg_i64(jobs, row, 25);
+        job->log_entries = pawl_pg_is_null(jobs, row, 26) ? -1 : pawl_pg_i64(jobs, row, 26);
         fill_progress(jobs, row, job);
         /* Both results come newest job first; jobs that the list leaves out are older. */
         st = fill_workers(look, workers, &at, job, err);

@@ -2,6 +2,7 @@
 
 #include "core/log.h"
 #include "migrate/body.h"
+#include "migrate/mirror.h"
 #include "migrate/run.h"
 #include "migrate/squashed.h"
 #include "pawl_sql.h"
@@ -9,6 +10,11 @@
 #include "util/failpoint.h"
 
 #include "util/banned.h"
+
+enum
+{
+    MIRROR_BUDGET_MS = 30000
+};
 
 /* A revision on its way up. */
 typedef struct ascent
@@ -330,6 +336,20 @@ walk(pawl_migration *m, const char *target, pawl_error *err)
     return st;
 }
 
+/* What was logged since the last time, while somebody is here: a log that grows unseen ends the way back. */
+static pawl_status
+tend_mirrors(pawl_migration *m, pawl_error *err)
+{
+    const pawl_mirror_env env = {.project = m->project,
+                                 .options = m->options,
+                                 .arena = m->arena,
+                                 .pg = m->pg,
+                                 .ledger = m->ledger,
+                                 .budget_ms = MIRROR_BUDGET_MS};
+
+    return pawl_mirror_tend_all(&env, err);
+}
+
 pawl_status
 pawl_upgrade(pawl_project *project, const char *target, const pawl_run_options *options, pawl_error *err)
 {
@@ -341,6 +361,8 @@ pawl_upgrade(pawl_project *project, const char *target, const pawl_run_options *
     pawl_status st = pawl_migration_open(project, doing.data, options, &m, err);
     if (st == PAWL_OK)
         st = walk(m, to, err);
+    if (st == PAWL_OK)
+        st = tend_mirrors(m, err);
     if (st == PAWL_E_STOPPED)
         pawl_error_hint(err, "go on with: pawl upgrade %s", m != NULL && m->go_on != NULL ? m->go_on : to);
     return st;

@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "migrate/datastep.h"
 #include "migrate/jobs.h"
+#include "migrate/mirror.h"
 #include "pawl_sql.h"
 
 #include "pawl/control.h"
@@ -53,6 +54,21 @@ check_phase(const pawl_found_job *job, pawl_ledger *ledger, pawl_pg *pg, pawl_er
                           "job %lld (%s) has no chunks to work on: it is in its phase \"%s\"",
                           (long long) job->id, job->revision, pawl_pg_text(res, 0, 1));
     return pawl_error_hint(err, "`pawl upgrade` takes it on from there");
+}
+
+/* What the mirror of a swap has logged, until there is no more. */
+static pawl_status
+tend(const joining *j, bool *is_mirror, pawl_error *err)
+{
+    PAWL_AUTO(pawl_ledger) ledger = NULL;
+    PAWL_AUTO(pawl_pg) pg = NULL;
+    const char *target = NULL;
+    pawl_mirror_env env = {.project = j->project, .options = j->options, .arena = j->arena};
+    pawl_status st = pawl_jobs_connect(j->project, j->options, j->arena, &ledger, &pg, &target, err);
+
+    env.ledger = ledger;
+    env.pg = pg;
+    return st == PAWL_OK ? pawl_mirror_tend(&env, j->job.id, is_mirror, err) : st;
 }
 
 static pawl_status
@@ -106,19 +122,23 @@ pawl_work(pawl_project *project, const char *job, const pawl_run_options *option
     joining j = {.project = project, .options = options, .arena = arena};
     pawl_control_report *report = arena == NULL ? NULL : pawl_arena_alloc(arena, sizeof *report);
     pawl_backfill_result result = {0};
+    bool is_mirror = false;
     pawl_status st;
 
     if (report == NULL)
         return pawl_error_nomem(err, "a job");
     if ((st = pawl_project_check(project, err)) != PAWL_OK || (st = find(&j, job, err)) != PAWL_OK ||
-        (st = run(&j, &result, err)) != PAWL_OK)
+        (st = tend(&j, &is_mirror, err)) != PAWL_OK ||
+        (!is_mirror && (st = run(&j, &result, err)) != PAWL_OK))
         return st;
     *report = (pawl_control_report){.target = j.target,
                                     .job = j.job.id,
                                     .revision = j.job.revision,
                                     .step = j.job.ordinal,
                                     .table = j.job.table,
-                                    .state = result.was_done ? "done" : "open",
+                                    .state = is_mirror         ? "mirror"
+                                             : result.was_done ? "done"
+                                                               : "open",
                                     .rows_written = result.progress.rows_written,
                                     .paused_by = "",
                                     .paused_at = ""};

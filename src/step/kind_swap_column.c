@@ -191,3 +191,17 @@ pawl_kind_swap_column_revert(pawl_step_run *run, const pawl_step *step, pawl_err
 
     return st == PAWL_OK ? pawl_swap_back(&s, err) : st;
 }
+
+pawl_status
+pawl_kind_swap_column_tend(pawl_step_run *run, const pawl_step *step, int64_t budget_ms, bool *left,
+                           pawl_error *err)
+{
+    pawl_swap s;
+    pawl_status st = pawl_swap_open(&s, run, step, err);
+
+    *left = false;
+    if (st != PAWL_OK || s.job == 0 || strcmp(s.state, "open") != 0 || !pawl_swap_is(&s, "mirror") ||
+        !pawl_swap_is_captured(&s, true))
+        return st;
+    return pawl_swap_drain_for(&s, true, budget_ms, left, err);
+}

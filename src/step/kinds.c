@@ -162,6 +162,7 @@ static const pawl_step_kind kinds[] = {
         .parse = pawl_kind_swap_column_parse,
         .apply = pawl_kind_swap_column_apply,
         .revert = pawl_kind_swap_column_revert,
+        .tend = pawl_kind_swap_column_tend,
     },
     {
         .name = "switch",

@@ -94,6 +94,12 @@ typedef struct pawl_step_kind
     pawl_status (*apply)(pawl_step_run *run, const pawl_step *step, pawl_error *err);
     /* The derived down; NULL when there is none. */
     pawl_status (*revert)(pawl_step_run *run, const pawl_step *step, pawl_error *err);
+    /*
+     * A step that is done and whose mirror goes on: carry over what it has logged, for at most `budget_ms` (0: all of it).
+     * *left is false when nothing is left. Outside of a transaction, without the runner. NULL when there is no such thing.
+     */
+    pawl_status (*tend)(pawl_step_run *run, const pawl_step *step, int64_t budget_ms, bool *left,
+                        pawl_error *err);
     /* Print what apply does, or with `is_back` revert, as a part of a script (step/script.h). */
     pawl_status (*script)(const pawl_step_script *s, const pawl_step *step, bool is_back, pawl_error *err);
 } pawl_step_kind;

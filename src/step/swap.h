@@ -127,8 +127,10 @@ PAWL_NODISCARD pawl_status pawl_swap_run_inside(const pawl_carry_list *list, paw
 /* Whether changes are logged and done again (else a trigger keeps the other column in step, or nothing does). */
 bool pawl_swap_is_captured(const pawl_swap *s, bool to_back);
 
-/* Carry over what is in the log now. */
+/* Carry over what is in the log now; for at most that long (0: until it is empty), *left says whether there is more. */
 PAWL_NODISCARD pawl_status pawl_swap_drain(pawl_swap *s, bool to_back, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_swap_drain_for(pawl_swap *s, bool to_back, int64_t budget_ms, bool *left,
+                                               pawl_error *err);
 
 /* Work for pawl_swap_txn: snapshots from before now see rows in which the column that is to go live is not filled yet. */
 PAWL_NODISCARD pawl_status pawl_swap_note_horizon(pawl_step_run *run, void *swap, pawl_error *err);

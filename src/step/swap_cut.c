@@ -99,30 +99,46 @@ drain_once(pawl_swap *s, engine *e, bool to_back, int64_t budget_ms, pawl_drain_
     return pawl_error_hint(err, "write a new swap_column in the other direction");
 }
 
+static void
+say_how_far(pawl_swap *s, const engine *e, int64_t *said_us)
+{
+    if (pawl_clock_us() - *said_us <= SAY_EVERY_US)
+        return;
+    pawl_log_text(s->run->sink, PAWL_EVENT_WAITING,
+                  "carrying over changes of \"%s\": %lld so far; should others change it faster than this, "
+                  "the log does not empty: let them write less for a while",
+                  s->d->table, (long long) pawl_drain_entries(e->drain));
+    *said_us = pawl_clock_us();
+}
+
 pawl_status
-pawl_swap_drain(pawl_swap *s, bool to_back, pawl_error *err)
+pawl_swap_drain_for(pawl_swap *s, bool to_back, int64_t budget_ms, bool *left, pawl_error *err)
 {
     engine e;
     pawl_drain_end end = PAWL_DRAIN_MORE;
-    int64_t said_us = pawl_clock_us();
+    int64_t began_us = pawl_clock_us();
+    int64_t said_us = began_us;
     pawl_status st = engine_open(&e, s, to_back, err);
 
-    while (st == PAWL_OK && end == PAWL_DRAIN_MORE)
+    while (st == PAWL_OK && end == PAWL_DRAIN_MORE &&
+           (budget_ms == 0 || pawl_clock_us() - began_us < budget_ms * 1000))
     {
         st = drain_once(s, &e, to_back, READY_SLICE_MS, &end, err);
-        if (st == PAWL_OK && end == PAWL_DRAIN_MORE && pawl_clock_us() - said_us > SAY_EVERY_US)
-        {
-            pawl_log_text(
-                s->run->sink, PAWL_EVENT_WAITING,
-                "carrying over changes of \"%s\": %lld so far; should others change it faster than this, "
-                "the log does not empty: let them write less for a while",
-                s->d->table, (long long) pawl_drain_entries(e.drain));
-            said_us = pawl_clock_us();
-        }
+        if (st == PAWL_OK && end == PAWL_DRAIN_MORE)
+            say_how_far(s, &e, &said_us);
     }
     engine_close(&e);
     PAWL_FAILPOINT("swap.after_drain");
+    *left = end == PAWL_DRAIN_MORE;
     return st;
+}
+
+pawl_status
+pawl_swap_drain(pawl_swap *s, bool to_back, pawl_error *err)
+{
+    bool left = false;
+
+    return pawl_swap_drain_for(s, to_back, 0, &left, err);
 }
 
 /* ---- waiting -------------------------------------------------------------------------------------------------------- */
