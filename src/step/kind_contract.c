@@ -1,10 +1,8 @@
 #include <string.h>
 
 #include "config/reader.h"
-#include "online/capture.h"
-#include "online/guard.h"
 #include "pawl_sql.h"
-#include "step/kind.h"
+#include "step/swap.h"
 
 #include "util/banned.h"
 
@@ -126,7 +124,6 @@ pawl_status
 pawl_kind_contract_apply(pawl_step_run *run, const pawl_step *step, pawl_error *err)
 {
     const data *d = step->data;
-    PAWL_STRBUF_AUTO(sql);
     pawl_table *t = NULL;
     const char *old = NULL;
     int64_t job = 0;
@@ -137,18 +134,7 @@ pawl_kind_contract_apply(pawl_step_run *run, const pawl_step *step, pawl_error *
         return st;
     if (d->column == NULL)
         return contract_rewrite(run, d, t, err);
-    if ((st = find_swap(run, d, t, &job, &old, err)) != PAWL_OK ||
-        (st = pawl_step_lock(run, t, "ACCESS EXCLUSIVE", true, err)) != PAWL_OK ||
-        (st = pawl_keep_remove(job, run->ledger, run->pg, err)) != PAWL_OK ||
-        (st = pawl_guard_remove(job, run->ledger, run->pg, err)) != PAWL_OK ||
-        (st = pawl_capture_remove(job, run->ledger, run->pg, err)) != PAWL_OK)
+    if ((st = find_swap(run, d, t, &job, &old, err)) != PAWL_OK)
         return st;
-    pawl_step_alter(&sql, t);
-    pawl_sql_add(&sql, "DROP COLUMN ");
-    pawl_sql_ident(&sql, old);
-    if ((st = pawl_step_exec(run, &sql, err)) != PAWL_OK)
-        return st;
-    const pawl_pg_arg args[] = {PAWL_ARG_I64(job), PAWL_ARG_TEXT("done")};
-
-    return pawl_ledger_query(run->ledger, run->pg, pawl_sql_step_swap_close, 2, args, NULL, err);
+    return pawl_swap_contract(run, t, job, old, err);
 }

@@ -31,10 +31,8 @@ read_words(pawl_reader *r, pawl_swap_data *d)
         pawl_reader_problem(r, "rejects", "let the transform return pawl.null for such a row",
                             "this version of pawl cannot write NULL for a row that the transform rejects");
     pawl_reader_has_bool(r, "subscribers_ready", &d->subscribers_ready);
-    if (pawl_reader_has_bool(r, "keep_old", &keeps) && !keeps)
-        pawl_reader_problem(r, "keep_old",
-                            "add a step `contract: { table: ..., column: ... }`, now or in a later revision",
-                            "a swap keeps the old column until a `contract` step drops it");
+    pawl_reader_has_bool(r, "keep_old", &keeps);
+    d->drops_old = !keeps;
 }
 
 static void
@@ -134,6 +132,7 @@ freeze(const pawl_step_entry *entry, const pawl_swap_data *d, pawl_step *step, p
         freeze_text(digest, texts[i]);
     for (size_t i = 0; i < d->nread; i++)
         freeze_text(digest, d->read[i]);
+    freeze_text(digest, d->drops_old ? "drop" : "keep");
     freeze_text(digest, "key");
     for (size_t i = 0; i < d->nkey; i++)
         freeze_text(digest, d->key[i]);
@@ -164,8 +163,9 @@ pawl_kind_swap_column_parse(pawl_step_parse *ctx, const pawl_step_entry *entry, 
     if ((st = freeze(entry, d, step, err)) != PAWL_OK || d->table == NULL || d->column == NULL ||
         d->type == NULL)
         return st;
-    return pawl_step_summary(ctx, step, err, "swap %s.%s to %s with %s", d->table, d->column, d->type,
-                             d->lua != NULL ? d->lua : "SQL");
+    return pawl_step_summary(ctx, step, err, "swap %s.%s to %s with %s%s", d->table, d->column, d->type,
+                             d->lua != NULL ? d->lua : "SQL",
+                             d->drops_old ? ", and drop the old column at once: no way back" : "");
 }
 
 pawl_status

@@ -49,6 +49,7 @@ typedef struct pawl_swap_data
     bool is_manual;
     bool recreates_views;
     bool subscribers_ready;
+    bool drops_old;  /* keep_old: false: at once, when everything has been validated */
     int64_t workers; /* 0: the setting */
     int64_t batch_rows;
 } pawl_swap_data;
@@ -163,6 +164,10 @@ PAWL_NODISCARD pawl_status pawl_swap_is_proved(pawl_swap *s, bool to_back, bool 
 
 /* What follows a cut-over, each piece alone. Enters `phase`. */
 PAWL_NODISCARD pawl_status pawl_swap_settle(pawl_swap *s, const char *phase, pawl_error *err);
+
+/* The end of a swap, in the transaction at hand: the old column, what stands beside it, and the job. */
+PAWL_NODISCARD pawl_status pawl_swap_contract(pawl_step_run *run, const pawl_table *table, int64_t job,
+                                              const char *old_name, pawl_error *err);
 
 /* Drop a column of the table as it was looked at, in the transaction at hand. Fine when there is none. */
 PAWL_NODISCARD pawl_status pawl_swap_drop(pawl_swap *s, const char *column, pawl_error *err);

@@ -89,6 +89,27 @@ pawl_swap_drop(pawl_swap *s, const char *column, pawl_error *err)
     return pawl_step_exec(s->run, &sql, err);
 }
 
+pawl_status
+pawl_swap_contract(pawl_step_run *run, const pawl_table *table, int64_t job, const char *old_name,
+                   pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(sql);
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(job), PAWL_ARG_TEXT("done")};
+    pawl_status st;
+
+    if ((st = pawl_step_lock(run, table, "ACCESS EXCLUSIVE", true, err)) != PAWL_OK ||
+        (st = pawl_keep_remove(job, run->ledger, run->pg, err)) != PAWL_OK ||
+        (st = pawl_guard_remove(job, run->ledger, run->pg, err)) != PAWL_OK ||
+        (st = pawl_capture_remove(job, run->ledger, run->pg, err)) != PAWL_OK)
+        return st;
+    pawl_step_alter(&sql, table);
+    pawl_sql_add(&sql, "DROP COLUMN ");
+    pawl_sql_ident(&sql, old_name);
+    if ((st = pawl_step_exec(run, &sql, err)) != PAWL_OK)
+        return st;
+    return pawl_ledger_query(run->ledger, run->pg, pawl_sql_step_swap_close, 2, args, NULL, err);
+}
+
 /* ---- undoing -------------------------------------------------------------------------------------------------------- */
 
 static pawl_status
@@ -219,8 +240,8 @@ pawl_swap_back(pawl_swap *s, pawl_error *err)
     {
         (void) pawl_error_set(
             err, PAWL_E_REFUSED,
-            "the swap of column \"%s\" of \"%s\" cannot be reverted: a `contract` has dropped the old "
-            "column",
+            "the swap of column \"%s\" of \"%s\" cannot be reverted: `contract` or `keep_old: false` has "
+            "dropped the old column",
             s->d->column, s->d->table);
         return pawl_error_hint(err, "write a new swap_column in the other direction");
     }

@@ -236,9 +236,11 @@ probe(pawl_step_run *run, probing *p, const pawl_carry_demand *demand, pawl_erro
 
     pawl_sql_fragment(&condition, demand->violated);
     st = pawl_step_examples(run, p->s->table, &condition, EXAMPLES, &p->examples, err);
-    if (st == PAWL_OK && p->examples != NULL)
+    if (st != PAWL_OK)
+        return pawl_error_prefix(err, "looking for rows that break %s", demand->what);
+    if (p->examples != NULL)
         p->broken = demand;
-    return st;
+    return PAWL_OK;
 }
 
 /* One look at the table for all that a row tells by itself, and one more for each foreign key. */

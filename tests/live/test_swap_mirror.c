@@ -1,5 +1,6 @@
 /* The mirror of a swap with a function `reverse`: its log is carried over by whoever comes by, and seen by who looks. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -114,6 +115,37 @@ status_shows_the_mirror_and_how_far_it_is_behind(void **state)
     pawl_test_end(&f);
 }
 
+/* Killed between the end of the mirror and the record of the step, it is no second time that the column goes. */
+static void
+an_old_column_that_nobody_keeps_goes_at_once(void **state)
+{
+    pawl_test_fixture f = pawl_test_begin("drop");
+    const char *const env[] = {"PAWL_FAILPOINT=swap.after_contract=kill", NULL};
+    pawl_test_output killed;
+
+    (void) state;
+    pawl_test_exec(f.db, TABLE);
+    pawl_test_project_write(f.dir, "migrations/transforms/price.lua", LUA);
+    pawl_test_revision(&f, "aaaa", "",
+                       "up:\n  - swap_column: { table: public.p, column: price, type: integer, lua: "
+                       "transforms/price.lua, keep_old: false }\n");
+    killed = pawl_test_pawl(f.dir, "upgrade", "head", env);
+    assert_int_equal(killed.signal_number, SIGKILL);
+    pawl_test_output_free(&killed);
+    pawl_test_assert_text(&f, "SELECT phase || ' ' || state FROM pawl.job", "mirror done");
+    pawl_test_up(&f);
+    pawl_test_assert_text(
+        &f,
+        "SELECT string_agg(attname || ' ' || atttypid::regtype, ', ' ORDER BY attnum) FROM pg_attribute "
+        "WHERE attrelid = 'p'::regclass AND attnum > 0 AND NOT attisdropped",
+        "id integer, price integer");
+    pawl_test_assert_text(&f, "SELECT sum(price)::text FROM p", "45150");
+    pawl_test_assert_text(&f, "SELECT count(*)::text FROM pg_trigger WHERE NOT tgisinternal", "0");
+    pawl_test_exec(f.db, "INSERT INTO p VALUES (301, 7)");
+    pawl_test_must_fail(&f, false, "base", PAWL_E_REFUSED, "keep_old");
+    pawl_test_end(&f);
+}
+
 int
 main(void)
 {
@@ -121,6 +153,7 @@ main(void)
         cmocka_unit_test(an_upgrade_carries_over_what_the_mirror_has_logged),
         cmocka_unit_test(a_row_that_has_no_way_back_is_a_warning),
         cmocka_unit_test(work_carries_over_what_the_mirror_has_logged),
+        cmocka_unit_test(an_old_column_that_nobody_keeps_goes_at_once),
         cmocka_unit_test(status_shows_the_mirror_and_how_far_it_is_behind),
     };
 
