@@ -319,6 +319,20 @@ run_tasks(descent *d, pawl_error *err)
     return st;
 }
 
+/* Before it is half reverted: from there is no way forward. */
+static pawl_status
+may_descend(const descent *d, pawl_error *err)
+{
+    const pawl_applied *applied = pawl_migration_applied(d->m, d->loaded.revision->id);
+    pawl_status st = PAWL_OK;
+
+    if (applied != NULL && strcmp(applied->state, "reverting") == 0)
+        return PAWL_OK;
+    for (size_t i = 0; i < d->ntasks && st == PAWL_OK; i++)
+        st = pawl_migration_may_task(d->m, &d->passage, &d->tasks[i], err);
+    return st;
+}
+
 static pawl_status
 descend(descent *d, int32_t count, int32_t total, pawl_error *err)
 {
@@ -332,6 +346,7 @@ descend(descent *d, int32_t count, int32_t total, pawl_error *err)
 
     pawl_migration_emit(d->m, &event);
     if ((st = pawl_stop_check(d->m->options->stop, PAWL_STOP_FINISH, err)) != PAWL_OK ||
+        (st = may_descend(d, err)) != PAWL_OK ||
         (st = pawl_migration_record(d->m, work_begin, d, err)) != PAWL_OK ||
         (st = run_tasks(d, err)) != PAWL_OK)
         return st;

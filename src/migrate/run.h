@@ -73,6 +73,10 @@ typedef struct pawl_task
 PAWL_NODISCARD pawl_status pawl_migration_task(pawl_migration *m, const pawl_passage *p,
                                                const pawl_task *task, pawl_error *err);
 
+/* Whether a task that reverts has a way back at all; nothing is recorded. */
+PAWL_NODISCARD pawl_status pawl_migration_may_task(pawl_migration *m, const pawl_passage *p,
+                                                   const pawl_task *task, pawl_error *err);
+
 /* Record a task as skipped. */
 PAWL_NODISCARD pawl_status pawl_migration_skip(pawl_migration *m, const pawl_passage *p,
                                                const pawl_task *task, const char *why, pawl_error *err);

@@ -180,6 +180,19 @@ name_task(const pawl_passage *p, const pawl_task *task, pawl_error *err)
                              task->is_revert ? "back from " : "", task->step->kind->name);
 }
 
+pawl_status
+pawl_migration_may_task(pawl_migration *m, const pawl_passage *p, const pawl_task *task, pawl_error *err)
+{
+    pawl_step_run run;
+    pawl_status st;
+
+    if (!task->is_revert || task->step->kind->may_revert == NULL)
+        return PAWL_OK;
+    fill_task_run(m, p, task, &run);
+    st = task->step->kind->may_revert(&run, task->step, err);
+    return st == PAWL_OK ? st : name_task(p, task, err);
+}
+
 /* Put revision, step and place into the error, and the error into the ledger. */
 static pawl_status
 failed(pawl_migration *m, const pawl_passage *p, const pawl_task *task, pawl_error *err)

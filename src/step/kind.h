@@ -73,9 +73,11 @@ PAWL_KIND_SCRIPT(rewrite_table);
 PAWL_KIND_PARSE(swap_column);
 PAWL_KIND_RUN(swap_column, apply);
 PAWL_KIND_RUN(swap_column, revert);
+PAWL_KIND_RUN(swap_column, may_revert);
 PAWL_KIND_PARSE(switch);
 PAWL_KIND_RUN(switch, apply);
 PAWL_KIND_RUN(switch, revert);
+PAWL_KIND_RUN(switch, may_revert);
 pawl_status pawl_kind_swap_column_tend(pawl_step_run *run, const pawl_step *step, int64_t budget_ms,
                                        bool *left, pawl_error *err);
 PAWL_KIND_PARSE(contract);

@@ -315,3 +315,12 @@ pawl_kind_switch_revert(pawl_step_run *run, const pawl_step *step, pawl_error *e
 
     return st == PAWL_OK ? pawl_swap_back(&s, err) : st;
 }
+
+pawl_status
+pawl_kind_switch_may_revert(pawl_step_run *run, const pawl_step *step, pawl_error *err)
+{
+    pawl_swap s;
+    pawl_status st = open_switch(&s, run, step, true, err);
+
+    return st == PAWL_OK ? pawl_swap_may_go_back(&s, err) : st;
+}

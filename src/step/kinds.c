@@ -162,6 +162,7 @@ static const pawl_step_kind kinds[] = {
         .parse = pawl_kind_swap_column_parse,
         .apply = pawl_kind_swap_column_apply,
         .revert = pawl_kind_swap_column_revert,
+        .may_revert = pawl_kind_swap_column_may_revert,
         .tend = pawl_kind_swap_column_tend,
     },
     {
@@ -177,6 +178,7 @@ static const pawl_step_kind kinds[] = {
         .parse = pawl_kind_switch_parse,
         .apply = pawl_kind_switch_apply,
         .revert = pawl_kind_switch_revert,
+        .may_revert = pawl_kind_switch_may_revert,
     },
     {
         .name = "contract",

@@ -94,6 +94,8 @@ typedef struct pawl_step_kind
     pawl_status (*apply)(pawl_step_run *run, const pawl_step *step, pawl_error *err);
     /* The derived down; NULL when there is none. */
     pawl_status (*revert)(pawl_step_run *run, const pawl_step *step, pawl_error *err);
+    /* Asked before a derived down begins: PAWL_E_REFUSED where there is no way back by now. Changes nothing. NULL: there is. */
+    pawl_status (*may_revert)(pawl_step_run *run, const pawl_step *step, pawl_error *err);
     /*
      * A step that is done and whose mirror goes on: carry over what it has logged, for at most `budget_ms` (0: all of it).
      * *left is false when nothing is left. Outside of a transaction, without the runner. NULL when there is no such thing.

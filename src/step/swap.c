@@ -586,18 +586,6 @@ advance(pawl_swap *s, pawl_error *err)
                           (long long) s->job, s->phase);
 }
 
-/* Nobody wants to go back: the old column goes as soon as all of the new one has been validated. */
-static pawl_status
-work_contract(pawl_step_run *run, void *ctx, pawl_error *err)
-{
-    pawl_swap *s = ctx;
-    pawl_status st = pawl_step_unpin(run, err);
-
-    if (st == PAWL_OK)
-        st = pawl_swap_look(s, run->pg, err);
-    return st == PAWL_OK ? pawl_swap_contract(run, s->table, s->job, s->old_name, err) : st;
-}
-
 pawl_status
 pawl_swap_forward(pawl_swap *s, pawl_error *err)
 {
@@ -614,10 +602,6 @@ pawl_swap_forward(pawl_swap *s, pawl_error *err)
             st = advance(s, err);
     }
     if (st == PAWL_OK && s->d->drops_old && strcmp(s->state, "done") != 0)
-    {
-        st = pawl_step_txn(s->run, 0, work_contract, s, err);
-        PAWL_FAILPOINT("swap.after_contract");
-        s->run->info_out = NULL;
-    }
+        return pawl_swap_drop_old(s, err);
     return st;
 }

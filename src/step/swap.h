@@ -92,6 +92,9 @@ PAWL_NODISCARD pawl_status pawl_swap_resume(pawl_swap *s, pawl_error *err);
 /* To the mirror, from wherever it is. */
 PAWL_NODISCARD pawl_status pawl_swap_forward(pawl_swap *s, pawl_error *err);
 
+/* Whether there is a way back from where it is: PAWL_E_REFUSED says why not. */
+PAWL_NODISCARD pawl_status pawl_swap_may_go_back(const pawl_swap *s, pawl_error *err);
+
 /* Undo it, from wherever it is. */
 PAWL_NODISCARD pawl_status pawl_swap_back(pawl_swap *s, pawl_error *err);
 
@@ -168,6 +171,9 @@ PAWL_NODISCARD pawl_status pawl_swap_settle(pawl_swap *s, const char *phase, paw
 /* The end of a swap, in the transaction at hand: the old column, what stands beside it, and the job. */
 PAWL_NODISCARD pawl_status pawl_swap_contract(pawl_step_run *run, const pawl_table *table, int64_t job,
                                               const char *old_name, pawl_error *err);
+
+/* The same, in a transaction of its own, for a swap that keeps nothing. */
+PAWL_NODISCARD pawl_status pawl_swap_drop_old(pawl_swap *s, pawl_error *err);
 
 /* Drop a column of the table as it was looked at, in the transaction at hand. Fine when there is none. */
 PAWL_NODISCARD pawl_status pawl_swap_drop(pawl_swap *s, const char *column, pawl_error *err);

@@ -6,6 +6,7 @@
 #include "online/guard.h"
 #include "pawl_sql.h"
 #include "step/switch.h"
+#include "util/failpoint.h"
 
 #include "util/banned.h"
 
@@ -110,6 +111,27 @@ pawl_swap_contract(pawl_step_run *run, const pawl_table *table, int64_t job, con
     return pawl_ledger_query(run->ledger, run->pg, pawl_sql_step_swap_close, 2, args, NULL, err);
 }
 
+static pawl_status
+work_contract(pawl_step_run *run, void *ctx, pawl_error *err)
+{
+    pawl_swap *s = ctx;
+    pawl_status st = pawl_step_unpin(run, err);
+
+    if (st == PAWL_OK)
+        st = pawl_swap_look(s, run->pg, err);
+    return st == PAWL_OK ? pawl_swap_contract(run, s->table, s->job, s->old_name, err) : st;
+}
+
+pawl_status
+pawl_swap_drop_old(pawl_swap *s, pawl_error *err)
+{
+    pawl_status st = pawl_step_txn(s->run, 0, work_contract, s, err);
+
+    PAWL_FAILPOINT("swap.after_contract");
+    s->run->info_out = NULL;
+    return st;
+}
+
 /* ---- undoing -------------------------------------------------------------------------------------------------------- */
 
 static pawl_status
@@ -207,8 +229,6 @@ return_through_mirror(pawl_swap *s, pawl_error *err)
 {
     pawl_status st = PAWL_OK;
 
-    if (!has_mirror(s))
-        return refuse_back(s, err);
     if (pawl_swap_is(s, "settle") && (st = settle_what_can_be(s, err)) != PAWL_OK)
         return st;
     s->proved = NULL; /* what an earlier try has found was before a drain that looks at nothing */
@@ -231,23 +251,43 @@ return_through_mirror(pawl_swap *s, pawl_error *err)
     return st;
 }
 
-pawl_status
-pawl_swap_back(pawl_swap *s, pawl_error *err)
+static bool
+has_cut_over(const pawl_swap *s)
 {
     static const char *const after[] = {"settle", "mirror", "back", "undone"};
 
-    if (s->job != 0 && strcmp(s->state, "done") == 0 && pawl_swap_is(s, "mirror"))
+    for (size_t i = 0; s->job != 0 && i < sizeof after / sizeof after[0]; i++)
+        if (pawl_swap_is(s, after[i]))
+            return true;
+    return false;
+}
+
+pawl_status
+pawl_swap_may_go_back(const pawl_swap *s, pawl_error *err)
+{
+    if (!has_cut_over(s) || strcmp(s->state, "abandoned") == 0)
+        return PAWL_OK;
+    if (strcmp(s->state, "done") == 0 && pawl_swap_is(s, "mirror"))
     {
         (void) pawl_error_set(
             err, PAWL_E_REFUSED,
-            "the swap of column \"%s\" of \"%s\" cannot be reverted: `contract` or `keep_old: false` has "
-            "dropped the old column",
+            "the swap of column \"%s\" of \"%s\" cannot be reverted: `contract` or `keep_old: "
+            "false` has dropped the old column",
             s->d->column, s->d->table);
         return pawl_error_hint(err, "write a new swap_column in the other direction");
     }
-    for (size_t i = 0; s->job != 0 && i < sizeof after / sizeof after[0]; i++)
-        if (pawl_swap_is(s, after[i]))
-            return strcmp(s->state, "abandoned") == 0 ? PAWL_OK : return_through_mirror(s, err);
+    return has_mirror(s) ? PAWL_OK : refuse_back(s, err);
+}
+
+pawl_status
+pawl_swap_back(pawl_swap *s, pawl_error *err)
+{
+    pawl_status st = pawl_swap_may_go_back(s, err);
+
+    if (st != PAWL_OK)
+        return st;
+    if (has_cut_over(s))
+        return strcmp(s->state, "abandoned") == 0 ? PAWL_OK : return_through_mirror(s, err);
     if (pawl_step_info_text(s->run, "new") == NULL || pawl_swap_is(s, "captured"))
         return PAWL_OK;
     return undo(s, err);

@@ -143,6 +143,9 @@ an_old_column_that_nobody_keeps_goes_at_once(void **state)
     pawl_test_assert_text(&f, "SELECT count(*)::text FROM pg_trigger WHERE NOT tgisinternal", "0");
     pawl_test_exec(f.db, "INSERT INTO p VALUES (301, 7)");
     pawl_test_must_fail(&f, false, "base", PAWL_E_REFUSED, "keep_old");
+    pawl_test_assert_text(&f, PAWL_TEST_REVISIONS, "aaaa applied");
+    pawl_test_revision(&f, "bbbb", "aaaa", "up:\n  - sql: SELECT 1\n    down: nothing\n");
+    pawl_test_up(&f);
     pawl_test_end(&f);
 }
 
