@@ -89,6 +89,9 @@ typedef struct pawl_carry
     pawl_carry_list undo;
     pawl_carry_demand *demands;
     size_t ndemands;
+    const char *
+        *beside; /* other columns of the table that the demands look at: who changes one may break them */
+    size_t nbeside;
     const pawl_hang *saved; /* what was carried, as it was: for the way back */
     size_t nsaved;
     const pawl_hanging *planned; /* the inventory that the lists were made from */

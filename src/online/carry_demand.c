@@ -134,6 +134,26 @@ pawl_carry_refuse_row(const pawl_carry_demand *demand, const char *schema, const
                                 "again; a downgrade takes away what was made so far");
 }
 
+/* A row whose other columns change is not read again for the transform's sake. */
+static void
+note_beside(pawl_carry_builder *b, const pawl_hang *item, const pawl_carry_swap_spec *spec)
+{
+    pawl_carry *carry = b->carry;
+    const char **more = pawl_arena_array(b->arena, carry->nbeside + item->ncolumns, sizeof *more);
+
+    if (more == NULL)
+    {
+        b->failed = true;
+        return;
+    }
+    for (size_t i = 0; i < carry->nbeside; i++)
+        more[i] = carry->beside[i];
+    carry->beside = more;
+    for (size_t i = 0; i < item->ncolumns; i++)
+        if (strcmp(item->columns[i], spec->column) != 0 && strcmp(item->columns[i], spec->replacement) != 0)
+            more[carry->nbeside++] = item->columns[i];
+}
+
 /* A constraint that is NOT VALID has been broken by rows that are there, and stays so. */
 void
 pawl_carry_demand_all(pawl_carry_builder *b, const pawl_carry_swap_spec *spec)
@@ -155,5 +175,7 @@ pawl_carry_demand_all(pawl_carry_builder *b, const pawl_carry_swap_spec *spec)
             demand_check(b, i);
         else if (item->kind == PAWL_HANG_FOREIGN_KEY)
             demand_key(b, i, spec);
+        if (item->kind == PAWL_HANG_CHECK || item->kind == PAWL_HANG_FOREIGN_KEY)
+            note_beside(b, item, spec);
     }
 }

@@ -424,28 +424,37 @@ find_key(pawl_swap *s, pawl_pg *pg, pawl_key **out, pawl_error *err)
     return pawl_table_key(pg, s->table, s->d->key, s->d->nkey, s->run->arena, out, err);
 }
 
+pawl_status
+pawl_swap_watch(pawl_swap *s, const char *const *names, size_t count, pawl_capture_spec *out, pawl_error *err)
+{
+    size_t beside = s->carry == NULL ? 0 : s->carry->nbeside;
+    const pawl_column **watch = pawl_arena_array(s->run->arena, count + beside, sizeof(const pawl_column *));
+
+    if (watch == NULL)
+        return pawl_error_nomem(err, "a swap");
+    for (size_t i = 0; i < count + beside; i++)
+    {
+        const char *name = i < count ? names[i] : s->carry->beside[i - count];
+
+        watch[i] = pawl_table_column(s->table, name);
+        if (watch[i] == NULL)
+            return pawl_error_set(err, PAWL_E_STATE, "column \"%s\" of \"%s\" is gone", name, s->d->table);
+    }
+    out->watch = watch;
+    out->nwatch = (int) (count + beside);
+    return PAWL_OK;
+}
+
 static pawl_status
 capture(pawl_swap *s, pawl_pg *pg, pawl_error *err)
 {
-    const pawl_column **watch =
-        pawl_arena_array(s->run->arena, s->forward.nread, sizeof(const pawl_column *));
-    pawl_capture_spec spec = {
-        .job = s->job, .table = s->table, .watch = watch, .nwatch = (int) s->forward.nread};
+    pawl_capture_spec spec = {.job = s->job, .table = s->table};
     pawl_key *key = NULL;
     pawl_status st = find_key(s, pg, &key, err);
 
-    if (st != PAWL_OK)
-        return st;
-    if (watch == NULL)
-        return pawl_error_nomem(err, "a swap");
     spec.key = key;
-    for (size_t i = 0; i < s->forward.nread; i++)
-    {
-        watch[i] = pawl_table_column(s->table, s->forward.read[i]);
-        if (watch[i] == NULL)
-            return pawl_error_set(err, PAWL_E_STATE, "column \"%s\" of \"%s\" is gone", s->forward.read[i],
-                                  s->d->table);
-    }
+    if (st != PAWL_OK || (st = pawl_swap_watch(s, s->forward.read, s->forward.nread, &spec, err)) != PAWL_OK)
+        return st;
     return pawl_capture_add(&spec, s->run->ledger, pg, err);
 }
 

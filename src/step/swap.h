@@ -123,6 +123,13 @@ PAWL_NODISCARD pawl_status pawl_swap_plan_carry(pawl_swap *s, bool to_back, pawl
  * passed over. */
 PAWL_NODISCARD pawl_status pawl_swap_run_list(pawl_swap *s, const pawl_carry_list *list, pawl_error *err);
 
+/*
+ * What a capture watches: these columns, and those that stand beside the swapped one in a constraint. A change of one of
+ * the latter makes nothing new of the row, but it may break what is demanded.
+ */
+PAWL_NODISCARD pawl_status pawl_swap_watch(pawl_swap *s, const char *const *names, size_t count,
+                                           pawl_capture_spec *out, pawl_error *err);
+
 /* A list in the transaction at hand. */
 PAWL_NODISCARD pawl_status pawl_swap_run_inside(const pawl_carry_list *list, pawl_pg *pg, pawl_error *err);
 

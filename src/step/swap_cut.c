@@ -272,13 +272,12 @@ arm_mirror(cut *c, pawl_step_run *run, pawl_error *err)
 {
     pawl_swap *s = c->s;
     pawl_ledger *ledger = run->ledger;
-    const pawl_column *watch[1];
-    pawl_capture_spec spec = {.job = s->job, .table = s->table, .watch = watch, .nwatch = 1};
+    pawl_capture_spec spec = {.job = s->job, .table = s->table};
     pawl_key *key = NULL;
-    pawl_status st;
+    pawl_status st = pawl_swap_watch(s, &s->d->column, 1, &spec, err);
 
-    watch[0] = pawl_table_column(s->table, s->d->column);
-    if ((st = pawl_table_key(run->pg, s->table, s->d->key, s->d->nkey, run->arena, &key, err)) != PAWL_OK)
+    if (st != PAWL_OK ||
+        (st = pawl_table_key(run->pg, s->table, s->d->key, s->d->nkey, run->arena, &key, err)) != PAWL_OK)
         return st;
     spec.key = key;
     if (s->d->reverse != NULL)

@@ -124,6 +124,34 @@ a_check_that_the_new_values_break_is_refused_before_the_cut_over(void **state)
     pawl_test_end(&f);
 }
 
+/* The transform does not read it, but a constraint does. */
+static void
+a_change_beside_the_column_is_looked_at_too(void **state)
+{
+    pawl_test_fixture f =
+        begin("beside",
+              "CREATE TABLE c (id int PRIMARY KEY, n int, m int, CONSTRAINT c_order CHECK (n > m));"
+              "INSERT INTO c SELECT i, i, i - 10 FROM generate_series(1, 100) i",
+              "return { row = function(row) return { n = row.n - 3 } end, reverse = function(row) return { n "
+              "= row.n + "
+              "3 } end }",
+              "      table: public.c\n      column: n\n      type: bigint\n      lua: transforms/x.lua\n     "
+              " cutover: "
+              "manual\n");
+
+    (void) state;
+    go_until_ready(&f);
+    pawl_test_exec(f.db, "UPDATE c SET m = n - 1 WHERE id = 5");
+    pawl_test_must_fail(&f, true, "head", PAWL_E_STATE, "id = 5");
+    assert_non_null(strstr(f.err.message, "c_order"));
+    pawl_test_exec(f.db, "UPDATE c SET m = 0 WHERE id = 5");
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, CONSTRAINTS("c"), "c_order");
+    pawl_test_must_go(&f, false, "base");
+    pawl_test_assert_text(&f, "SELECT sum(n)::text FROM c", "5050");
+    pawl_test_end(&f);
+}
+
 #define PARENT_AND_CHILD                                                                                  \
     "CREATE TABLE parent (id int PRIMARY KEY); INSERT INTO parent SELECT generate_series(1, 500);"        \
     "CREATE TABLE child (id int PRIMARY KEY, pid int CONSTRAINT child_pid REFERENCES parent, note text);" \
@@ -294,6 +322,7 @@ main(void)
         cmocka_unit_test(a_null_for_a_not_null_column_is_refused_before_the_cut_over),
         cmocka_unit_test(a_row_that_is_written_later_is_looked_at_too),
         cmocka_unit_test(a_check_that_the_new_values_break_is_refused_before_the_cut_over),
+        cmocka_unit_test(a_change_beside_the_column_is_looked_at_too),
         cmocka_unit_test(a_foreign_key_that_the_new_values_break_is_refused_before_the_cut_over),
         cmocka_unit_test(a_swap_that_cannot_be_settled_can_go_back),
         cmocka_unit_test(a_not_null_that_cannot_be_settled_is_not_null_again_on_the_way_back),
