@@ -98,7 +98,9 @@ describe_way_out(pawl_cli_buf *buf, const pawl_status_report *r)
     {
         const pawl_job_status *job = &r->jobs[i];
 
-        if (strcmp(job->state, "findings") == 0)
+        if (strcmp(job->state, "findings") == 0 && job->rejects == 0)
+            pawl_cli_add(buf, "  others changed rows meanwhile: `pawl upgrade` says which, and what to do\n");
+        else if (strcmp(job->state, "findings") == 0)
             pawl_cli_addf(buf,
                           "  look at them with `pawl rejects %" PRId64
                           "`, deal with them by `pawl rejects %" PRId64 " --retry` or allow_rejects\n",

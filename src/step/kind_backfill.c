@@ -359,7 +359,7 @@ pawl_kind_backfill_parse(pawl_step_parse *ctx, const pawl_step_entry *entry, paw
     check_writer(&r, d);
     if (d->lua != NULL && (st = check_lua(ctx, &r, d, step, err)) != PAWL_OK)
         return st;
-    step->needs_rows = d->lua != NULL;
+    step->needs_rows = d->lua != NULL || d->captures; /* a script would capture nothing */
     st = freeze(entry, d, step, err);
     if (st != PAWL_OK || d->table == NULL)
         return st;

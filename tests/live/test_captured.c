@@ -110,12 +110,16 @@ static void
 what_others_changed_is_reported_and_then_done_again(void **state)
 {
     fixture f = begin("captured", BY_LUA "      capture: true\n");
+    pawl_test_output status;
 
     (void) state;
     kill_half_way(&f);
     pawl_test_exec(f.db, CHANGES);
     must_say(&f, "upgrade", "head", 4, "others inserted, changed or deleted 6 rows");
     assert_text(&f, STATE, "reported findings");
+    status = pawl_test_pawl(f.dir, "status", "-v", NULL);
+    assert_non_null(strstr(status.out, "others changed rows meanwhile"));
+    pawl_test_output_free(&status);
     assert_text(&f, "SELECT state FROM pawl.step", "findings");
     assert_text(&f, "SELECT amount::text FROM p WHERE id = 5", "5.50");
     pawl_test_exec(f.db, "UPDATE p SET price = '$8' WHERE id = 900");
@@ -374,6 +378,8 @@ what_cannot_be_captured_is_refused(void **state)
     pawl_test_pawl_exits(f.dir, "downgrade", "base", 0);
     write_step(&f, BY_LUA "      into: public.q\n      capture: true\n");
     must_say(&f, "upgrade", "head", 1, "not with `into`");
+    write_step(&f, "      set: { amount: \"1\" }\n      capture: true\n");
+    must_say(&f, "upgrade", "--sql", 1, "no script can do");
     assert_text(&f, "SELECT count(*)::text FROM pawl.job", "0");
 }
 
