@@ -342,6 +342,26 @@ not_null_is_proved_before_and_carried_over(void **state)
     pawl_test_end(&f);
 }
 
+/* Nothing works on it for weeks: each upgrade says what somebody should know. */
+static void
+an_upgrade_tells_of_a_log_that_waits_in_vain(void **state)
+{
+    pawl_test_fixture f = begin("vain", BY_LUA, "");
+
+    (void) state;
+    pawl_test_must_go(&f, true, "bbbb");
+    pawl_test_must_go(&f, true, "bbbb");
+    assert_null(strstr(f.heard.text.data, "switch` that is in no revision"));
+    pawl_test_revision(&f, "cccc", "bbbb", "up: []\n");
+    pawl_test_up(&f);
+    assert_non_null(strstr(f.heard.text.data, "for a `switch` that is in no revision"));
+    assert_null(strstr(f.heard.text.data, "which will refuse it"));
+    pawl_test_exec(f.db, "ALTER TABLE p DISABLE TRIGGER ALL");
+    pawl_test_up(&f);
+    assert_non_null(strstr(f.heard.text.data, "which will refuse it: trigger"));
+    pawl_test_end(&f);
+}
+
 /* What fits together is told when the directory is read, before anything runs. */
 static void
 pairs_that_do_not_fit_are_refused_when_they_are_read(void **state)
@@ -429,6 +449,7 @@ main(void)
         cmocka_unit_test(a_value_that_somebody_else_wrote_is_found),
         cmocka_unit_test(what_hangs_on_the_filled_column_is_refused_by_name),
         cmocka_unit_test(not_null_is_proved_before_and_carried_over),
+        cmocka_unit_test(an_upgrade_tells_of_a_log_that_waits_in_vain),
         cmocka_unit_test(pairs_that_do_not_fit_are_refused_when_they_are_read),
         cmocka_unit_test(a_where_over_other_columns_is_refused_before_the_first_row),
         cmocka_unit_test(a_switch_that_comes_later_takes_over_what_was_reported),
