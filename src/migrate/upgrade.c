@@ -5,6 +5,7 @@
 #include "migrate/mirror.h"
 #include "migrate/run.h"
 #include "migrate/squashed.h"
+#include "migrate/waiting.h"
 #include "pawl_sql.h"
 #include "util/clock.h"
 #include "util/failpoint.h"
@@ -305,7 +306,7 @@ walk(pawl_migration *m, const char *target, pawl_error *err)
     size_t count = 0;
     pawl_status st;
 
-    if ((st = pawl_migration_load(m, false, err)) != PAWL_OK ||
+    if ((st = pawl_migration_load(m, false, err)) != PAWL_OK || (st = pawl_waiting_look(m, err)) != PAWL_OK ||
         (st = pawl_graph_upgrade_path(m->graph, target, &path, &count, err)) != PAWL_OK)
         return st;
     pawl_squashed_note(m, target);
