@@ -215,13 +215,15 @@ work_adopt(pawl_step_run *run, void *ctx, pawl_error *err)
 {
     pawl_swap *s = ctx;
     char job[24];
+    char ordinal[24];
     const pawl_pg_arg args[] = {pawl_arg_i64(s->job, job), PAWL_ARG_TEXT(s->d->column),
-                                PAWL_ARG_TEXT(s->d->with)};
+                                PAWL_ARG_TEXT(s->d->with), PAWL_ARG_TEXT(run->revision),
+                                pawl_arg_i64(run->ordinal, ordinal)};
     pawl_status st = pawl_step_note_text(run, "job", job, err);
 
     if (st == PAWL_OK && (st = pawl_step_note_text(run, "new", s->d->with, err)) == PAWL_OK)
         st = pawl_step_note_text(run, "old", s->d->with, err);
-    return st == PAWL_OK ? pawl_ledger_touch(run->ledger, run->pg, pawl_sql_step_switch_adopt, 3, args,
+    return st == PAWL_OK ? pawl_ledger_touch(run->ledger, run->pg, pawl_sql_step_switch_adopt, 5, args,
                                              "the job of the backfill was abandoned", err)
                          : st;
 }

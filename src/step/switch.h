@@ -3,8 +3,8 @@
  * the other in a step or a revision of its own.
  *
  * The job is the backfill's (captured.h): a switch takes it over in its phase `captured`, and goes on as a swap does from
- * there (swap.h), with the column that was filled as the new one and its name as that of the old one afterwards. A switch
- * that is taken back leaves the job as it found it: logging, for the next one.
+ * there (swap.h) under the name of its own step, with the column that was filled as the new one and its name as that of the
+ * old one afterwards. A switch that is taken back leaves the job as it found it: logging, for the next one.
  *
  * Threads: as step.h.
  * Memory:  everything lives in the arena of the run.

@@ -50,7 +50,9 @@
     "SELECT ((SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal) + (SELECT count(*) FROM pg_class c " \
     "WHERE relname ~ '^(change|lost|failed)_') + (SELECT count(*) FROM pg_proc WHERE proname ~ "           \
     "'^(capture|guard|keep)_'))::text"
-#define STATE "SELECT kind || ' ' || phase || ' ' || state FROM pawl.job ORDER BY job_id DESC LIMIT 1"
+#define STATE                                                                                              \
+    "SELECT revision_id || ordinal || ' ' || kind || ' ' || phase || ' ' || state FROM pawl.job ORDER BY " \
+    "job_id DESC LIMIT 1"
 #define INDEXES                                                                                       \
     "SELECT string_agg(indexdef, '; ' ORDER BY indexname) FROM pg_indexes WHERE tablename = 'p' AND " \
     "indexname <> 'p_pkey'"
@@ -96,12 +98,12 @@ others_go_on_between_the_backfill_and_the_switch(void **state)
 
     (void) state;
     pawl_test_must_go(&f, true, "bbbb");
-    pawl_test_assert_text(&f, STATE, "backfill captured open");
+    pawl_test_assert_text(&f, STATE, "bbbb1 backfill captured open");
     pawl_test_assert_text(&f, "SELECT state FROM pawl.revision WHERE id = 'bbbb'", "applied");
     change(&f);
     pawl_test_up(&f);
     pawl_test_assert_text(&f, COLUMNS, SWITCHED);
-    pawl_test_assert_text(&f, STATE, "switch mirror open");
+    pawl_test_assert_text(&f, STATE, "cccc1 switch mirror open");
     pawl_test_assert_text(&f, CHANGED, "4=4.50 5=77.00 11=- 5000=3.75 5001=0.00 6000=8.50");
     pawl_test_assert_text(&f, "SELECT count(*)::text FROM p WHERE price = id + 0.5", "896");
     pawl_test_assert_text(&f, INDEXES, "CREATE INDEX p_price_idx ON public.p USING btree (price)");
@@ -122,7 +124,7 @@ a_downgrade_goes_back_through_the_function_and_it_can_be_switched_again(void **s
                          "UPDATE p SET price = NULL WHERE id = 2; DELETE FROM p WHERE id = 3");
     pawl_test_must_go(&f, false, "bbbb");
     pawl_test_assert_text(&f, COLUMNS, FILLED);
-    pawl_test_assert_text(&f, STATE, "backfill captured open");
+    pawl_test_assert_text(&f, STATE, "bbbb1 backfill captured open");
     pawl_test_assert_text(
         &f,
         "SELECT string_agg(id || '=' || coalesce(price, '-'), ' ' ORDER BY id) FROM p WHERE "
@@ -223,10 +225,10 @@ it_waits_to_be_told_and_is_undone_before(void **state)
     pawl_stop_free(f.heard.stop);
     f.heard.stop = NULL;
     f.heard.stop_at = NULL;
-    pawl_test_assert_text(&f, STATE, "switch ready open");
+    pawl_test_assert_text(&f, STATE, "cccc1 switch ready open");
     pawl_test_exec(f.db, "UPDATE p SET price = '$77' WHERE id = 7");
     pawl_test_must_go(&f, false, "bbbb");
-    pawl_test_assert_text(&f, STATE, "backfill captured open");
+    pawl_test_assert_text(&f, STATE, "bbbb1 backfill captured open");
     pawl_test_assert_text(&f, COLUMNS, FILLED);
     pawl_test_assert_text(&f, INDEXES, "CREATE INDEX p_price_idx ON public.p USING btree (price)");
     pawl_test_exec(f.db,
@@ -308,7 +310,7 @@ what_hangs_on_the_filled_column_is_refused_by_name(void **state)
     pawl_test_must_go(&f, true, "bbbb");
     pawl_test_exec(f.db, "CREATE INDEX own_idx ON p (price_amount)");
     pawl_test_must_fail(&f, true, "head", PAWL_E_REFUSED, "own_idx");
-    pawl_test_assert_text(&f, STATE, "backfill captured open");
+    pawl_test_assert_text(&f, STATE, "bbbb1 backfill captured open");
     pawl_test_exec(f.db, "DROP INDEX own_idx; ALTER TABLE p ALTER price_amount SET DEFAULT 7");
     pawl_test_must_fail(&f, true, "head", PAWL_E_REFUSED, "default");
     pawl_test_exec(f.db, "ALTER TABLE p ALTER price_amount DROP DEFAULT; COMMENT ON COLUMN p.price_amount IS "
