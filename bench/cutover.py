@@ -133,16 +133,16 @@ def start_pgbench(server, directory, args):
         env=clean_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def start_sitter(server, seconds):
+def start_sitter(server, directory, seconds):
     """A transaction that has read the table and does nothing more; then the next one."""
     if seconds <= 0:
         return None
-    text = f"BEGIN; SELECT 1 FROM products LIMIT 1; SELECT pg_sleep({seconds}); COMMIT; SELECT pg_sleep(0.05);\n"
-    process = subprocess.Popen(server.psql("-f", "-"), env=clean_environment() | {"PGAPPNAME": "sitter"},
-                               stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    process.stdin.write(text * 1000)
-    process.stdin.flush()
-    return process
+    script = os.path.join(directory, "sit.sql")
+    with open(script, "w", encoding="ascii") as file:
+        file.write(f"BEGIN; SELECT 1 FROM products LIMIT 1; SELECT pg_sleep({seconds}); COMMIT; SELECT pg_sleep(0.05);\n"
+                   * 1000)
+    return subprocess.Popen(server.psql("-f", script), env=clean_environment() | {"PGAPPNAME": "sitter"},
+                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def end(process):
@@ -192,7 +192,7 @@ def measure(server, way, args, program):
             os.chmod(directory, 0o755)
         write_project(server, directory, way)
         bench = start_pgbench(server, directory, args)
-        sitter = start_sitter(server, args.sit)
+        sitter = start_sitter(server, directory, args.sit)
         time.sleep(LEAD_SECONDS)
         began = time.time()
         done = subprocess.run([program, "upgrade", "--json"], cwd=directory, env=clean_environment(),

@@ -408,6 +408,7 @@ begin(pawl_swap *s, pawl_error *err)
 
     if (pawl_step_info_text(s->run, "new") == NULL &&
         ((st = pawl_swap_plan_carry(s, false, err)) != PAWL_OK ||
+         (st = pawl_swap_try_expressions(s, err)) != PAWL_OK ||
          (st = pawl_step_txn(s->run, 0, add_new, s, err)) != PAWL_OK))
         return st;
     PAWL_FAILPOINT("swap.after_add");

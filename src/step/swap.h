@@ -133,6 +133,12 @@ PAWL_NODISCARD pawl_status pawl_swap_watch(pawl_swap *s, const char *const *name
 /* A list in the transaction at hand. */
 PAWL_NODISCARD pawl_status pawl_swap_run_inside(const pawl_carry_list *list, pawl_pg *pg, pawl_error *err);
 
+/* ---- swap_try.c ------------------------------------------------------------------------------------------------------ */
+
+/* Refuse expressions that the server does not take, or that read what a trigger cannot see. Changes nothing; outside of a
+ * transaction. */
+PAWL_NODISCARD pawl_status pawl_swap_try_expressions(pawl_swap *s, pawl_error *err);
+
 /* ---- swap_cut.c ------------------------------------------------------------------------------------------------------ */
 
 /* Whether changes are logged and done again (else a trigger keeps the other column in step, or nothing does). */

@@ -7,6 +7,7 @@
  */
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -425,16 +426,30 @@ static const char transform[] =
 #define FEWER    BY_LUA "      where: \"note IS DISTINCT FROM 'gone'\"\n"
 #define OTHERKEY BY_SQL "      primary_key: [n, id]\n      drop: [extra]\n"
 
+static const char *
+make_project(const char *db, const char *how)
+{
+    const char *dir = pawl_test_project_new(db, NULL);
+    PAWL_STRBUF_AUTO(text);
+
+    pawl_strbuf_addf(
+        &text,
+        "revision: \"aaaa0001\"\nparents: []\nup:\n  - rewrite_table:\n      table: p\n      batch: 600\n%s",
+        how);
+    pawl_test_project_write(dir, "migrations/transforms/price.lua", transform);
+    pawl_test_project_write(dir, "migrations/aaaa0001.yaml", text.data);
+    return dir;
+}
+
 /* So many seconds of writing on the new table too. */
 static void
 go_with_oracle(const char *how, const pawl_test_writers_options *given, int seconds)
 {
     const char *db = pawl_test_database_new("oracle");
-    const char *dir = pawl_test_project_new(db, NULL);
+    const char *dir = make_project(db, how);
     pawl_test_writers_options options = *given;
     pawl_test_writers *writers;
     pawl_test_written written;
-    PAWL_STRBUF_AUTO(text);
 
     options.db = db;
     options.rows = 4000;
@@ -443,12 +458,6 @@ go_with_oracle(const char *how, const pawl_test_writers_options *given, int seco
     if (options.may_be_gone)
         pawl_test_exec(db, "UPDATE p SET note = 'gone' WHERE id % 10 = 3; UPDATE oracle SET note = 'gone' "
                            "WHERE id % 10 = 3");
-    pawl_strbuf_addf(
-        &text,
-        "revision: \"aaaa0001\"\nparents: []\nup:\n  - rewrite_table:\n      table: p\n      batch: 600\n%s",
-        how);
-    pawl_test_project_write(dir, "migrations/transforms/price.lua", transform);
-    pawl_test_project_write(dir, "migrations/aaaa0001.yaml", text.data);
     writers = pawl_test_writers_start(&options);
     pawl_test_writers_await(writers, 20);
     pawl_test_pawl_exits(dir, "upgrade", "head", 0);
@@ -473,7 +482,7 @@ go_with_oracle(const char *how, const pawl_test_writers_options *given, int seco
 static void
 go_over_seeds(const char *how, pawl_test_writers_options options)
 {
-    int seeds = pawl_test_is_long() ? 20 : 1;
+    int seeds = pawl_test_is_long() ? 10 : 1;
 
     options.seed = pawl_test_seed(options.seed);
     for (int i = 0; i < seeds; i++, options.seed++)
@@ -510,6 +519,48 @@ a_table_that_is_truncated_again_and_again_agrees_with_the_oracle(void **state)
     go_over_seeds(BY_LUA, (pawl_test_writers_options){.seed = 4, .truncate_in = 5000});
 }
 
+/* While a session sits on a lock the cut-over gives way, again and again, and the writers behind its request get on. */
+static void
+who_sits_on_a_lock_holds_up_nobody_but_the_cut_over(void **state)
+{
+    const char *db = pawl_test_database_new("sitting");
+    const char *dir = make_project(db, BY_LUA);
+    const char *const args[] = {"upgrade", "head", NULL};
+    const char *const env[] = {"PAWL_FAILPOINT=rewrite.after_settle=stop", NULL};
+    const pawl_test_writers_options options = {.db = db, .seed = pawl_test_seed(5), .rows = 2000};
+    pawl_test_writers *writers;
+    pawl_test_process *process;
+    pawl_test_output output;
+    PGconn *sitter;
+
+    (void) state;
+    pawl_test_writers_tables(db, options.rows);
+    writers = pawl_test_writers_start(&options);
+    process = pawl_test_start(args, env, dir);
+    assert_true(pawl_test_has_stopped(pawl_test_process_pid(process)));
+    sitter = pawl_test_connect(db);
+    pawl_test_run_on(sitter, "BEGIN; LOCK TABLE p IN ACCESS SHARE MODE");
+    pawl_test_kill(pawl_test_process_pid(process), SIGCONT);
+    for (int i = 0; i < 2; i++)
+    {
+        pawl_test_wait_until(db,
+                             "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'p'::regclass AND mode = "
+                             "'AccessExclusiveLock' AND NOT granted)",
+                             60000);
+        pawl_test_writers_await(writers, 10); /* not before it has given way */
+    }
+    pawl_test_run_on(sitter, "COMMIT");
+    PQfinish(sitter);
+    output = pawl_test_wait(process, 120000);
+    if (output.exit_code != 0)
+        fail_msg("exit code %d: %s", output.exit_code, output.err);
+    assert_non_null(strstr(output.err, "attempt 2 of "));
+    pawl_test_output_free(&output);
+    pawl_test_writers_await(writers, 10);
+    (void) pawl_test_writers_stop(writers);
+    pawl_test_writers_check(db, false);
+}
+
 int
 main(void)
 {
@@ -523,6 +574,7 @@ main(void)
         cmocka_unit_test(a_rewrite_by_a_transform_agrees_with_the_oracle),
         cmocka_unit_test(a_rewrite_that_leaves_rows_out_agrees_with_the_oracle),
         cmocka_unit_test(a_rewrite_to_another_key_agrees_with_the_oracle),
+        cmocka_unit_test(who_sits_on_a_lock_holds_up_nobody_but_the_cut_over),
         cmocka_unit_test(a_table_that_is_truncated_again_and_again_agrees_with_the_oracle),
     };
 

@@ -269,6 +269,46 @@ an_expression_that_gives_null_for_not_null_is_refused_by_row(void **state)
     pawl_test_end(&f);
 }
 
+#define GENERATED                                                                                      \
+    "CREATE TABLE g (id int PRIMARY KEY, n int, m int, twice int GENERATED ALWAYS AS (m * 2) STORED);" \
+    "INSERT INTO g SELECT i, i, i FROM generate_series(1, 20) i"
+#define SWAP_N "      table: public.g\n      column: n\n      type: bigint\n"
+
+/* A trigger sees NULL in it, and would write that. */
+static void
+an_expression_that_reads_a_generated_column_is_refused_by_name(void **state)
+{
+    static const char *const swaps[] = {SWAP_N "      using: n::bigint + twice\n",
+                                        SWAP_N "      using: n::bigint\n      reverse: (n - t.twice)::int\n"};
+
+    (void) state;
+    for (size_t i = 0; i < 2; i++)
+    {
+        pawl_test_fixture f = begin("generated", GENERATED, "return {}", swaps[i]);
+
+        pawl_test_must_fail(&f, true, "head", PAWL_E_REFUSED, "twice");
+        assert_non_null(strstr(f.err.message, i == 0 ? "using" : "reverse"));
+        pawl_test_assert_text(&f, TYPE_OF("g", "n"), "integer");
+        pawl_test_assert_text(
+            &f, "SELECT count(*)::text FROM pg_attribute WHERE attrelid = 'g'::regclass AND attnum > 0", "4");
+        pawl_test_end(&f);
+    }
+}
+
+/* Its trigger would fail for each row, in silence. */
+static void
+a_way_back_that_the_server_does_not_take_is_refused_before_anything_starts(void **state)
+{
+    pawl_test_fixture f = begin("nosuch", GENERATED, "return {}",
+                                SWAP_N "      using: n::bigint\n      reverse: no_such_function(n)\n");
+
+    (void) state;
+    pawl_test_must_fail(&f, true, "head", PAWL_E_REFUSED, "no_such_function");
+    pawl_test_assert_text(
+        &f, "SELECT count(*)::text FROM pg_attribute WHERE attrelid = 'g'::regclass AND attnum > 0", "4");
+    pawl_test_end(&f);
+}
+
 /* ---- the way back --------------------------------------------------------------------------------------------------- */
 
 static void
@@ -328,6 +368,8 @@ main(void)
         cmocka_unit_test(a_not_null_that_cannot_be_settled_is_not_null_again_on_the_way_back),
         cmocka_unit_test(no_write_fails_for_what_comes_with_the_cut_over),
         cmocka_unit_test(an_expression_that_gives_null_for_not_null_is_refused_by_row),
+        cmocka_unit_test(an_expression_that_reads_a_generated_column_is_refused_by_name),
+        cmocka_unit_test(a_way_back_that_the_server_does_not_take_is_refused_before_anything_starts),
         cmocka_unit_test(a_value_that_the_old_type_cannot_hold_keeps_the_way_back_shut),
         cmocka_unit_test(the_old_column_is_compared_before_it_comes_back),
     };

@@ -21,6 +21,11 @@
 
 extern char **environ;
 
+enum
+{
+    STOP_MS = 120000 /* for a program to come to a failpoint */
+};
+
 struct pawl_test_process
 {
     pid_t pid;
@@ -70,6 +75,23 @@ pawl_test_has_ended(pid_t pid, int timeout_ms, int *status)
             return false;
         pawl_test_sleep_ms(5);
     }
+}
+
+bool
+pawl_test_has_stopped(pid_t pid)
+{
+    int64_t until_us = pawl_clock_us() + INT64_C(1000) * STOP_MS;
+
+    while (pawl_clock_us() < until_us)
+    {
+        siginfo_t info = {.si_pid = 0};
+
+        if (waitid(P_PID, (id_t) pid, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT) == 0 &&
+            info.si_pid == pid)
+            return info.si_code == CLD_STOPPED;
+        pawl_test_sleep_ms(2);
+    }
+    return false;
 }
 
 int

@@ -18,6 +18,9 @@ int pawl_test_spawn_wait(const char *const *argv, const char *log);
 /* Wait for a child at most so long; false when it is still there. *status as waitpid. */
 bool pawl_test_has_ended(pid_t pid, int timeout_ms, int *status);
 
+/* Wait until a child has stopped itself (a failpoint's `stop`); false when it ends instead. Its status stays unread. */
+bool pawl_test_has_stopped(pid_t pid);
+
 void pawl_test_sleep_ms(int ms);
 
 #endif

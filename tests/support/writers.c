@@ -32,6 +32,7 @@ typedef struct session
     pthread_t thread;
     int number;
     PGconn *conn;
+    bool is_lost;
     pawl_test_writes writes;
     atomic_int_least64_t transactions;
     int64_t rows;
@@ -85,6 +86,7 @@ static bool
 has_connected(session *s)
 {
     PQfinish(s->conn);
+    s->is_lost = false;
     s->conn = PQconnectdb(s->all->options.db);
     if (PQstatus(s->conn) != CONNECTION_OK)
         return false;
@@ -114,14 +116,20 @@ connect_again(session *s)
     }
 }
 
-/* The server is being shut down, or has been: what was in flight is in whole or not at all, in both tables. */
+/*
+ * The server is being shut down, or has been: what was in flight is in whole or not at all, in both tables. (An error
+ * without a state is libpq's own; that the connection is bad it may find out only later.)
+ */
 static bool
-is_server_gone(const session *s, const PGresult *res)
+is_server_gone(session *s, const PGresult *res)
 {
     const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 
-    return s->all->options.outlives &&
-           (PQstatus(s->conn) != CONNECTION_OK || (state != NULL && strncmp(state, "57P0", 4) == 0));
+    if (!s->all->options.outlives ||
+        (PQstatus(s->conn) == CONNECTION_OK && state != NULL && strncmp(state, "57P0", 4) != 0))
+        return false;
+    s->is_lost = true;
+    return true;
 }
 
 static void
@@ -177,7 +185,7 @@ write_on(void *arg)
         pawl_test_writes_next(&s->writes);
         if (PQsendQuery(s->conn, s->writes.sql.data) == 1)
             read_answers(s);
-        if (PQstatus(s->conn) != CONNECTION_OK)
+        if (s->is_lost || PQstatus(s->conn) != CONNECTION_OK)
         {
             connect_again(s);
             continue;
@@ -228,7 +236,7 @@ check_on(void *arg)
         else
             s->all->checks++;
         PQclear(res);
-        if (PQstatus(s->conn) != CONNECTION_OK)
+        if (s->is_lost || PQstatus(s->conn) != CONNECTION_OK)
             connect_again(s);
         pawl_test_sleep_ms(CHECK_EVERY_MS);
     }
