@@ -1,6 +1,7 @@
 #include "online/block_pipe.h"
 
 #include "util/alloc.h"
+#include "util/clock.h"
 #include "util/lock.h"
 
 #include "util/banned.h"
@@ -106,6 +107,32 @@ pawl_block_pipe_close(pawl_block_pipe *p, pawl_status st, const pawl_error *err)
         locked(p)->error = *err;
     pawl_cond_broadcast(&p->changed);
     pawl_mutex_unlock(&p->lock);
+}
+
+bool
+pawl_block_pipe_has_something(pawl_block_pipe *p, int64_t within_ms)
+{
+    int64_t until_us = pawl_clock_us() + within_ms * 1000;
+    bool has_something;
+
+    pawl_mutex_lock(&p->lock);
+    while (locked(p)->count == 0 && !locked(p)->is_closed &&
+           pawl_cond_has_signal_before(&p->changed, &p->lock, until_us))
+        continue;
+    has_something = locked(p)->count > 0 || locked(p)->is_closed;
+    pawl_mutex_unlock(&p->lock);
+    return has_something;
+}
+
+bool
+pawl_block_pipe_is_given_up(pawl_block_pipe *p)
+{
+    bool is_given_up;
+
+    pawl_mutex_lock(&p->lock);
+    is_given_up = locked(p)->is_given_up;
+    pawl_mutex_unlock(&p->lock);
+    return is_given_up;
 }
 
 pawl_status

@@ -35,6 +35,12 @@ PAWL_NODISCARD pawl_status pawl_block_pipe_put(pawl_block_pipe *pipe, pawl_block
 /* The reader's end: nothing more will come, because of `err` when it is not PAWL_OK. */
 void pawl_block_pipe_close(pawl_block_pipe *pipe, pawl_status st, const pawl_error *err);
 
+/* Whether there is something to be taken, a failure too, before so many milliseconds have passed. */
+bool pawl_block_pipe_has_something(pawl_block_pipe *pipe, int64_t within_ms);
+
+/* The loader has given up: for a reader that waits for something else. */
+bool pawl_block_pipe_is_given_up(pawl_block_pipe *pipe);
+
 /* Waits for a block. The reader's failure when it has failed and all before has been taken. */
 PAWL_NODISCARD pawl_status pawl_block_pipe_take(pawl_block_pipe *pipe, pawl_block *out, pawl_error *err);
 

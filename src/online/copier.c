@@ -1,13 +1,9 @@
-#include "online/copier.h"
-
 #include <pthread.h>
 #include <string.h>
 
-#include "backfill/keyval.h"
 #include "core/backoff.h"
 #include "core/log.h"
-#include "online/block_pipe.h"
-#include "online/stream.h"
+#include "online/copier_private.h"
 #include "pawl_sql.h"
 #include "pg/copy.h"
 #include "pg/pipe.h"
@@ -22,29 +18,12 @@
 enum
 {
     MOST_BLOCKS = 64, /* of 64 kB between the two threads */
-    DEFAULT_ROWS = 1000000,
-    DEFAULT_BYTES = 100000000,
     TICK_US = 250000,
     CLAIM_TRIES = 20,
 };
 
-typedef struct copier
-{
-    const pawl_copier_options *options;
-    pawl_ledger *ledger;
-    pawl_pg *pg; /* the loader's */
-    pawl_block_pipe *pipe;
-    pawl_meter *meter;
-    char owner[160];
-    int64_t fence;
-    char incarnation[40]; /* of the server when the chunk was claimed */
-    pawl_keyval cursor;   /* committed */
-    pawl_keyval bound;
-    int64_t next_tick_us;
-} copier;
-
-static pawl_status
-open_session(const pawl_backfill_env *env, const char *application, pawl_pg **out, pawl_error *err)
+pawl_status
+pawl_copier_connect(const pawl_backfill_env *env, const char *application, pawl_pg **out, pawl_error *err)
 {
     const pawl_pg_options options = {.conninfo = env->conninfo,
                                      .application = application,
@@ -84,148 +63,10 @@ pawl_copier_set_key(pawl_pg *pg, const char *prefix, const pawl_keyval *key, paw
     return st;
 }
 
-/* ---- the reader --------------------------------------------------------------------------------------------------------- */
-
-typedef struct reader
-{
-    copier *c;
-    pawl_pg *pg;
-    pawl_stream *stream;
-    pawl_keyval lo; /* read up to here */
-    pawl_keyval hi; /* of the range at hand */
-    bool is_last;
-    int64_t rows; /* of the next range */
-} reader;
-
-static pawl_status
-put_block(void *ctx, const char *bytes, size_t length, pawl_error *err)
-{
-    reader *r = ctx;
-    pawl_block block = {.bytes = PAWL_STRBUF_INIT};
-    pawl_status st;
-
-    pawl_strbuf_addn(&block.bytes, bytes, length);
-    st = pawl_strbuf_is_ok(&block.bytes) ? pawl_block_pipe_put(r->c->pipe, &block, err)
-                                         : pawl_error_nomem(err, "rows to be copied");
-    pawl_block_fini(&block);
-    return st;
-}
-
-/* The upper end of the next range. */
-static pawl_status
-find_hi(reader *r, pawl_error *err)
-{
-    PAWL_AUTO(pawl_pg_result) res = NULL;
-    PAWL_STRBUF_AUTO(sql);
-    const pawl_pg_arg args[] = {PAWL_ARG_I64(r->rows - 1)};
-    pawl_status st;
-
-    pawl_shape_ahead(&sql, r->c->options->shape, r->lo.is_set);
-    if (!pawl_strbuf_is_ok(&sql))
-        return pawl_error_nomem(err, "a statement");
-    if ((st = pawl_pg_query(r->pg, sql.data, 1, args, &res, err)) != PAWL_OK)
-        return st;
-    r->is_last = pawl_pg_rows(res) == 0;
-    if (r->is_last)
-        return pawl_keyval_copy(&r->hi, &r->c->bound, err);
-    return pawl_keyval_from_row(&r->hi, res, 0, 0, pawl_pg_columns(res), err);
-}
-
-static pawl_status
-read_range_inside(reader *r, pawl_stream_counts *counts, pawl_error *err)
-{
-    PAWL_STRBUF_AUTO(sql);
-    pawl_status st;
-
-    /* Without a lower end the settings are not looked at. */
-    if ((r->lo.is_set && (st = pawl_copier_set_key(r->pg, "lo", &r->lo, err)) != PAWL_OK) ||
-        (st = pawl_copier_set_key(r->pg, "hi", &r->c->bound, err)) != PAWL_OK ||
-        (st = pawl_pg_exec(r->pg, pawl_sql_backfill_plan_read, err)) != PAWL_OK ||
-        (st = find_hi(r, err)) != PAWL_OK || (st = pawl_copier_set_key(r->pg, "hi", &r->hi, err)) != PAWL_OK)
-        return st;
-    pawl_shape_copy_range(&sql, r->c->options->shape, r->lo.is_set);
-    if (!pawl_strbuf_is_ok(&sql))
-        return pawl_error_nomem(err, "a statement");
-    return pawl_stream_run(r->stream, r->pg, sql.data, put_block, r, counts, err);
-}
-
-/* Read one range, without locks, and tell the loader where it ends. */
-static pawl_status
-read_range(reader *r, pawl_error *err)
-{
-    PAWL_STRBUF_AUTO(path);
-    const pawl_backfill_env *env = r->c->options->env;
-    pawl_block end = {.bytes = PAWL_STRBUF_INIT, .is_end = true};
-    pawl_status st;
-
-    pawl_strbuf_addf(&path, "pg_catalog, %s", env->search_path);
-    const pawl_pg_pins pins = {.search_path = path.data, .lock_timeout_ms = env->lock_timeout_ms};
-
-    if ((st = pawl_pg_begin(r->pg, &pins, err)) != PAWL_OK)
-        return st;
-    if ((st = read_range_inside(r, &end.counts, err)) != PAWL_OK)
-        return st; /* the session is closed: it may be in the middle of a COPY */
-    if ((st = pawl_pg_commit(r->pg, err)) == PAWL_OK &&
-        (st = pawl_keyval_copy(&end.hi, &r->hi, err)) == PAWL_OK &&
-        (st = pawl_keyval_copy(&r->lo, &r->hi, err)) == PAWL_OK)
-    {
-        end.is_last = r->is_last;
-        st = pawl_block_pipe_put(r->c->pipe, &end, err);
-    }
-    pawl_block_fini(&end);
-    return st;
-}
-
-/* So many rows that a transaction of the loader takes about its share of bytes. */
-static int64_t
-rows_of_a_range(const copier *c)
-{
-    const pawl_shape *s = c->options->shape;
-    int64_t most = s->spec->batch_rows > 0 ? s->spec->batch_rows : DEFAULT_ROWS;
-    int64_t bytes = s->spec->batch_bytes > 0 ? s->spec->batch_bytes : DEFAULT_BYTES;
-    int64_t width = s->table->rows_estimate > 0 ? s->table->pages * 8192 / s->table->rows_estimate : 0;
-    int64_t rows = width > 0 ? bytes / width : most;
-
-    if (rows > most)
-        rows = most;
-    return rows < 1 ? 1 : rows;
-}
-
-static pawl_status
-read_all(reader *r, pawl_error *err)
-{
-    const pawl_copier_options *o = r->c->options;
-    pawl_status st;
-
-    if ((st = open_session(o->env, "pawl rewrite (reader)", &r->pg, err)) != PAWL_OK ||
-        (st = pawl_stream_open(o->shape, o->env, o->now_us, &r->stream, err)) != PAWL_OK ||
-        (st = pawl_keyval_copy(&r->lo, &r->c->cursor, err)) != PAWL_OK)
-        return st;
-    r->rows = rows_of_a_range(r->c);
-    while (st == PAWL_OK && !r->is_last)
-        st = read_range(r, err);
-    return st;
-}
-
-static void *
-reader_main(void *arg)
-{
-    reader r = {.c = arg};
-    pawl_error err = PAWL_ERROR_INIT;
-    pawl_status st = read_all(&r, &err);
-
-    pawl_block_pipe_close(r.c->pipe, st, &err);
-    pawl_stream_close(r.stream);
-    pawl_pg_close(r.pg);
-    pawl_keyval_fini(&r.lo);
-    pawl_keyval_fini(&r.hi);
-    return NULL;
-}
-
 /* ---- the loader --------------------------------------------------------------------------------------------------------- */
 
 static void
-tick(copier *c)
+tick(pawl_copier *c)
 {
     pawl_progress progress;
     const pawl_event event = {.kind = PAWL_EVENT_PROGRESS, .progress = &progress};
@@ -239,7 +80,7 @@ tick(copier *c)
 }
 
 static pawl_status
-hold(copier *c, pawl_error *err)
+hold(pawl_copier *c, pawl_error *err)
 {
     const pawl_pg_pins pins = {.lock_timeout_ms = c->options->env->lock_timeout_ms};
     pawl_pg_array cursor;
@@ -265,7 +106,7 @@ hold(copier *c, pawl_error *err)
 }
 
 static pawl_status
-checkpoint(copier *c, const pawl_block *end, pawl_error *err)
+checkpoint(pawl_copier *c, const pawl_block *end, pawl_error *err)
 {
     pawl_pg_array cursor;
     pawl_status st;
@@ -294,24 +135,25 @@ checkpoint(copier *c, const pawl_block *end, pawl_error *err)
     return st;
 }
 
-/* The blocks of one range into one COPY. *end is what the reader said of the range. */
+/* The blocks of one range, of which *end is the first, into one COPY. *end is then what the reader said of the range. */
 static pawl_status
-load_blocks(copier *c, pawl_block *end, pawl_error *err)
+load_blocks(pawl_copier *c, pawl_block *end, pawl_error *err)
 {
     pawl_status st = PAWL_OK;
 
     while (st == PAWL_OK && !end->is_end)
     {
+        st = pawl_pg_copy_put(c->pg, end->bytes.data, end->bytes.length, err);
         pawl_block_fini(end);
-        if ((st = pawl_block_pipe_take(c->pipe, end, err)) == PAWL_OK && !end->is_end)
-            st = pawl_pg_copy_put(c->pg, end->bytes.data, end->bytes.length, err);
+        if (st == PAWL_OK)
+            st = pawl_block_pipe_take(c->pipe, end, err);
         tick(c);
     }
     return st;
 }
 
 static pawl_status
-copy_in(copier *c, pawl_block *end, pawl_error *err)
+copy_in(pawl_copier *c, pawl_block *end, pawl_error *err)
 {
     PAWL_STRBUF_AUTO(sql);
     PAWL_STRBUF_AUTO(frame);
@@ -347,14 +189,29 @@ copy_in(copier *c, pawl_block *end, pawl_error *err)
     return PAWL_OK;
 }
 
+/* Before the transaction: the reader may be held back for hours. */
 static pawl_status
-load_range(copier *c, bool *is_last, pawl_error *err)
+first_block(pawl_copier *c, pawl_block *out, pawl_error *err)
+{
+    char warning[PAWL_HOLD_MAX];
+
+    while (!pawl_block_pipe_has_something(c->pipe, TICK_US / 1000))
+    {
+        if (pawl_control_has_warning(c->control, warning))
+            pawl_log_text(c->options->env->sink, PAWL_EVENT_WARNING, "%s", warning);
+        tick(c);
+    }
+    return pawl_block_pipe_take(c->pipe, out, err);
+}
+
+static pawl_status
+load_range(pawl_copier *c, bool *is_last, pawl_error *err)
 {
     pawl_block end = {.bytes = PAWL_STRBUF_INIT};
     pawl_status st;
 
-    if ((st = hold(c, err)) == PAWL_OK && (st = copy_in(c, &end, err)) == PAWL_OK &&
-        (st = checkpoint(c, &end, err)) == PAWL_OK)
+    if ((st = first_block(c, &end, err)) == PAWL_OK && (st = hold(c, err)) == PAWL_OK &&
+        (st = copy_in(c, &end, err)) == PAWL_OK && (st = checkpoint(c, &end, err)) == PAWL_OK)
     {
         PAWL_FAILPOINT("copier.before_commit");
         st = pawl_pg_commit(c->pg, err);
@@ -376,13 +233,13 @@ load_range(copier *c, bool *is_last, pawl_error *err)
 }
 
 static pawl_status
-load_all(copier *c, pawl_error *err)
+load_all(pawl_copier *c, pawl_error *err)
 {
     pthread_t thread;
     bool is_last = false;
     pawl_status st = PAWL_OK;
 
-    if (pthread_create(&thread, NULL, reader_main, c) != 0)
+    if (pthread_create(&thread, NULL, pawl_copier_read, c) != 0)
         return pawl_error_set(err, PAWL_E_NOMEM, "cannot start the reader of a copy");
     while (st == PAWL_OK && !is_last)
     {
@@ -398,7 +255,7 @@ load_all(copier *c, pawl_error *err)
 
 /* Read the bound and make the chunk; it may be there. */
 static pawl_status
-make_chunk_inside(copier *c, pawl_error *err)
+make_chunk_inside(pawl_copier *c, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
     PAWL_STRBUF_AUTO(sql);
@@ -433,7 +290,7 @@ make_chunk_inside(copier *c, pawl_error *err)
 
 /* *is_done: there is nothing (more) to copy. */
 static pawl_status
-look_at_chunk(copier *c, bool *is_done, pawl_error *err)
+look_at_chunk(pawl_copier *c, bool *is_done, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
     const pawl_pg_arg args[] = {PAWL_ARG_I64(c->options->job)};
@@ -448,7 +305,7 @@ look_at_chunk(copier *c, bool *is_done, pawl_error *err)
 }
 
 static pawl_status
-claim_inside(copier *c, bool *is_ours, pawl_error *err)
+claim_inside(pawl_copier *c, bool *is_ours, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
     int32_t pid = pawl_pg_backend_pid(c->pg);
@@ -472,7 +329,7 @@ claim_inside(copier *c, bool *is_ours, pawl_error *err)
 }
 
 static pawl_status
-claim_once(copier *c, bool *is_done, bool *is_ours, pawl_error *err)
+claim_once(pawl_copier *c, bool *is_done, bool *is_ours, pawl_error *err)
 {
     const pawl_pg_pins pins = {.lock_timeout_ms = c->options->env->lock_timeout_ms};
     pawl_status st = pawl_pg_begin(c->pg, &pins, err);
@@ -489,7 +346,7 @@ claim_once(copier *c, bool *is_done, bool *is_ours, pawl_error *err)
 
 /* The session that had the chunk may be in its last transaction, or its lease be running out. */
 static pawl_status
-claim(copier *c, bool *is_done, pawl_error *err)
+claim(pawl_copier *c, bool *is_done, pawl_error *err)
 {
     pawl_backoff backoff;
     bool is_ours = false;
@@ -510,7 +367,7 @@ claim(copier *c, bool *is_done, pawl_error *err)
 }
 
 static pawl_status
-totals(copier *c, pawl_meter_options *meter, pawl_error *err)
+totals(pawl_copier *c, pawl_meter_options *meter, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
     const pawl_pg_arg args[] = {PAWL_ARG_I64(c->options->job)};
@@ -525,8 +382,34 @@ totals(copier *c, pawl_meter_options *meter, pawl_error *err)
     return PAWL_OK;
 }
 
+/* The control of backfills, for a crew of one. */
 static pawl_status
-run(copier *c, pawl_error *err)
+make_control(pawl_copier *c, pawl_error *err)
+{
+    int64_t rows = pawl_copier_rows(c);
+    const pawl_pace_options pace = {.fixed_rows = rows, .min_rows = 1, .max_rows = rows};
+    pawl_status st = pawl_pace_new(&pace, &c->pace, err);
+
+    if (st != PAWL_OK)
+        return st;
+    c->pace_spec = (pawl_backfill_spec){.workers = 1,
+                                        .batch_rows = rows,
+                                        .batch_min = 1,
+                                        .batch_max = rows,
+                                        .target_ms = 1000,
+                                        .throttle = c->options->shape->spec->throttle};
+    c->pace_job = (pawl_job){.id = c->options->job,
+                             .spec = &c->pace_spec,
+                             .env = c->options->env,
+                             .table = c->options->shape->table,
+                             .checksum = ""};
+    const pawl_control_options control = {.job = &c->pace_job, .meter = c->meter, .pace = c->pace};
+
+    return pawl_control_new(&control, &c->control, err);
+}
+
+static pawl_status
+run(pawl_copier *c, pawl_error *err)
 {
     pawl_meter_options meter;
     pawl_rng rng;
@@ -538,14 +421,19 @@ run(copier *c, pawl_error *err)
     pawl_rng_hex(&rng, random, 8);
     pawl_fmt(c->owner, sizeof c->owner, "%s/copy:%s", pawl_ledger_whereabouts(), random);
     if ((st = pawl_ledger_new(c->options->env->schema, &c->ledger, err)) != PAWL_OK ||
-        (st = open_session(c->options->env, "pawl rewrite (loader)", &c->pg, err)) != PAWL_OK ||
+        (st = pawl_copier_connect(c->options->env, "pawl rewrite (loader)", &c->pg, err)) != PAWL_OK ||
         (st = claim(c, &is_done, err)) != PAWL_OK || is_done || (st = totals(c, &meter, err)) != PAWL_OK ||
         (st = pawl_meter_new(&meter, &c->meter, err)) != PAWL_OK ||
         (st = pawl_block_pipe_new(MOST_BLOCKS, &c->pipe, err)) != PAWL_OK)
         return st;
+    if ((st = make_control(c, err)) != PAWL_OK || (st = pawl_control_begin(c->control, err)) != PAWL_OK)
+        return st;
     pawl_meter_enter(c->meter, 0);
+    pawl_control_enter(c->control, 0, c->owner);
     st = load_all(c, err);
+    pawl_control_leave(c->control, 0);
     pawl_meter_leave(c->meter, 0);
+    pawl_control_end(c->control);
     if (st == PAWL_OK)
         pawl_meter_finish(c->meter);
     c->next_tick_us = 0;
@@ -556,10 +444,12 @@ run(copier *c, pawl_error *err)
 pawl_status
 pawl_copier_run(const pawl_copier_options *options, pawl_error *err)
 {
-    copier c = {.options = options};
+    pawl_copier c = {.options = options};
     pawl_status st = run(&c, err);
 
     pawl_block_pipe_free(c.pipe);
+    pawl_control_free(c.control);
+    pawl_pace_free(c.pace);
     pawl_meter_free(c.meter);
     pawl_pg_close(c.pg);
     pawl_ledger_free(c.ledger);

@@ -59,6 +59,7 @@ typedef struct pawl_rewrite_spec
     size_t nreverse;
     bool has_lua_reverse; /* the other columns that need it are made by the file's `reverse` */
     /* pace */
+    pawl_throttle throttle;
     int64_t batch_rows;  /* rows a transaction of the copy, at most; 0: 1,000,000 */
     int64_t batch_bytes; /* and about so many bytes; 0: 100 MB */
     int64_t drain_rows;  /* entries a transaction of the drain; 0: 10,000 */

@@ -3,8 +3,17 @@
 #include "online/rewrite.h"
 #include "step/kind.h"
 #include "step/luafiles.h"
+#include "step/throttle.h"
 
 #include "util/banned.h"
+
+/* The step as it was read. */
+typedef struct data
+{
+    pawl_rewrite_spec spec;
+    bool has_max_lag; /* the throttle says something of it */
+    bool has_max_rate;
+} data;
 
 static const char *const rewrite_keys[] = {"table",
                                            "change",
@@ -28,6 +37,7 @@ static const char *const rewrite_keys[] = {"table",
                                            "maintenance_work_mem",
                                            "views",
                                            "rejects",
+                                           "throttle",
                                            NULL};
 
 #define MAX_BATCH   100000000
@@ -312,21 +322,23 @@ pawl_status
 pawl_kind_rewrite_table_parse(pawl_step_parse *ctx, const pawl_step_entry *entry, pawl_step *step,
                               pawl_error *err)
 {
-    pawl_rewrite_spec *spec = pawl_arena_alloc(ctx->arena, sizeof *spec);
+    data *d = pawl_arena_alloc(ctx->arena, sizeof *d);
+    pawl_rewrite_spec *spec = d == NULL ? NULL : &d->spec;
     pawl_reader r;
     bool is_refused = false;
     pawl_status st;
 
     if (spec == NULL)
         return pawl_error_nomem(err, "a step");
-    *spec = (pawl_rewrite_spec){0};
-    step->data = spec;
+    *d = (data){.has_max_lag = false};
+    step->data = d;
     step->is_transactional = false;
     pawl_reader_open(&r, entry->body, "rewrite_table", rewrite_keys, ctx->problems, ctx->arena);
     if (r.node == NULL)
         return PAWL_OK;
     refuse_words(&r);
     read_keys(&r, spec);
+    pawl_step_read_throttle(ctx, &r, &spec->throttle, &d->has_max_lag, &d->has_max_rate);
     if ((st = read_columns(ctx, &r, "change", &spec->change, &spec->nchange, err)) != PAWL_OK ||
         (st = read_columns(ctx, &r, "add", &spec->add, &spec->nadd, err)) != PAWL_OK ||
         (st = read_pairs(ctx, &r, "partitions", &spec->partitions, &spec->npartitions, err)) != PAWL_OK ||
@@ -379,16 +391,21 @@ pawl_kind_rewrite_table_apply(pawl_step_run *run, const pawl_step *step, pawl_er
     pawl_rewrite_id id;
     pawl_rewrite_result result;
     const pawl_rewrite_env env = {.base = &base, .runner = run->runner};
-    pawl_rewrite_spec spec = *(const pawl_rewrite_spec *) step->data;
+    const data *d = step->data;
+    pawl_rewrite_spec spec = d->spec;
     pawl_status st;
 
     fill(run, step, &base, &id);
     id.base.direction = run->direction;
     if (spec.workers == 0)
         spec.workers = run->settings->workers;
+    if (!d->has_max_lag || !pawl_settings_is_yielding(run->settings, PAWL_SET_MAX_LAG))
+        spec.throttle.max_lag_ms = run->settings->max_lag_ms;
+    if (!d->has_max_rate || !pawl_settings_is_yielding(run->settings, PAWL_SET_MAX_RATE))
+        spec.throttle.max_rate = run->settings->max_rate;
     if ((st = pawl_rewrite_run(&spec, &env, &id, &result, err)) != PAWL_OK)
         return st;
-    if (((const pawl_rewrite_spec *) step->data)->mirrors && !result.was_done)
+    if (spec.mirrors && !result.was_done)
         pawl_log_text(run->sink, PAWL_EVENT_INFO,
                       "the table \"%s\" follows the new one: `pawl downgrade` goes back without loss, a "
                       "`contract` step "
@@ -409,11 +426,12 @@ pawl_kind_rewrite_table_revert(pawl_step_run *run, const pawl_step *step, pawl_e
 {
     pawl_backfill_env base;
     pawl_rewrite_id id;
+    const data *d = step->data;
     const pawl_rewrite_env env = {.base = &base, .runner = run->runner};
 
     fill(run, step, &base, &id);
     id.base.ordinal = 0; /* on the way down steps are counted anew */
-    return pawl_rewrite_undo(step->data, &env, &id, err);
+    return pawl_rewrite_undo(&d->spec, &env, &id, err);
 }
 
 /* The rows pass through this program, whatever makes the columns. */
