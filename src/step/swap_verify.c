@@ -61,10 +61,22 @@ add_row_of_before(pawl_strbuf *b, const pawl_swap *s)
     pawl_sql_add(b, ") AS t");
 }
 
+/* (t.old IS NULL AND t.new IS NOT NULL) */
+static void
+add_loss(pawl_strbuf *b, const char *old, const char *live)
+{
+    pawl_sql_add(b, "(");
+    pawl_sql_column(b, "t", old);
+    pawl_sql_add(b, " IS NULL AND ");
+    pawl_sql_column(b, "t", live);
+    pawl_sql_add(b, " IS NOT NULL)");
+}
+
 /*
  * A row in which the column that is to go live is not what the expression makes of the row. On the way back a row that
  * nobody has written since keeps the value that it had, and `reverse` need not bring back just that ('$1.5' there, '$1.50'
- * by way of 1.50): it is in order as well when what it has gives the new value.
+ * by way of 1.50): it is in order as well when what it has gives the new value. A NULL beside a value is always asked for
+ * that: `reverse` may say NULL of what the old type cannot hold.
  */
 static pawl_status
 add_comparison(pawl_strbuf *b, const pawl_swap *s, bool to_back, pawl_error *err)
@@ -86,6 +98,8 @@ add_comparison(pawl_strbuf *b, const pawl_swap *s, bool to_back, pawl_error *err
     }
     pawl_sql_add(b, "CASE WHEN ");
     add_differs(b, name, made.data);
+    pawl_sql_add(b, " OR ");
+    add_loss(b, name, s->d->column);
     pawl_sql_add(b, " THEN ");
     if (s->set[0].expression != NULL)
     {
@@ -97,11 +111,11 @@ add_comparison(pawl_strbuf *b, const pawl_swap *s, bool to_back, pawl_error *err
     }
     else
     {
-        /* What a transform would make of it is not known here: at least nothing is lost. */
-        pawl_sql_column(b, "t", name);
-        pawl_sql_add(b, " IS NULL AND ");
-        pawl_sql_column(b, "t", s->d->column);
-        pawl_sql_add(b, " IS NOT NULL");
+        /* What a transform would make of it is not known here; but what `reverse` cannot say would be lost. */
+        add_loss(b, name, s->d->column);
+        pawl_sql_add(b, " AND (");
+        pawl_sql_add(b, made.data);
+        pawl_sql_add(b, ") IS NULL");
     }
     pawl_sql_add(b, " ELSE false END");
     return PAWL_OK;

@@ -333,6 +333,37 @@ a_value_that_the_old_type_cannot_hold_keeps_the_way_back_shut(void **state)
     pawl_test_end(&f);
 }
 
+/* NULL is what `reverse` says of it, and the column takes it: that is a loss all the same. A NULL that became 0 is none. */
+static void
+a_value_that_would_be_lost_keeps_the_way_back_shut(void **state)
+{
+    static const char *const ways[] = {"      using: coalesce(n, 0)::bigint\n",
+                                       "      lua: transforms/x.lua\n"};
+    static const char reverse[] = "      reverse: \"CASE WHEN n < 2147483648 THEN n::int END\"\n";
+
+    (void) state;
+    for (size_t i = 0; i < 2; i++)
+    {
+        PAWL_STRBUF_AUTO(swap);
+
+        pawl_strbuf_addf(&swap, "      table: public.r\n      column: n\n      type: bigint\n%s%s", ways[i],
+                         reverse);
+        pawl_test_fixture f =
+            begin("lost",
+                  "CREATE TABLE r (id int PRIMARY KEY, n int); INSERT INTO r SELECT i, nullif(i, 7) FROM "
+                  "generate_series(1, 50) i",
+                  "return function(row) return { n = row.n or 0 } end", swap.data);
+
+        pawl_test_up(&f);
+        pawl_test_exec(f.db, "UPDATE r SET n = 3000000000 WHERE id = 4");
+        pawl_test_must_fail(&f, false, "base", PAWL_E_STATE, "id = 4;");
+        pawl_test_exec(f.db, "UPDATE r SET n = 30 WHERE id = 4");
+        pawl_test_must_go(&f, false, "base");
+        pawl_test_assert_text(&f, "SELECT sum(n) || ' ' || count(n) FROM r", "1294 49");
+        pawl_test_end(&f);
+    }
+}
+
 /* '$7' became 7.00, which gives '$7.00': what nobody has written since is in order as it was. A stale value is not. */
 static void
 the_old_column_is_compared_before_it_comes_back(void **state)
@@ -371,6 +402,7 @@ main(void)
         cmocka_unit_test(an_expression_that_reads_a_generated_column_is_refused_by_name),
         cmocka_unit_test(a_way_back_that_the_server_does_not_take_is_refused_before_anything_starts),
         cmocka_unit_test(a_value_that_the_old_type_cannot_hold_keeps_the_way_back_shut),
+        cmocka_unit_test(a_value_that_would_be_lost_keeps_the_way_back_shut),
         cmocka_unit_test(the_old_column_is_compared_before_it_comes_back),
     };
 
