@@ -1,6 +1,7 @@
 /* The half of job.h that talks to the ledger: find, create, finish, totals. */
 #include <string.h>
 
+#include "backfill/context.h"
 #include "backfill/job.h"
 #include "backfill/part.h"
 #include "core/backoff.h"
@@ -181,6 +182,11 @@ note_checksum(pawl_job *job, const pawl_backfill_id *id, const char *was, pawl_l
         (st = pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_job_checksum), 2, args, NULL,
                             err)) != PAWL_OK)
         return st;
+    pawl_log_text(job->env->sink, PAWL_EVENT_WARNING,
+                  "the step or the Lua of job %lld was changed since it began: the rows that are left are "
+                  "done by what it "
+                  "says now",
+                  (long long) job->id);
     return pawl_ledger_event(ledger, pg, "job_changed", id->revision, job->id, detail.data, err);
 }
 
@@ -417,6 +423,8 @@ pawl_job_open(pawl_job *job, const pawl_backfill_spec *spec, const pawl_backfill
     args_fill(&a, job, id);
     st = find_or_create(&(opening){.job = job, .id = id, .args = &a, .ledger = ledger, .pg = pg}, err);
     args_fini(&a);
+    if (st == PAWL_OK && !job->is_done)
+        st = pawl_context_check(job->id, env, spec->lua_file != NULL, ledger, pg, err);
     PAWL_FAILPOINT("job.after_open");
     return st;
 }

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "backfill/context.h"
 #include "backfill/part.h"
 #include "backfill/retry_into.h"
 #include "core/backoff.h"
@@ -747,7 +748,8 @@ pawl_backfill_retry(const pawl_backfill_spec *spec, const pawl_backfill_env *env
     {
         r.whole.id = job;
         r.whole.started_us = started_us;
-        if ((st = retry_all(&r, err)) == PAWL_OK)
+        if ((st = pawl_context_check(job, env, spec->lua_file != NULL, r.ledger, r.pg, err)) == PAWL_OK &&
+            (st = retry_all(&r, err)) == PAWL_OK)
             st = finish(&r, err);
     }
     pawl_strbuf_fini(&r.sql);

@@ -4,8 +4,12 @@
 #include <string.h>
 
 #include "backfill/run.h"
+#include "config/problems.h"
 #include "core/error.h"
 #include "ledger/ledger.h"
+#include "step/kind.h"
+#include "step/luafiles.h"
+#include "util/digest.h"
 
 #include "util/banned.h"
 
@@ -61,6 +65,35 @@ ensure_ledger(const pawl_backfill_env *env, bool are_ready, pawl_error *err)
     return st;
 }
 
+/*
+ * Over the Lua and the modules that it requires, as in a step: two processes never work on one job with two transforms, and
+ * what a resumed job goes on with is noted. Empty where there is none, or none that can be read: opening it will tell.
+ */
+static pawl_status
+compute_checksum(const pawl_backfill_options *o, const char *root, char out[PAWL_DIGEST_HEX], pawl_error *err)
+{
+    PAWL_AUTO(pawl_arena) arena = pawl_arena_new();
+    PAWL_AUTO(pawl_digest) digest = pawl_digest_new();
+    PAWL_AUTO(pawl_problems) problems = pawl_problems_new();
+    pawl_step_parse ctx = {.root = root, .problems = problems, .arena = arena};
+    const pawl_yaml node = {.file = ""};
+    const char *text = NULL;
+    pawl_step step = {0};
+    pawl_status st;
+
+    out[0] = '\0';
+    if (arena == NULL || digest == NULL || problems == NULL)
+        return pawl_error_nomem(err, "a checksum");
+    if (o->lua_file == NULL)
+        return PAWL_OK;
+    if ((st = pawl_step_read_file(&ctx, &node, o->lua_file, &step, &text, err)) != PAWL_OK || text == NULL ||
+        (st = pawl_step_add_modules(&ctx, &node, text, &step, err)) != PAWL_OK ||
+        (st = pawl_step_digest_files(&ctx, &step, digest, err)) != PAWL_OK)
+        return st;
+    pawl_digest_final(digest, out);
+    return out[0] == '\0' ? pawl_error_nomem(err, "a checksum") : PAWL_OK;
+}
+
 pawl_status
 pawl_backfill(const pawl_backfill_options *o, pawl_backfill_result *result, pawl_error *err)
 {
@@ -106,12 +139,14 @@ pawl_backfill(const pawl_backfill_options *o, pawl_backfill_result *result, pawl
         .batch_min = DEFAULT_MIN_ROWS,
         .batch_max = DEFAULT_MAX_ROWS,
     };
-    /* The job's row keeps a checksum to note when Lua or pace change; there is no text to take it from here. */
-    const pawl_backfill_id id = {.revision = o->job, .direction = "api", .ordinal = 1, .checksum = ""};
+    char checksum[PAWL_DIGEST_HEX];
+    const pawl_backfill_id id = {.revision = o->job, .direction = "api", .ordinal = 1, .checksum = checksum};
     pawl_backfill_result done = {0};
     pawl_status st;
 
-    if ((st = check(o, err)) != PAWL_OK || (st = ensure_ledger(&env, o->subscribers_ready, err)) != PAWL_OK ||
+    if ((st = check(o, err)) != PAWL_OK ||
+        (st = compute_checksum(o, env.lua_root, checksum, err)) != PAWL_OK ||
+        (st = ensure_ledger(&env, o->subscribers_ready, err)) != PAWL_OK ||
         (st = pawl_backfill_run(&spec, &env, &id, &done, err)) != PAWL_OK)
         return st;
     if (result != NULL)

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "backfill/context.h"
 #include "core/backoff.h"
 #include "core/log.h"
 #include "core/sqlstate.h"
@@ -454,7 +455,10 @@ pawl_rewrite_run(const pawl_rewrite_spec *spec, const pawl_rewrite_env *env, con
     if (st == PAWL_OK && (st = find_or_prepare(&rw, err)) == PAWL_OK)
     {
         was_done = rw.is_done;
-        st = walk(&rw, step, err);
+        if (!was_done)
+            st = pawl_context_check(rw.job, env->base, spec->lua_file != NULL, rw.ledger, rw.pg, err);
+        if (st == PAWL_OK)
+            st = walk(&rw, step, err);
     }
     if (st == PAWL_OK)
     {

@@ -92,6 +92,10 @@ PAWL_KIND_RUN(contract, apply);
 PAWL_NODISCARD pawl_status pawl_step_read_file(pawl_step_parse *ctx, const pawl_yaml *node, const char *path,
                                                pawl_step *step, const char **out, pawl_error *err);
 
+/* Add names and bytes of step->files. */
+PAWL_NODISCARD pawl_status pawl_step_digest_files(const pawl_step_parse *ctx, const pawl_step *step,
+                                                  pawl_digest *digest, pawl_error *err);
+
 /* The line of the revision file on which the text of a scalar begins. */
 int pawl_step_text_line(const pawl_step_entry *entry, const pawl_yaml *node);
 

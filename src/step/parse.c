@@ -178,15 +178,10 @@ pawl_step_summary(pawl_step_parse *ctx, pawl_step *step, pawl_error *err, const 
     return PAWL_OK;
 }
 
-/* Over the step's own lines and the bytes of the files that it names. */
-static pawl_status
-compute_checksum(pawl_step_parse *ctx, pawl_step *step, pawl_error *err)
+pawl_status
+pawl_step_digest_files(const pawl_step_parse *ctx, const pawl_step *step, pawl_digest *digest,
+                       pawl_error *err)
 {
-    PAWL_AUTO(pawl_digest) digest = pawl_digest_new();
-
-    if (digest == NULL)
-        return pawl_error_nomem(err, "a checksum");
-    pawl_digest_add(digest, step->entry->source, step->entry->source_length);
     for (size_t i = 0; i < step->nfiles; i++)
     {
         PAWL_AUTO(pawl_str) full = pawl_file_join(ctx->root, step->files[i]);
@@ -201,6 +196,21 @@ compute_checksum(pawl_step_parse *ctx, pawl_step *step, pawl_error *err)
         pawl_digest_add(digest, step->files[i], strlen(step->files[i]));
         pawl_digest_add(digest, text, length);
     }
+    return PAWL_OK;
+}
+
+/* Over the step's own lines and the bytes of the files that it names. */
+static pawl_status
+compute_checksum(pawl_step_parse *ctx, pawl_step *step, pawl_error *err)
+{
+    PAWL_AUTO(pawl_digest) digest = pawl_digest_new();
+    pawl_status st;
+
+    if (digest == NULL)
+        return pawl_error_nomem(err, "a checksum");
+    pawl_digest_add(digest, step->entry->source, step->entry->source_length);
+    if ((st = pawl_step_digest_files(ctx, step, digest, err)) != PAWL_OK)
+        return st;
     pawl_digest_final(digest, step->checksum);
     if (step->checksum[0] == '\0')
         return pawl_error_nomem(err, "a checksum");

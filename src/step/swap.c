@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "backfill/context.h"
 #include "core/log.h"
 #include "pawl_sql.h"
 #include "step/bound.h"
@@ -606,6 +607,7 @@ pawl_swap_forward(pawl_swap *s, pawl_error *err)
     s->carry = NULL; /* what begin planned knew no job yet */
     if (strcmp(s->state, "abandoned") == 0)
         return pawl_error_set(err, PAWL_E_STATE, "job %lld was abandoned", (long long) s->job);
+    st = pawl_context_check(s->job, &s->env, s->d->lua != NULL, s->run->ledger, s->run->pg, err);
     while (st == PAWL_OK && !pawl_swap_is(s, "mirror"))
     {
         if ((st = pawl_stop_check(s->run->stop, PAWL_STOP_FINISH, err)) == PAWL_OK)

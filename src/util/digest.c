@@ -1,10 +1,17 @@
 #include "util/digest.h"
 
+#include <string.h>
+
 #include <openssl/evp.h>
 
 #include "util/alloc.h"
 
 #include "util/banned.h"
+
+enum
+{
+    MARK_ROUNDS = 200000
+};
 
 struct pawl_digest
 {
@@ -89,4 +96,17 @@ pawl_digest_of(const void *bytes, size_t length, char out[PAWL_DIGEST_HEX])
     if (EVP_Digest(bytes, length, result, &used, EVP_sha256(), NULL) != 1)
         used = 0;
     write_hex(result, used, out);
+}
+
+void
+pawl_digest_mark(const char *secret, const char *salt, char out[PAWL_DIGEST_MARK])
+{
+    unsigned char result[32];
+    char hex[PAWL_DIGEST_HEX] = "";
+
+    if (PKCS5_PBKDF2_HMAC(secret, (int) strlen(secret), (const unsigned char *) salt, (int) strlen(salt),
+                          MARK_ROUNDS, EVP_sha256(), sizeof result, result) == 1)
+        write_hex(result, sizeof result, hex);
+    memcpy(out, hex, PAWL_DIGEST_MARK - 1);
+    out[PAWL_DIGEST_MARK - 1] = '\0';
 }

@@ -52,7 +52,8 @@ CREATE TABLE @ledger@.step (
 
 -- One data step. Claims only lock this row; it is updated on changes of state alone. `collations` are the versions of
 -- the collations of the key as the server reported them: a job does not go on under others. `application` is that of its
--- revision, whose job it is for this one time; NULL for a job of the API, which has none.
+-- revision, whose job it is for this one time; NULL for a job of the API, which has none. `context` is what else its rows
+-- depend on (context_note.sql).
 CREATE TABLE @ledger@.job (
     job_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     revision_id text NOT NULL,
@@ -68,6 +69,7 @@ CREATE TABLE @ledger@.job (
     collations text NOT NULL,
     fingerprint text NOT NULL,
     settings jsonb NOT NULL,
+    context jsonb NOT NULL DEFAULT '{}',
     checksum text NOT NULL,
     phase text NOT NULL DEFAULT 'copy',
     state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'done', 'findings', 'abandoned')),

@@ -13,7 +13,7 @@
 #include "util/file.h"
 #include "util/strbuf.h"
 
-/* A variable that a test sets must be the process's own: this is the one use of setenv. */
+/* A variable that a test sets must be the process's own. */
 static void
 set_variable(const char *name, const char *value)
 {

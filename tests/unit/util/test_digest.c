@@ -77,6 +77,25 @@ length_stands_before_the_bytes_as_eight_big_endian_ones(void **state)
 }
 
 static void
+a_mark_is_short_and_its_own_for_each_value_and_salt(void **state)
+{
+    char mark[PAWL_DIGEST_MARK];
+    char again[PAWL_DIGEST_MARK];
+    char other[PAWL_DIGEST_MARK];
+    char salted[PAWL_DIGEST_MARK];
+
+    (void) state;
+    pawl_digest_mark("secret", "0123456789abcdef", mark);
+    pawl_digest_mark("secret", "0123456789abcdef", again);
+    pawl_digest_mark("Secret", "0123456789abcdef", other);
+    pawl_digest_mark("secret", "0123456789abcdeg", salted);
+    assert_int_equal(strlen(mark), 4);
+    assert_string_equal(mark, again);
+    assert_string_not_equal(mark, other);
+    assert_string_not_equal(mark, salted);
+}
+
+static void
 failed_allocation_gives_no_digest(void **state)
 {
     (void) state;
@@ -93,6 +112,7 @@ main(void)
         cmocka_unit_test(published_vectors_are_met),
         cmocka_unit_test(border_between_parts_matters),
         cmocka_unit_test(length_stands_before_the_bytes_as_eight_big_endian_ones),
+        cmocka_unit_test(a_mark_is_short_and_its_own_for_each_value_and_salt),
         cmocka_unit_test(failed_allocation_gives_no_digest),
     };
 

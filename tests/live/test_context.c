@@ -1,0 +1,178 @@
+/* What the rows of a job depend on beside its step: nobody goes on with it under another search_path or other secrets. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "support/migration.h"
+#include "support/project.h"
+#include "util/strbuf.h"
+
+#include "pawl/pawl.h"
+
+/* A variable that a test sets must be the process's own. */
+static void
+set_variable(const char *name, const char *value)
+{
+    assert_int_equal(setenv(name, value, 1), 0);
+}
+
+#include "util/banned.h"
+
+/* Signs with a secret; `stops` stops it at the row 900. */
+static void
+write_transform(const pawl_test_fixture *f, bool stops)
+{
+    PAWL_STRBUF_AUTO(text);
+
+    pawl_strbuf_addf(&text,
+                     "return function(row)\n%s  return { a = pawl.secret.CONTEXT_KEY .. row.id }\nend\n",
+                     stops ? "  if row.id == 900 then error('no') end\n" : "");
+    pawl_test_project_write(f->dir, "migrations/transforms/up.lua", text.data);
+}
+
+static void
+use_secrets(const pawl_test_fixture *f, const char *names)
+{
+    PAWL_STRBUF_AUTO(text);
+
+    pawl_strbuf_addf(&text, "database: \"%s\"\nmigrations: migrations\nsecrets: [%s]\n", f->db, names);
+    pawl_test_project_write(f->dir, "pawl.yaml", text.data);
+}
+
+static pawl_test_fixture
+begin(const char *name)
+{
+    pawl_test_fixture f = pawl_test_begin(name);
+
+    set_variable("CONTEXT_KEY", "first value");
+    set_variable("CONTEXT_OTHER", "x");
+    use_secrets(&f, "CONTEXT_KEY");
+    write_transform(&f, true);
+    pawl_test_revision(
+        &f, "aaaa0001", "",
+        "up:\n"
+        "  - backfill: { table: t, write: [a], lua: transforms/up.lua, batch: 100, workers: 1 }\n"
+        "    down: nothing\n");
+    pawl_test_must_fail(&f, true, NULL, PAWL_E_TRANSFORM, "step 1 (backfill)");
+    assert_true(pawl_test_query_i64(f.db, "SELECT count(*) FROM t WHERE a LIKE 'first value%'") > 0);
+    write_transform(&f, false);
+    return f;
+}
+
+static void
+a_job_does_not_go_on_with_another_secret(void **state)
+{
+    pawl_test_fixture f = begin("secret");
+
+    (void) state;
+    set_variable("CONTEXT_KEY", "second value");
+    pawl_test_must_fail(&f, true, NULL, PAWL_E_STATE,
+                        "secret CONTEXT_KEY has another value than when job 1 began");
+    pawl_test_must_fail(&f, true, NULL, PAWL_E_STATE, "set the environment variable CONTEXT_KEY");
+    assert_int_equal(pawl_test_query_i64(f.db, "SELECT count(*) FROM t WHERE a LIKE 'second value%'"), 0);
+    /* Another secret is nothing that the job can have used; from now on it is known. */
+    set_variable("CONTEXT_KEY", "first value");
+    use_secrets(&f, "CONTEXT_OTHER, CONTEXT_KEY");
+    write_transform(&f, true);
+    pawl_test_must_fail(&f, true, NULL, PAWL_E_TRANSFORM, "step 1 (backfill)");
+    set_variable("CONTEXT_OTHER", "y");
+    pawl_test_must_fail(&f, true, NULL, PAWL_E_STATE, "secret CONTEXT_OTHER has another value");
+    set_variable("CONTEXT_OTHER", "x");
+    write_transform(&f, false);
+    pawl_test_up(&f);
+    assert_int_equal(pawl_test_query_i64(f.db, "SELECT count(*) FROM t WHERE a = 'first value' || id"), 1000);
+    pawl_test_end(&f);
+}
+
+/* Neither the value nor enough of a digest to tell a guess by. */
+static void
+the_ledger_does_not_give_a_secret_away(void **state)
+{
+    pawl_test_fixture f = begin("kept");
+
+    (void) state;
+    pawl_test_assert_text(&f,
+                          "SELECT string_agg(k || ' ' || length(v), ',') FROM pawl.job, "
+                          "jsonb_each_text(context -> 'secrets') e(k, v)",
+                          "CONTEXT_KEY 4");
+    pawl_test_assert_text(&f, "SELECT count(*)::text FROM pawl.job j WHERE j::text LIKE '%first value%'",
+                          "0");
+    pawl_test_assert_text(&f, "SELECT count(*)::text FROM pawl.event e WHERE e::text LIKE '%first value%'",
+                          "0");
+    pawl_test_end(&f);
+}
+
+static void
+a_job_does_not_go_on_under_another_search_path(void **state)
+{
+    pawl_test_fixture f = begin("path");
+
+    (void) state;
+    pawl_test_exec(f.db, "CREATE SCHEMA other");
+    f.overrides[0] = (pawl_key_value){"search_path", "public, other"};
+    f.noverrides = 1;
+    pawl_test_must_fail(&f, true, NULL, PAWL_E_STATE, "the search_path is not that with which job 1 began");
+    pawl_test_must_fail(&f, true, NULL, PAWL_E_STATE, "it was \"public\", and is \"public, other\"");
+    f.noverrides = 0;
+    pawl_test_up(&f);
+    pawl_test_end(&f);
+}
+
+/* A job of the API knows its Lua, the modules that it requires included. */
+static void
+the_lua_of_a_job_of_the_api_is_known(void **state)
+{
+    static const char *const columns[] = {"a"};
+    pawl_test_fixture f = pawl_test_begin("apilua");
+    pawl_backfill_result result = {0};
+    char root[300];
+    char *before;
+
+    (void) state;
+    (void) snprintf(root, sizeof root, "%s/migrations", f.dir);
+    pawl_test_project_write(f.dir, "migrations/transforms/part.lua", "return { 900 }\n");
+    pawl_test_project_write(f.dir, "migrations/transforms/api.lua",
+                            "local part = require('part')\nreturn function(row)\n"
+                            "  if row.id == part[1] then error('no') end return { a = 'done' } end\n");
+    pawl_backfill_options options = {.database = f.db,
+                                     .job = "api",
+                                     .table = "public.t",
+                                     .lua_root = root,
+                                     .lua_file = "transforms/api.lua",
+                                     .write = columns,
+                                     .nwrite = 1,
+                                     .workers = 1,
+                                     .batch_rows = 100,
+                                     .sink = {.emit = pawl_test_hear, .ctx = &f.heard}};
+
+    assert_int_equal(pawl_backfill(&options, &result, &f.err), PAWL_E_TRANSFORM);
+    before = pawl_test_query_text(f.db, "SELECT checksum FROM pawl.job");
+    assert_int_equal(strlen(before), 64);
+    assert_int_equal(pawl_backfill(&options, &result, &f.err), PAWL_E_TRANSFORM);
+    pawl_test_assert_text(&f, "SELECT checksum FROM pawl.job", before);
+    assert_null(strstr(f.heard.text.data, "was changed since it began"));
+    pawl_test_project_write(f.dir, "migrations/transforms/part.lua", "return { 0 }\n");
+    assert_int_equal(pawl_backfill(&options, &result, &f.err), PAWL_OK);
+    assert_non_null(strstr(f.heard.text.data, "the step or the Lua of job 1 was changed since it began"));
+    pawl_test_assert_text(&f, "SELECT count(*)::text FROM pawl.event WHERE kind = 'job_changed'", "1");
+    free(before);
+    pawl_test_end(&f);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_job_does_not_go_on_with_another_secret),
+        cmocka_unit_test(the_ledger_does_not_give_a_secret_away),
+        cmocka_unit_test(a_job_does_not_go_on_under_another_search_path),
+        cmocka_unit_test(the_lua_of_a_job_of_the_api_is_known),
+    };
+
+    return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
+}
