@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "pg/copy.h"
+#include "pg/pipe.h"
+#include "util/failpoint.h"
 
 #include "util/banned.h"
 
@@ -17,6 +19,7 @@ send_rows(const pawl_outrows *set, pawl_pg *pg, pawl_error *err)
 
     while (next < set->count && st == PAWL_OK)
     {
+        PAWL_FAILPOINT("into.in_copy");
         pawl_strbuf_reset(&piece);
         pawl_outrows_copy_text(set, &next, PIECE_BYTES, &piece);
         if (!pawl_strbuf_is_ok(&piece))
@@ -48,7 +51,7 @@ pawl_into_insert(const pawl_outrows *set, pawl_pg *pg, pawl_strbuf *sql, const p
     pawl_status st;
 
     pawl_stmt_insert(sql, set->job);
-    st = pawl_pg_query(pg, sql->data, set->job->nwrite, args, &res, err);
+    st = pawl_pg_query_long(pg, sql->data, set->job->nwrite, args, &res, err);
     if (st == PAWL_OK)
         *taken = pawl_pg_affected(res);
     return st;

@@ -9,11 +9,11 @@
 
 #include "backfill/outrows.h"
 
-/* COPY them. *taken is what the server says that it took. */
+/* COPY them, with nothing locked that others want. *taken is what the server says that it took. */
 PAWL_NODISCARD pawl_status pawl_into_copy(const pawl_outrows *set, pawl_pg *pg, pawl_strbuf *sql,
                                           int64_t *taken, pawl_error *err);
 
-/* For `merge`: INSERT ... ON CONFLICT them; `args` are those of pawl_outrows_args. */
+/* INSERT them, for `merge` with ON CONFLICT; `args` are those of pawl_outrows_args. */
 PAWL_NODISCARD pawl_status pawl_into_insert(const pawl_outrows *set, pawl_pg *pg, pawl_strbuf *sql,
                                             const pawl_pg_arg *args, int64_t *taken, pawl_error *err);
 

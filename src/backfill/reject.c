@@ -205,6 +205,6 @@ pawl_rejects_queue(pawl_rejects *r, pawl_ledger *ledger, pawl_pg_pipe *pipe)
                                 PAWL_ARG_I64(job->part)};
     const pawl_pg_arg most[] = {PAWL_ARG_I64(job->id), PAWL_ARG_I64(job->spec->max_rejects)};
 
-    (void) pawl_pg_pipe_add(pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_reject_insert), 10, rows);
+    (void) pawl_pg_pipe_add_long(pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_reject_insert), 10, rows);
     (void) pawl_pg_pipe_add(pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_reject_limit), 2, most);
 }

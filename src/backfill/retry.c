@@ -8,6 +8,7 @@
 #include "core/backoff.h"
 #include "core/sqlstate.h"
 #include "pawl_sql.h"
+#include "pg/pipe.h"
 #include "util/alloc.h"
 #include "util/clock.h"
 #include "util/failpoint.h"
@@ -168,7 +169,7 @@ look_up(retry *r, const batch *b, verdict of, int *ordinals, pawl_pg_result **ou
         args[i] =
             pawl_pg_array_arg(&arrays[i], pawl_wire_array(pawl_wire_of(r->job->key->columns[i].column)));
     if (st == PAWL_OK)
-        st = pawl_pg_query(r->pg, r->sql.data, ncolumns, args, out, err);
+        st = pawl_pg_query_long(r->pg, r->sql.data, ncolumns, args, out, err);
     for (int i = 0; i < ncolumns; i++)
         pawl_pg_array_fini(&arrays[i]);
     return st;
@@ -250,7 +251,7 @@ write_lua(retry *r, const batch *b, pawl_error *err)
 
     r->args[n++] = PAWL_ARG_I64(r->rows.count);
     pawl_stmt_write(&r->sql, r->job, &shape);
-    if ((st = pawl_pg_query(r->pg, r->sql.data, n, r->args, &missing, err)) != PAWL_OK)
+    if ((st = pawl_pg_query_long(r->pg, r->sql.data, n, r->args, &missing, err)) != PAWL_OK)
         return st;
     for (int i = 0; i < pawl_pg_rows(missing); i++)
         refuse_suppressed(r, b, r->rows.source[pawl_pg_i64(missing, i, 0) - 1]);

@@ -40,7 +40,8 @@ pawl_retry_into(pawl_outrows *set, pawl_pg *pg, pawl_lua *lua, const pawl_pg_res
                       (st = pawl_outrows_unite(set, sources, err)) != PAWL_OK)) ||
         pawl_outrows_live(set) == 0)
         return st;
-    st = is_merge ? insert_rows(set, pg, &sql, &taken, err) : pawl_into_copy(set, pg, &sql, &taken, err);
+    /* Not by COPY: the rows that were found are locked, and no time-out works inside one. */
+    st = insert_rows(set, pg, &sql, &taken, err);
     return st != PAWL_OK ? st : pawl_into_check(set, taken, err);
 }
 

@@ -130,6 +130,18 @@ note_counts(pawl_worker *w, const pawl_pg_result *res, pawl_attempt *attempt)
     w->seen_hot = hot;
 }
 
+/* What cannot stand in a pipe goes before it, in the same transaction: no time-out of the server's works while it waits for
+ * a client in the middle of that, so nothing that others want may be locked yet, nor the chunk. */
+static pawl_status
+load_batch(pawl_worker *w, pawl_attempt *attempt, pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(path);
+    pawl_pg_pins pins = batch_pins(w->job, &path);
+    pawl_status st = pawl_pg_begin(w->pg, &pins, err);
+
+    return st != PAWL_OK ? st : w->writer.kind->load(&w->writer, w->pg, attempt, err);
+}
+
 /* Pipeline 1. The transaction stays open: what it answered decides how it goes on. */
 static pawl_status
 write_batch(pawl_worker *w, pawl_attempt *attempt, pawl_pg_pipe *pipe, int *slot, pawl_error *err)
@@ -138,11 +150,16 @@ write_batch(pawl_worker *w, pawl_attempt *attempt, pawl_pg_pipe *pipe, int *slot
     pawl_pg_pins pins = batch_pins(w->job, &path);
     bool by_place = attempt->is_striped && attempt->set != NULL;
     bool is_counted = attempt->is_striped && attempt->next == PAWL_STRIPES;
+    bool is_loaded =
+        !attempt->is_exact && w->writer.kind->load != NULL && w->writer.kind->has_load(&w->writer);
     const pawl_pg_arg table[] = {PAWL_ARG_I64(w->job->table->oid)};
     int counts = -1;
     pawl_status st;
 
-    (void) pawl_pg_pipe_begin(pipe, &pins);
+    if (is_loaded && (st = load_batch(w, attempt, err)) != PAWL_OK)
+        return st;
+    if (!is_loaded)
+        (void) pawl_pg_pipe_begin(pipe, &pins);
     (void) pawl_pg_pipe_add(pipe, by_place ? pawl_sql_backfill_plan_ctid : pawl_sql_backfill_plan_range, 0,
                             NULL);
     queue_hold(w, attempt->chunk, pipe);

@@ -4,7 +4,7 @@
  * The worker (worker.c) owns the order of things: read, hold, write, settle, checkpoint, commit. A writer queues its
  * statements into the pipes that the worker sends, and looks at the answers.
  *
- *   queue_read -> take -> queue_write -> [incomplete: roll back, is_exact, queue_write again -> settle] -> [finish]
+ *   queue_read -> take -> [load] -> queue_write -> [incomplete: roll back, is_exact, queue_write again -> settle] -> [finish]
  *   -> checkpoint
  *
  * Threads: a writer belongs to one worker.
@@ -94,6 +94,10 @@ struct pawl_writer_kind
     int (*queue_read)(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_reading *reading);
     /* Look at the answer: fill to, is_end, is_last, rows, read; run the transform into `sets`. */
     pawl_status (*take)(pawl_writer *w, pawl_attempt *attempt, pawl_error *err);
+    /* Write what must not wait for us while it keeps rows of the application locked, first in the transaction. Only with a
+     * first try, and when has_load says that there is something. NULL: nothing ever. */
+    bool (*has_load)(const pawl_writer *w);
+    pawl_status (*load)(pawl_writer *w, pawl_pg *pg, pawl_attempt *attempt, pawl_error *err);
     /* Queue the write between hold and SET CONSTRAINTS. Returns its slot, -1 when there is nothing to write. */
     int (*queue_write)(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attempt);
     /* Whether the count of the write says that every row is in. Fills written. */

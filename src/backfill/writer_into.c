@@ -1,9 +1,15 @@
 /*
  * The writers of `into`: `copy` (COPY) and `merge` (INSERT ... ON CONFLICT DO UPDATE). A batch is read without locks and
  * transformed into rows of another table. Nothing of that table matches a version of the row that was read, so the rows
- * read are locked first, by key and xmin, in the transaction that writes: whoever changes one of them comes after us, and
- * finds what we wrote. Those that have been changed in between are read again under the lock and transformed anew, as the
+ * read are locked, by key and xmin, in the transaction that writes: whoever changes one of them comes after us, and finds
+ * what we wrote. Those that have been changed in between are read again under the lock and transformed anew, as the
  * `update` writer does it. With `lock_rows: false` all that is left out.
+ *
+ * A server that waits for its client in the middle of a COPY, or of a long message behind others in a pipeline, is under no
+ * time-out: a client that is stopped there keeps its locks until it is killed. So a COPY comes first, before hold and the
+ * locks, and is rolled back when a row has changed; what is written with rows locked is sent so that the time-out for idle
+ * transactions watches (pawl_pg_pipe_add_long). Rows that moved, which need their locks before they are transformed, go in
+ * by INSERT.
  *
  * `merge` takes its rows as arrays and no staging table: one would leave its dead rows in the server's catalogue with
  * every batch, and need the right to create temporary tables.
@@ -20,7 +26,8 @@
 
 enum
 {
-    SETTLE_ROUNDS = 10,              /* as in writer_update.c */
+    SETTLE_ROUNDS = 10, /* as in writer_update.c */
+    FEW_ROWS = 10,
     LOCK_ARGS = 3 * PAWL_KEY_MAX + 2 /* of w->args; those of an INSERT stand behind them */
 };
 
@@ -66,8 +73,6 @@ prepare_merge(pawl_writer *w, const pawl_attempt *attempt, pawl_error *err)
     char keys[2][200];
     pawl_status st;
 
-    if (w->job->nmerge == 0)
-        return PAWL_OK;
     if (w->out.rejects != NULL && (st = pawl_outrows_part(&w->out, attempt->answer, 1, err)) != PAWL_OK)
         return st;
     st = pawl_outrows_unite(&w->out, sources, err);
@@ -80,6 +85,22 @@ prepare_merge(pawl_writer *w, const pawl_attempt *attempt, pawl_error *err)
     return pawl_error_detail(
         err, "they came from row %s%s%s of \"%s.%s\"", keys[0], sources[0] == sources[1] ? "" : " and row ",
         sources[0] == sources[1] ? "" : keys[1], w->job->table->schema, w->job->table->name);
+}
+
+/* For rows that are written under their locks. */
+static pawl_status
+prepare_insert(pawl_writer *w, const pawl_attempt *attempt, pawl_error *err)
+{
+    return w->job->nmerge > 0 ? prepare_merge(w, attempt, err)
+                              : pawl_outrows_args(&w->out, w->args + LOCK_ARGS, err);
+}
+
+/* The rows of a COPY, which cannot stand in a pipeline. Of a few, as they are when a row that is held is waited for, every
+ * try would leave dead ones behind: those are locked first. */
+static bool
+into_has_load(const pawl_writer *w)
+{
+    return w->job->nmerge == 0 && w->out.read > FEW_ROWS && pawl_outrows_live(&w->out) > 0;
 }
 
 static pawl_status
@@ -105,7 +126,7 @@ into_take(pawl_writer *w, pawl_attempt *attempt, pawl_error *err)
     pawl_rejects_reset(&w->rejects);
     if ((st = pawl_outrows_transform(&w->out, &source, err)) != PAWL_OK)
         return st;
-    return prepare_merge(w, attempt, err);
+    return into_has_load(w) ? PAWL_OK : prepare_insert(w, attempt, err);
 }
 
 /* The statement that locks what was read, and its arguments. Returns their number. */
@@ -134,7 +155,20 @@ queue_lock(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attempt)
     return pawl_pg_pipe_add(pipe, w->sql.data, n, w->args);
 }
 
-/* Locks, and for `merge` the write as well; a COPY cannot stand in a pipeline. */
+static pawl_status
+into_load(pawl_writer *w, pawl_pg *pg, pawl_attempt *attempt, pawl_error *err)
+{
+    int64_t taken = 0;
+    pawl_status st;
+
+    PAWL_FAILPOINT("into.before_write");
+    if ((st = pawl_into_copy(&w->out, pg, &w->sql, &taken, err)) != PAWL_OK)
+        return st;
+    attempt->written = taken;
+    return pawl_into_check(&w->out, taken, err);
+}
+
+/* Locks, and the write as well where it is an INSERT. */
 static int
 into_queue_write(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attempt)
 {
@@ -143,10 +177,10 @@ into_queue_write(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attempt
     w->insert_slot = -1;
     if (w->out.read > 0 && !w->job->spec->is_unlocked)
         slot = queue_lock(w, pipe, attempt);
-    if (w->job->nmerge == 0 || attempt->is_exact || pawl_outrows_live(&w->out) == 0)
+    if (into_has_load(w) || attempt->is_exact || pawl_outrows_live(&w->out) == 0)
         return slot;
     pawl_stmt_insert(&w->sql, w->job);
-    w->insert_slot = pawl_pg_pipe_add(pipe, w->sql.data, w->job->nwrite, w->args + LOCK_ARGS);
+    w->insert_slot = pawl_pg_pipe_add_long(pipe, w->sql.data, w->job->nwrite, w->args + LOCK_ARGS);
     return slot;
 }
 
@@ -186,7 +220,7 @@ lookup(pawl_writer *w, pawl_pg *pg, const moved *m, const pawl_pg_result *answer
         args[i] = pawl_pg_array_arg(&arrays[i], pawl_wire_array(wire));
     }
     pawl_stmt_lookup(&w->sql, w->job, lock);
-    st = pawl_pg_query(pg, w->sql.data, n, args, out, err);
+    st = pawl_pg_query_long(pg, w->sql.data, n, args, out, err);
     for (int i = 0; i < n; i++)
         pawl_pg_array_fini(&arrays[i]);
     return st;
@@ -267,7 +301,7 @@ into_settle(pawl_writer *w, pawl_pg *pg, const pawl_pg_result *answer, pawl_atte
     pawl_status st;
 
     if (m.count == 0)
-        return PAWL_OK;
+        return w->job->nmerge > 0 ? PAWL_OK : prepare_insert(w, attempt, err);
     if (m.count > PAWL_MISSING_MAX)
         return fail_moving(m.count, err);
     for (int i = 0; i < m.count; i++)
@@ -281,7 +315,7 @@ into_settle(pawl_writer *w, pawl_pg *pg, const pawl_pg_result *answer, pawl_atte
     for (int round = 0; m.count > 0 && round < SETTLE_ROUNDS; round++)
         if ((st = settle_round(w, pg, &m, attempt, err)) != PAWL_OK)
             return st;
-    return m.count > 0 ? fail_moving(m.count, err) : prepare_merge(w, attempt, err);
+    return m.count > 0 ? fail_moving(m.count, err) : prepare_insert(w, attempt, err);
 }
 
 /* ---- the write ------------------------------------------------------------------------------------------------------ */
@@ -293,12 +327,13 @@ into_finish(pawl_writer *w, const pawl_pg_pipe *pipe, pawl_attempt *attempt, paw
     int64_t taken = 0;
     pawl_status st = PAWL_OK;
 
+    if (!attempt->is_exact && into_has_load(w))
+        return PAWL_OK;
     PAWL_FAILPOINT("into.before_write");
+    attempt->written = 0;
     if (live == 0)
         return PAWL_OK;
-    if (w->job->nmerge == 0)
-        st = pawl_into_copy(&w->out, pipe->pg, &w->sql, &taken, err);
-    else if (w->insert_slot < 0)
+    if (w->insert_slot < 0)
         st = pawl_into_insert(&w->out, pipe->pg, &w->sql, w->args + LOCK_ARGS, &taken, err);
     else
         taken = pawl_pg_affected(pawl_pg_pipe_result(pipe, w->insert_slot));
@@ -347,6 +382,8 @@ const pawl_writer_kind pawl_writer_into = {
     .close = into_close,
     .queue_read = into_queue_read,
     .take = into_take,
+    .has_load = into_has_load,
+    .load = into_load,
     .queue_write = into_queue_write,
     .is_complete = into_is_complete,
     .settle = into_settle,

@@ -205,7 +205,7 @@ static pawl_status
 lookup(pawl_writer *w, pawl_pg *pg, const key_args *keys, bool lock, pawl_pg_result **out, pawl_error *err)
 {
     pawl_stmt_lookup(&w->sql, w->job, lock);
-    return pawl_pg_query(pg, w->sql.data, keys->n, keys->args, out, err);
+    return pawl_pg_query_long(pg, w->sql.data, keys->n, keys->args, out, err);
 }
 
 /* Transform rows that we have locked, and write them. They cannot have changed, so every one must go in. */
@@ -230,7 +230,7 @@ write_locked(pawl_writer *w, pawl_pg *pg, const pawl_pg_result *locked, pawl_att
 
     w->args[n++] = PAWL_ARG_I64(w->again.count);
     pawl_stmt_write(&w->sql, w->job, &shape);
-    st = pawl_pg_query(pg, w->sql.data, n, w->args, &missing, err);
+    st = pawl_pg_query_long(pg, w->sql.data, n, w->args, &missing, err);
     if (st != PAWL_OK)
         return st;
     attempt->written += w->again.count - pawl_pg_rows(missing);

@@ -55,6 +55,30 @@ pawl_pg_send(pawl_pg *pg, const char *sql, int nargs, const pawl_pg_arg *args, p
 }
 
 pawl_status
+pawl_pg_send_parse(pawl_pg *pg, const char *sql, int nargs, const pawl_pg_arg *args, pawl_error *err)
+{
+    PAWL_AUTO(pawl_str) block = NULL;
+    binding b = {0};
+
+    if (nargs > 0 && (block = bind_args(nargs, args, &b)) == NULL)
+        return pawl_error_nomem(err, "the parameters of a statement");
+    return PQsendPrepare(pg->conn, "", sql, nargs, b.types) == 1 ? PAWL_OK : pawl_pg_fail(pg, NULL, sql, err);
+}
+
+pawl_status
+pawl_pg_send_parsed(pawl_pg *pg, int nargs, const pawl_pg_arg *args, pawl_error *err)
+{
+    PAWL_AUTO(pawl_str) block = NULL;
+    binding b = {0};
+
+    if (nargs > 0 && (block = bind_args(nargs, args, &b)) == NULL)
+        return pawl_error_nomem(err, "the parameters of a statement");
+    if (PQsendQueryPrepared(pg->conn, "", nargs, b.values, b.lengths, b.formats, 0) != 1)
+        return pawl_pg_fail(pg, NULL, NULL, err);
+    return PAWL_OK;
+}
+
+pawl_status
 pawl_pg_ready(pawl_pg *pg, pawl_error *err)
 {
     if (!pawl_pg_is_usable(pg))

@@ -42,6 +42,12 @@ PAWL_NODISCARD pawl_status pawl_pg_identify(pawl_pg *pg, bool read_only_ok, pawl
 PAWL_NODISCARD pawl_status pawl_pg_send(pawl_pg *pg, const char *sql, int nargs, const pawl_pg_arg *args,
                                         pawl_error *err);
 
+/* pg/exec.c: the same in two: the text, as the unnamed statement, and what it is run with. */
+PAWL_NODISCARD pawl_status pawl_pg_send_parse(pawl_pg *pg, const char *sql, int nargs,
+                                              const pawl_pg_arg *args, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_pg_send_parsed(pawl_pg *pg, int nargs, const pawl_pg_arg *args,
+                                               pawl_error *err);
+
 /* pg/exec.c: PAWL_OK when a statement may be sent now; a stop of level CANCEL lets none begin. */
 PAWL_NODISCARD pawl_status pawl_pg_ready(pawl_pg *pg, pawl_error *err);
 

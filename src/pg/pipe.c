@@ -105,6 +105,20 @@ pawl_pg_pipe_sync(pawl_pg_pipe *p)
     return p->length - 1;
 }
 
+int
+pawl_pg_pipe_add_long(pawl_pg_pipe *p, const char *sql, int nargs, const pawl_pg_arg *args)
+{
+    assert(nargs > 0);
+    if (prepare(p, false) != PAWL_OK || pawl_pg_send_parse(p->pg, sql, nargs, args, &p->failed) != PAWL_OK)
+        return -1;
+    p->length++;
+    (void) pawl_pg_pipe_sync(p);
+    if (prepare(p, false) != PAWL_OK || pawl_pg_send_parsed(p->pg, nargs, args, &p->failed) != PAWL_OK)
+        return -1;
+    p->length++;
+    return p->length - 1;
+}
+
 static void
 judge(pawl_pg_pipe *p, int slot, PGresult *res, verdict *v, pawl_error *err)
 {
@@ -231,6 +245,23 @@ pawl_pg_pipe_run(pawl_pg_pipe *p, int *failed_slot, pawl_error *err)
     PQclear(v.failure);
     if (st != PAWL_OK && failed_slot != NULL)
         *failed_slot = v.failed_slot;
+    return st;
+}
+
+pawl_status
+pawl_pg_query_long(pawl_pg *pg, const char *sql, int nargs, const pawl_pg_arg *args, pawl_pg_result **out,
+                   pawl_error *err)
+{
+    pawl_pg_pipe pipe;
+    pawl_status st;
+
+    pawl_pg_pipe_init(&pipe, pg);
+    int slot = pawl_pg_pipe_add_long(&pipe, sql, nargs, args);
+
+    st = pawl_pg_pipe_run(&pipe, NULL, err);
+    if (st == PAWL_OK && out != NULL)
+        *out = pawl_pg_pipe_take(&pipe, slot);
+    pawl_pg_pipe_fini(&pipe);
     return st;
 }
 

@@ -45,6 +45,21 @@ int pawl_pg_pipe_commit(pawl_pg_pipe *p);
 int pawl_pg_pipe_sync(pawl_pg_pipe *p);
 
 /*
+ * A statement with long arguments, while others wait for what this transaction has locked. The server is under no time-out
+ * while it reads, save for the first message behind a sync: then idle_in_transaction_session_timeout watches, and a client
+ * that is stopped half-way, or a network that has gone, ends with it. So the statement's text goes before a sync and its
+ * arguments behind it. Takes three slots, and returns that of the answer.
+ *
+ * Such a sync does not part what belongs together: in a transaction that has failed nothing runs. Where not even BEGIN
+ * succeeded, the arguments find another text than theirs, or none, and are refused; so there must be at least one.
+ */
+int pawl_pg_pipe_add_long(pawl_pg_pipe *p, const char *sql, int nargs, const pawl_pg_arg *args);
+
+/* One such statement alone, as pawl_pg_query. */
+PAWL_NODISCARD pawl_status pawl_pg_query_long(pawl_pg *pg, const char *sql, int nargs,
+                                              const pawl_pg_arg *args, pawl_pg_result **out, pawl_error *err);
+
+/*
  * Send and read everything, consuming answers as they come. PAWL_OK when every statement succeeded and every commit
  * said COMMIT. Otherwise the first real error; *failed_slot (may be NULL) is the slot that it belongs to. The results
  * of sections before it stand.

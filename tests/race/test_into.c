@@ -272,6 +272,80 @@ a_row_that_is_held_is_waited_for_and_written_as_it_became(void **state)
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM h"), 100);
 }
 
+/* ---- a client that stands still --------------------------------------------------------------------------------------- */
+
+/* Inside a COPY no time-out of the server works. */
+static void
+a_client_that_is_stopped_in_its_copy_locks_nothing(void **state)
+{
+    const char *db = counted("stopped", 100);
+    int64_t before = pawl_failpoint_reached("into.in_copy");
+    pawl_test_job r;
+
+    (void) state;
+    prepare(&r, db, "stopped");
+    pawl_failpoint_open("into.in_copy", false);
+    pawl_test_job_go(&r);
+    for (int i = 0; i < 6000 && pawl_failpoint_reached("into.in_copy") == before; i++)
+        pawl_test_pause_ms(5);
+    assert_true(pawl_failpoint_reached("into.in_copy") > before);
+    pawl_test_exec(db,
+                   "SET lock_timeout = '5s'; UPDATE t SET n = 9 WHERE id = 30; DELETE FROM t WHERE id = 31;"
+                   "SELECT FROM pawl.progress FOR UPDATE NOWAIT");
+    pawl_failpoint_open("into.in_copy", true);
+    pawl_test_job_finish(&r);
+    assert_int_equal(pawl_test_query_i64(db, SAME_IN_BOTH), 0);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM h"), 99);
+    assert_int_equal(r.result.progress.rows_moved, 1);
+    assert_int_equal(r.result.progress.rows_gone, 1);
+    assert_int_equal(r.result.progress.rows_written, 99);
+}
+
+/* The server has half of the INSERT, and waits for the rest with the rows that were read locked: not for ever. */
+static void
+a_client_that_is_stopped_in_its_insert_locks_no_longer_than_its_lease(void **state)
+{
+    static const char *const read[] = {"s"};
+    static const char *const write[] = {"source", "s"};
+    const char *db = pawl_test_counted("half", "bigint", 1000);
+    pawl_test_proxy *proxy = pawl_test_proxy_start();
+    char through[300];
+    pawl_test_job r;
+
+    (void) state;
+    pawl_test_exec(
+        db, "CREATE TABLE h (source bigint PRIMARY KEY, s text);"
+            "UPDATE t SET s = repeat('x', 2000) || CASE id WHEN 1000 THEN 'THE_END_OF_IT' ELSE '' END");
+    pawl_test_proxy_conninfo(proxy, "half", through, sizeof through);
+    prepare(&r, through, "half");
+    (void) pawl_test_transform("half", "return function(row) return { source = row.id, s = row.s } end");
+    r.spec.lua_file = "transforms/half.lua";
+    r.spec.read = read;
+    r.spec.write = write;
+    r.spec.merge = BY_SOURCE;
+    r.spec.nmerge = 1;
+    r.spec.batch_rows = 1000;
+    r.env.lease_ms = 3000;
+    pawl_test_proxy_cut_on(proxy, "THE_END_OF_IT", 1, PAWL_TEST_CUT_BEFORE);
+    pawl_test_job_go(&r);
+    for (int i = 0; i < 6000 && pawl_test_proxy_cuts(proxy) == 0; i++)
+        pawl_test_pause_ms(5);
+    assert_int_equal(pawl_test_proxy_cuts(proxy), 1);
+    pawl_test_wait_until(
+        db,
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 't'::regclass AND mode = 'RowShareLock') OR "
+        "NOT "
+        "EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE 'pawl job % worker %' AND state <> "
+        "'idle')",
+        30000);
+    pawl_test_exec(db, "SET lock_timeout = '20s'; UPDATE t SET n = 9 WHERE id = 999");
+    pawl_test_proxy_release(proxy);
+    pawl_test_job_finish(&r);
+    pawl_test_proxy_stop(proxy);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM h JOIN t ON id = source AND t.s = h.s"),
+                     1000);
+}
+
 /* ---- connections that die around COMMIT ------------------------------------------------------------------------------ */
 
 static void
@@ -324,10 +398,13 @@ main(void)
         cmocka_unit_test(a_refused_row_that_has_changed_is_looked_at_anew),
         cmocka_unit_test(a_row_that_the_server_refused_and_that_has_changed_is_not_passed_over),
         cmocka_unit_test(a_row_that_is_held_is_waited_for_and_written_as_it_became),
+        cmocka_unit_test(a_client_that_is_stopped_in_its_copy_locks_nothing),
+        cmocka_unit_test(a_client_that_is_stopped_in_its_insert_locks_no_longer_than_its_lease),
         cmocka_unit_test(a_commit_that_arrives_late_copies_nothing_twice),
         cmocka_unit_test(an_answer_that_is_lost_copies_nothing_twice),
     };
 
-    pawl_failpoint_arm("backfill.after_read=sleep:300;backfill.before_condemn=sleep:300");
+    pawl_failpoint_arm("backfill.after_read=sleep:300;backfill.before_condemn=sleep:300;into.in_copy=gate");
+    pawl_failpoint_open("into.in_copy", true);
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
 }
