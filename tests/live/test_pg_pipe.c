@@ -208,6 +208,40 @@ lost_commit_is_a_lost_connection_whatever_the_server_did(void **state)
     }
 }
 
+/* It is sent in two, with a sync between: still nothing runs behind a failure, in a transaction or outside of one. */
+static void
+a_long_statement_does_not_outlive_what_stands_before_it(void **state)
+{
+    static const char *const before[] = {"SELECT public.raise_lease()", "SELECT 1/0", "no SQL"};
+    PAWL_AUTO(pawl_pg) pg = pawl_test_open(db, NULL);
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(700)};
+    pawl_pg_result *res = NULL;
+    pawl_error err = PAWL_ERROR_INIT;
+
+    (void) state;
+    for (int i = 0; i < 6; i++)
+    {
+        pawl_pg_pipe p;
+
+        pawl_pg_pipe_init(&p, pg);
+        if (i < 3)
+            (void) pawl_pg_pipe_begin(&p, NULL);
+        (void) pawl_pg_pipe_add(&p, before[i % 3], 0, NULL);
+        (void) pawl_pg_pipe_add_long(&p, "INSERT INTO public.t VALUES ($1::int)", 1, args);
+        (void) pawl_pg_pipe_commit(&p);
+        assert_int_equal(pawl_pg_pipe_run(&p, NULL, &err), i % 3 == 0 ? PAWL_E_LEASE : PAWL_E_SERVER);
+        assert_true(strcmp(err.sqlstate, "25P02") != 0);
+        pawl_pg_pipe_fini(&p);
+        pawl_pg_rollback(pg);
+    }
+    assert_int_equal(pawl_test_number(pg, "SELECT count(*) FROM public.t WHERE a = 700"), 0);
+    assert_int_equal(pawl_pg_query_long(pg, "INSERT INTO public.t VALUES ($1::int)", 1, args, &res, &err),
+                     PAWL_OK);
+    assert_int_equal(pawl_pg_affected(res), 1);
+    pawl_pg_result_free(res);
+    assert_int_equal(pawl_test_number(pg, "SELECT count(*) FROM public.t WHERE a = 700"), 1);
+}
+
 static void
 pooler_is_recognised_and_pipelines_work_through_it(void **state)
 {
@@ -269,6 +303,7 @@ main(void)
         cmocka_unit_test(deferred_fault_shows_at_set_constraints),
         cmocka_unit_test(pipeline_that_is_too_long_runs_nothing),
         cmocka_unit_test(lost_commit_is_a_lost_connection_whatever_the_server_did),
+        cmocka_unit_test(a_long_statement_does_not_outlive_what_stands_before_it),
         cmocka_unit_test(pooler_is_recognised_and_pipelines_work_through_it),
     };
 
