@@ -79,7 +79,7 @@ pawl_doctor_triggers(pawl_doctor_case *c, pawl_error *err)
                 .check = "triggers",
                 .object = pawl_findings_text(c->found, "%s on %s", pawl_pg_text(res, row, 0),
                                              pawl_pg_text(res, row, 1)),
-                .message = "it captures changes for a job that is over",
+                .message = "it captures changes for a job that is over, or that this ledger does not know",
                 .meaning = "every write to the table pays for it, and what it captures grows for ever",
                 .advice = pawl_findings_text(c->found, "DROP TRIGGER %s ON %s", pawl_pg_text(res, row, 0),
                                              pawl_pg_text(res, row, 1))});

@@ -392,8 +392,13 @@ what_was_left_behind_is_found(void **state)
     expect(&f, PAWL_HEALTH_WARNING, "scratch", "db1:4711");
     expect(&f, PAWL_HEALTH_ERROR, "publications", "everything");
 
-    /* The same trigger serves a job that is open. */
+    /* A job that is open on the table does not excuse the trigger of one that the ledger does not know. */
     pawl_test_exec(f.db, "UPDATE pawl.job SET state = 'open'");
+    doctor(&f);
+    expect(&f, PAWL_HEALTH_WARNING, "triggers", "DROP TRIGGER watch ON public.t");
+
+    /* The same trigger serves a job that is open. */
+    pawl_test_exec(f.db, "ALTER FUNCTION pawl.capture_7() RENAME TO capture_1");
     doctor(&f);
     expect(&f, PAWL_HEALTH_OK, "triggers", "none");
     end(&f);
