@@ -80,6 +80,7 @@ typedef struct pawl_preview_report
     size_t counts[PAWL_PREVIEW_FAIL + 1]; /* rows of each outcome */
     size_t expectations;                  /* of an input: rows that say what they expect */
     size_t unexpected;                    /* rows that differ from it */
+    bool sets_aside;                      /* the backfill sets bad rows aside (`on_error`), and goes on */
     const char *const *notes;             /* sentences on what is not as in the backfill itself */
     size_t nnotes;
     void *memory;

@@ -317,8 +317,8 @@ pawl_job_wait_writers(const pawl_job *job, uint32_t oid, pawl_pg *pg, pawl_error
         {
             (void) pawl_error_set(err, PAWL_E_BUSY,
                                   "transactions that were writing to \"%s.%s\" did not end while they were "
-                                  "looked for %lld times",
-                                  job->table->schema, job->table->name, (long long) i);
+                                  "looked for %lld time%s",
+                                  job->table->schema, job->table->name, (long long) i, i == 1 ? "" : "s");
             return pawl_error_hint(err, "held by %s; end that session or raise lock_attempts",
                                    who[0] != '\0' ? who : "a session that cannot be seen");
         }

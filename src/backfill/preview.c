@@ -468,6 +468,7 @@ run(preview *p, pawl_error *err)
     p->report->table = pawl_arena_fmt(p->arena, "%s.%s", job->table->schema, job->table->name);
     p->report->target = pawl_arena_strdup(p->arena, pawl_pg_target(p->pg));
     p->report->file = job->spec->lua_file == NULL ? "" : pawl_arena_strdup(p->arena, job->spec->lua_file);
+    p->report->sets_aside = job->spec->on_error != PAWL_ON_ERROR_STOP;
     p->report->rows = pawl_arena_array(p->arena, count_rows(p, trials), sizeof *p->report->rows);
     if (p->report->table == NULL || p->report->target == NULL || p->report->file == NULL ||
         p->report->rows == NULL)

@@ -337,6 +337,7 @@ pawl_cli_tell_preview(pawl_cli *cli, const pawl_preview_report *report, pawl_err
     if (report->unexpected > 0)
         return pawl_cli_fail(err, PAWL_E_FINDINGS, "%zu of %zu rows %s not as expected", bad, report->nrows,
                              bad == 1 ? "is" : "are");
-    return pawl_cli_fail(err, PAWL_E_FINDINGS, "a backfill would stop at %zu of these %zu rows", bad,
-                         report->nrows);
+    return pawl_cli_fail(err, PAWL_E_FINDINGS, "a backfill would %s %zu of these %zu rows%s",
+                         report->sets_aside ? "set aside" : "stop at", bad, report->nrows,
+                         report->sets_aside ? ", as its `on_error` says" : "");
 }

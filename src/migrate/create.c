@@ -246,6 +246,15 @@ choose_kind(const char *wanted, const pawl_step_kind **out, pawl_error *err)
     return PAWL_OK;
 }
 
+/* Where no step is asked for. It loads, and fails by name when it is applied as it is. */
+static const char sql_template[] =
+    "  - sql: |\n"
+    "      ALTER TABLE your_schema.your_table ADD CHECK (your_column > 0) NOT VALID;\n"
+    "    down:\n"
+    "      - sql: |\n"
+    "          ALTER TABLE your_schema.your_table DROP CONSTRAINT "
+    "your_table_your_column_check;\n";
+
 /* What is to be written. */
 typedef struct draft
 {
@@ -420,7 +429,7 @@ pawl_revision_create(pawl_project *project, const pawl_new_revision *what, char 
     if (st == PAWL_OK)
         st = choose_parents(project, what, &d.parents, err);
     if (st == PAWL_OK)
-        st = finish_draft(&d, kind->sample, path, err);
+        st = finish_draft(&d, what->step == NULL ? sql_template : kind->sample, path, err);
     draft_fini(&d);
     return st;
 }

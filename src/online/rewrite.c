@@ -137,7 +137,8 @@ pawl_rewrite_txn(pawl_rewrite *rw, pawl_rewrite_work work, void *ctx, pawl_error
             pawl_pg_lockers(rw->pg, rw->shape.table->oid, who, sizeof who);
         if (tries >= rw->env->base->lock_attempts)
         {
-            (void) pawl_error_prefix(err, "given up after %lld attempts", (long long) tries);
+            (void) pawl_error_prefix(err, "given up after %lld attempt%s", (long long) tries,
+                                     tries == 1 ? "" : "s");
             return pawl_error_hint(err, "held by %s; run it again at a quieter time",
                                    who[0] != '\0' ? who : "a session that cannot be seen");
         }

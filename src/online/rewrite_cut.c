@@ -420,8 +420,9 @@ give_way(moment *m, const pawl_error *failure, pawl_error *err)
     *err = *failure;
     if (++m->tries >= rw->env->base->lock_attempts)
     {
-        (void) pawl_error_prefix(err, "the cut-over of \"%s.%s\" was given up after %lld attempts",
-                                 rw->shape.table->schema, rw->shape.table->name, (long long) m->tries);
+        (void) pawl_error_prefix(err, "the cut-over of \"%s.%s\" was given up after %lld attempt%s",
+                                 rw->shape.table->schema, rw->shape.table->name, (long long) m->tries,
+                                 m->tries == 1 ? "" : "s");
         return pawl_error_hint(err, "everything is ready: run it again at a quieter time");
     }
     pawl_pg_lockers(pawl_drain_pg(m->drain), rw->shape.table->oid, who, sizeof who);

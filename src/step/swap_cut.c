@@ -444,9 +444,9 @@ report_cut(cut *c, int64_t tries)
     pawl_error ignored = PAWL_ERROR_INIT;
     char text[200];
 
-    pawl_fmt(text, sizeof text, "cut %s: \"%s\" was locked for %lld ms, after %lld tries",
+    pawl_fmt(text, sizeof text, "cut %s: \"%s\" was locked for %lld ms, after %lld %s",
              c->to_back ? "back" : "over", s->d->table, (long long) ((pawl_clock_us() - c->locked_us) / 1000),
-             (long long) tries);
+             (long long) tries, tries == 1 ? "try" : "tries");
     pawl_log_text(s->run->sink, PAWL_EVENT_INFO, "%s", text);
     for (size_t i = 0; i < c->diff.nlines; i++)
         pawl_log_text(s->run->sink, PAWL_EVENT_INFO, "%c %s", c->diff.lines[i].sign, c->diff.lines[i].text);

@@ -103,7 +103,8 @@ give_up(const pawl_step_run *run, uint32_t table, pawl_error *err)
 
     if (table != 0)
         pawl_pg_lockers(run->pg, table, holders, sizeof holders);
-    pawl_error_prefix(err, "given up after %lld attempts", (long long) run->settings->lock_attempts);
+    pawl_error_prefix(err, "given up after %lld attempt%s", (long long) run->settings->lock_attempts,
+                      run->settings->lock_attempts == 1 ? "" : "s");
     if (holders[0] != '\0')
         pawl_error_detail(err, "held by %s", holders);
     pawl_error_hint(err, "run it again at a quieter time, end the sessions that hold the lock, or raise "

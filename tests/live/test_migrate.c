@@ -11,6 +11,8 @@
 #include "support/migration.h"
 #include "support/project.h"
 #include "support/session.h"
+#include "util/alloc.h"
+#include "util/file.h"
 
 #include "pawl/pawl.h"
 
@@ -467,6 +469,18 @@ new_revisions_are_written_and_load(void **state)
     what.parent = NULL;
     assert_int_equal(pawl_revision_create(project, &what, &path, &f.err), PAWL_E_USAGE);
     assert_non_null(strstr(f.err.message, "2 heads"));
+    what.step = NULL;
+    what.parent = "base";
+    assert_int_equal(pawl_revision_create(project, &what, &path, &f.err), PAWL_OK);
+    PAWL_AUTO(pawl_str) text = NULL;
+    size_t length = 0;
+    assert_int_equal(pawl_file_read(path, 10000, &text, &length), 0);
+    assert_non_null(strstr(text, "ALTER TABLE your_schema.your_table"));
+    pawl_text_free(path);
+    pawl_project_close(project);
+    project = pawl_test_open_project(&f);
+    assert_int_equal(pawl_project_problems(project), 0);
+    what.parent = NULL;
     what.step = "ad_column";
     assert_int_equal(pawl_revision_create(project, &what, &path, &f.err), PAWL_E_USAGE);
     assert_non_null(strstr(f.err.hint, "add_column"));

@@ -128,6 +128,11 @@ static const char add_and_fill[] =
     "  - backfill: { table: public.t, read: [a], write: [b], lua: transforms/x.lua }\n"
     "    down: nothing\n";
 
+static const char add_and_quarantine[] =
+    "  - add_column: { table: t, column: b, type: \"numeric(10,2)\" }\n"
+    "  - backfill: { table: public.t, read: [a], write: [b], lua: transforms/x.lua, on_error: quarantine }\n"
+    "    down: nothing\n";
+
 static void
 preview_before_the_column_is_there_shows_what_would_be_stored(void **state)
 {
@@ -439,6 +444,11 @@ table_for_people_shows_before_and_after(void **state)
     pawl_test_assert_contains(f.output.out,
                               "4 rows, 1 to be written, 1 the same as before, 1 left alone, 1 rejected");
     pawl_test_assert_contains(f.output.err, "a backfill would stop at 1 of these 4 rows");
+    pawl_test_output_free(&f.output);
+    write_revision(&f, add_and_quarantine, parse_lua);
+    f.output = pawl_test_run((const char *[]){"preview", "aaaa", "--limit", "4", NULL}, NULL, f.dir);
+    assert_int_equal(f.output.exit_code, 4);
+    pawl_test_assert_contains(f.output.err, "a backfill would set aside 1 of these 4 rows");
     end(&f);
 }
 
