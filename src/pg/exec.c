@@ -79,6 +79,27 @@ pawl_pg_send_parsed(pawl_pg *pg, int nargs, const pawl_pg_arg *args, pawl_error 
 }
 
 pawl_status
+pawl_pg_send_prepare(pawl_pg *pg, const pawl_pg_kept *kept, pawl_error *err)
+{
+    if (PQsendPrepare(pg->conn, kept->name, kept->sql, kept->nargs, kept->types) != 1)
+        return pawl_pg_fail(pg, NULL, kept->sql, err);
+    return PAWL_OK;
+}
+
+pawl_status
+pawl_pg_send_kept(pawl_pg *pg, const pawl_pg_kept *kept, const pawl_pg_arg *args, pawl_error *err)
+{
+    PAWL_AUTO(pawl_str) block = NULL;
+    binding b = {0};
+
+    if (kept->nargs > 0 && (block = bind_args(kept->nargs, args, &b)) == NULL)
+        return pawl_error_nomem(err, "the parameters of a statement");
+    if (PQsendQueryPrepared(pg->conn, kept->name, kept->nargs, b.values, b.lengths, b.formats, 0) != 1)
+        return pawl_pg_fail(pg, NULL, kept->sql, err);
+    return PAWL_OK;
+}
+
+pawl_status
 pawl_pg_ready(pawl_pg *pg, pawl_error *err)
 {
     if (!pawl_pg_is_usable(pg))

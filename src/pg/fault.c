@@ -137,6 +137,8 @@ pawl_pg_fail(pawl_pg *pg, const PGresult *res, const char *sql, pawl_error *err)
 
     if (PQstatus(pg->conn) != CONNECTION_OK)
         return fail_connection(pg, res, err);
+    if (has_field(res, PG_DIAG_SQLSTATE, "26000") || has_field(res, PG_DIAG_SQLSTATE, "42P05"))
+        pawl_pg_kept_give_up();
 
     if (primary == NULL)
         first_line(res != NULL ? PQresultErrorMessage(res) : PQerrorMessage(pg->conn), reason, sizeof reason);

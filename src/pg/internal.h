@@ -14,6 +14,18 @@
 #include "pg/session.h"
 #include "util/strbuf.h"
 
+/* A statement that the server keeps for this connection; see pipe.h. */
+#define PAWL_PG_KEPT_MAX  24
+#define PAWL_PG_KEPT_ARGS 48
+
+typedef struct pawl_pg_kept
+{
+    char *sql; /* NULL: a free place */
+    int nargs;
+    uint32_t types[PAWL_PG_KEPT_ARGS];
+    char name[40]; /* of no other connection */
+} pawl_pg_kept;
+
 struct pawl_pg
 {
     PGconn *conn;
@@ -27,6 +39,9 @@ struct pawl_pg
     int32_t backend_pid;
     int64_t deadlock_timeout_ms;
     char backend_start[40];
+    pawl_pg_kept kept[PAWL_PG_KEPT_MAX];
+    int kept_count;      /* names that were given so far */
+    char kept_nonce[17]; /* this connection's part of a name; "" until one is given */
     pawl_strbuf target;
     pawl_strbuf notices; /* arrived since they were last taken */
     pawl_strbuf taken;   /* those that were taken */
@@ -47,6 +62,22 @@ PAWL_NODISCARD pawl_status pawl_pg_send_parse(pawl_pg *pg, const char *sql, int 
                                               const pawl_pg_arg *args, pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_pg_send_parsed(pawl_pg *pg, int nargs, const pawl_pg_arg *args,
                                                pawl_error *err);
+
+/* pg/exec.c: queue the preparation of a kept statement, or its execution. */
+PAWL_NODISCARD pawl_status pawl_pg_send_prepare(pawl_pg *pg, const pawl_pg_kept *kept, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_pg_send_kept(pawl_pg *pg, const pawl_pg_kept *kept, const pawl_pg_arg *args,
+                                             pawl_error *err);
+
+/*
+ * pg/kept.c: the place of a statement among those that are kept, or -1 when it has to go unnamed: behind a pooler, or
+ * when there is no room left. `is_new`: it has still to be prepared, and is to be dropped if that fails.
+ */
+int pawl_pg_kept_find(pawl_pg *pg, const char *sql, int nargs, const pawl_pg_arg *args, bool *is_new);
+void pawl_pg_kept_drop(pawl_pg *pg, int which);
+void pawl_pg_kept_fini(pawl_pg *pg);
+
+/* pg/kept.c: no statement is kept any more by this process: one was not there, or its name was taken. */
+void pawl_pg_kept_give_up(void);
 
 /* pg/exec.c: PAWL_OK when a statement may be sent now; a stop of level CANCEL lets none begin. */
 PAWL_NODISCARD pawl_status pawl_pg_ready(pawl_pg *pg, pawl_error *err);

@@ -70,20 +70,45 @@ pawl_pg_pipe_add(pawl_pg_pipe *p, const char *sql, int nargs, const pawl_pg_arg 
 }
 
 int
+pawl_pg_pipe_add_kept(pawl_pg_pipe *p, const char *sql, int nargs, const pawl_pg_arg *args)
+{
+    bool is_new = false;
+
+    if (prepare(p, false) != PAWL_OK)
+        return -1;
+
+    int which = pawl_pg_kept_find(p->pg, sql, nargs, args, &is_new);
+
+    if (which < 0)
+        return pawl_pg_pipe_add(p, sql, nargs, args);
+    if (is_new)
+    {
+        if (pawl_pg_send_prepare(p->pg, &p->pg->kept[which], &p->failed) != PAWL_OK)
+            return -1;
+        p->slots[p->length++].kept = which + 1;
+    }
+    if (prepare(p, false) != PAWL_OK ||
+        pawl_pg_send_kept(p->pg, &p->pg->kept[which], args, &p->failed) != PAWL_OK)
+        return -1;
+    p->length++;
+    return p->length - 1;
+}
+
+int
 pawl_pg_pipe_begin(pawl_pg_pipe *p, const pawl_pg_pins *pins)
 {
     pawl_pg_pin_args pin;
-    int slot = pawl_pg_pipe_add(p, pawl_pg_begin_sql(p->pg), 0, NULL);
+    int slot = pawl_pg_pipe_add_kept(p, pawl_pg_begin_sql(p->pg), 0, NULL);
 
     pawl_pg_pin_fill(p->pg, pins, &pin);
-    (void) pawl_pg_pipe_add(p, pawl_pg_pin_sql(), PAWL_PG_PIN_ARGS, pin.args);
+    (void) pawl_pg_pipe_add_kept(p, pawl_pg_pin_sql(), PAWL_PG_PIN_ARGS, pin.args);
     return slot;
 }
 
 int
 pawl_pg_pipe_commit(pawl_pg_pipe *p)
 {
-    int slot = pawl_pg_pipe_add(p, "COMMIT", 0, NULL);
+    int slot = pawl_pg_pipe_add_kept(p, "COMMIT", 0, NULL);
 
     if (slot >= 0)
         p->slots[slot].is_commit = true;
@@ -125,6 +150,8 @@ judge(pawl_pg_pipe *p, int slot, PGresult *res, verdict *v, pawl_error *err)
     ExecStatusType status = PQresultStatus(res);
     bool is_good = status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK || status == PGRES_EMPTY_QUERY;
 
+    if (p->slots[slot].kept > 0 && !is_good)
+        pawl_pg_kept_drop(p->pg, p->slots[slot].kept - 1);
     if (is_good && p->slots[slot].is_commit && v->failed_slot < 0 && strcmp(PQcmdStatus(res), "COMMIT") != 0)
     {
         v->failed_slot = slot;

@@ -6,7 +6,11 @@
  * the first real one is reported). Row counts do not stop a pipeline: only an error does, so what must stop it has to
  * raise. A section that began a transaction and failed leaves it open: call pawl_pg_rollback before the next use.
  *
- *   init -> (begin | add | commit | sync ... -> run -> result ... -> reset)* -> fini
+ * A statement that comes again and again may be kept by the server (add_kept): parsed once for a connection, and planned
+ * anew only while plans for the values at hand look better than one for any. That is nothing for statements whose plan
+ * must follow their values. Behind a pooler, where the next transaction may meet another server, nothing is kept.
+ *
+ *   init -> (begin | add | add_kept | commit | sync ... -> run -> result ... -> reset)* -> fini
  *
  * A large answer may only stand behind a COMMIT's sync: nothing that holds row locks may send more than a few kB.
  *
@@ -18,7 +22,7 @@
 
 #include "pg/txn.h"
 
-#define PAWL_PG_PIPE_MAX 24 /* statements and syncs in one pipe */
+#define PAWL_PG_PIPE_MAX 48 /* statements, preparations and syncs in one pipe */
 
 typedef struct pawl_pg_pipe
 {
@@ -27,6 +31,7 @@ typedef struct pawl_pg_pipe
     {
         bool is_sync;
         bool is_commit;
+        int kept;               /* the statement that this one prepares, and 1; 0: none */
         pawl_pg_result *result; /* NULL until run, or when it failed or was skipped */
     } slots[PAWL_PG_PIPE_MAX];
     int length;
@@ -41,6 +46,13 @@ void pawl_pg_pipe_reset(pawl_pg_pipe *p);
 /* Queue; each returns the slot under which its result is found. Errors show at run. */
 int pawl_pg_pipe_begin(pawl_pg_pipe *p, const pawl_pg_pins *pins); /* BEGIN and pins: two statements */
 int pawl_pg_pipe_add(pawl_pg_pipe *p, const char *sql, int nargs, const pawl_pg_arg *args);
+
+/*
+ * As add, for a statement that comes again and whose plan need not follow its values; it may take two slots. The first
+ * statement that is not where it was left (26000) or whose name is taken (42P05) ends this for the whole process: then
+ * something stands in between that was not recognised as a pooler.
+ */
+int pawl_pg_pipe_add_kept(pawl_pg_pipe *p, const char *sql, int nargs, const pawl_pg_arg *args);
 int pawl_pg_pipe_commit(pawl_pg_pipe *p);
 int pawl_pg_pipe_sync(pawl_pg_pipe *p);
 

@@ -41,6 +41,7 @@ pawl_pg_close(pawl_pg *pg)
     if (pg == NULL)
         return;
     PQfinish(pg->conn);
+    pawl_pg_kept_fini(pg);
     pawl_strbuf_fini(&pg->target);
     pawl_strbuf_fini(&pg->notices);
     pawl_strbuf_fini(&pg->taken);

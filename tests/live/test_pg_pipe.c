@@ -292,6 +292,122 @@ setup(void **state)
     return st;
 }
 
+static int64_t
+kept(pawl_pg *pg)
+{
+    return pawl_test_number(pg,
+                            "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%public.t%'");
+}
+
+static int
+add_count(pawl_pg_pipe *p, const char *value)
+{
+    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(value)};
+
+    return pawl_pg_pipe_add_kept(p, "SELECT count(*) FROM public.t WHERE a = $1::int", 1, args);
+}
+
+static void
+statement_that_comes_again_is_kept_once(void **state)
+{
+    PAWL_AUTO(pawl_pg) pg = pawl_test_open(db, NULL);
+    pawl_error err = PAWL_ERROR_INIT;
+    pawl_pg_pipe p;
+
+    (void) state;
+    pawl_pg_pipe_init(&p, pg);
+    for (int round = 0; round < 3; round++)
+    {
+        int none = add_count(&p, "-1");
+        int one = add_count(&p, "1");
+
+        assert_int_equal(pawl_pg_pipe_run(&p, NULL, &err), PAWL_OK);
+        assert_int_equal(pawl_pg_i64(pawl_pg_pipe_result(&p, none), 0, 0), 0);
+        assert_true(pawl_pg_i64(pawl_pg_pipe_result(&p, one), 0, 0) > 0);
+        pawl_pg_pipe_reset(&p);
+        assert_int_equal(kept(pg), 1);
+    }
+    pawl_pg_pipe_fini(&p);
+}
+
+/* Its preparation stood behind the failure and was skipped. */
+static void
+statement_behind_a_failure_is_prepared_the_next_time(void **state)
+{
+    PAWL_AUTO(pawl_pg) pg = pawl_test_open(db, NULL);
+    pawl_error err = PAWL_ERROR_INIT;
+    pawl_pg_pipe p;
+
+    (void) state;
+    pawl_pg_pipe_init(&p, pg);
+    (void) pawl_pg_pipe_add(&p, "SELECT public.raise_lease()", 0, NULL);
+    (void) add_count(&p, "1");
+    (void) pawl_pg_pipe_sync(&p);
+    (void) add_count(&p, "1");
+    assert_int_equal(pawl_pg_pipe_run(&p, NULL, &err), PAWL_E_LEASE);
+    assert_string_equal(err.sqlstate, "PW001");
+    pawl_pg_pipe_reset(&p);
+    assert_int_equal(kept(pg), 0);
+    (void) add_count(&p, "1");
+    assert_int_equal(pawl_pg_pipe_run(&p, NULL, &err), PAWL_OK);
+    pawl_pg_pipe_reset(&p);
+    assert_int_equal(kept(pg), 1);
+    pawl_pg_pipe_fini(&p);
+}
+
+static void
+more_statements_than_are_kept_go_unnamed(void **state)
+{
+    PAWL_AUTO(pawl_pg) pg = pawl_test_open(db, NULL);
+    pawl_error err = PAWL_ERROR_INIT;
+    pawl_pg_pipe p;
+
+    (void) state;
+    pawl_pg_pipe_init(&p, pg);
+    for (int i = 0; i < 60; i++)
+    {
+        char sql[80];
+
+        pawl_fmt(sql, sizeof sql, "SELECT %d + count(*) FROM public.t WHERE a < -5", i);
+
+        int slot = pawl_pg_pipe_add_kept(&p, sql, 0, NULL);
+
+        assert_int_equal(pawl_pg_pipe_run(&p, NULL, &err), PAWL_OK);
+        assert_int_equal(pawl_pg_i64(pawl_pg_pipe_result(&p, slot), 0, 0), i);
+        pawl_pg_pipe_reset(&p);
+    }
+    assert_true(kept(pg) > 0 && kept(pg) < 60);
+    pawl_pg_pipe_fini(&p);
+}
+
+/* As behind something that hands out servers without being recognised. It is the last test: nothing is kept after it. */
+static void
+statement_that_is_not_there_is_the_last_one_kept(void **state)
+{
+    PAWL_AUTO(pawl_pg) pg = pawl_test_open(db, NULL);
+    pawl_error err = PAWL_ERROR_INIT;
+    pawl_pg_pipe p;
+
+    (void) state;
+    pawl_pg_pipe_init(&p, pg);
+    (void) add_count(&p, "1");
+    assert_int_equal(pawl_pg_pipe_run(&p, NULL, &err), PAWL_OK);
+    pawl_pg_pipe_reset(&p);
+    assert_int_equal(pawl_pg_exec(pg, "DEALLOCATE ALL", &err), PAWL_OK);
+    (void) add_count(&p, "1");
+    assert_int_equal(pawl_pg_pipe_run(&p, NULL, &err), PAWL_E_SERVER);
+    assert_string_equal(err.sqlstate, "26000");
+    pawl_pg_pipe_reset(&p);
+    for (int round = 0; round < 2; round++)
+    {
+        (void) add_count(&p, "1");
+        assert_int_equal(pawl_pg_pipe_run(&p, NULL, &err), PAWL_OK);
+        pawl_pg_pipe_reset(&p);
+    }
+    assert_int_equal(kept(pg), 0);
+    pawl_pg_pipe_fini(&p);
+}
+
 int
 main(void)
 {
@@ -305,6 +421,10 @@ main(void)
         cmocka_unit_test(lost_commit_is_a_lost_connection_whatever_the_server_did),
         cmocka_unit_test(a_long_statement_does_not_outlive_what_stands_before_it),
         cmocka_unit_test(pooler_is_recognised_and_pipelines_work_through_it),
+        cmocka_unit_test(statement_that_comes_again_is_kept_once),
+        cmocka_unit_test(statement_behind_a_failure_is_prepared_the_next_time),
+        cmocka_unit_test(more_statements_than_are_kept_go_unnamed),
+        cmocka_unit_test(statement_that_is_not_there_is_the_last_one_kept),
     };
 
     return cmocka_run_group_tests(tests, setup, pawl_test_teardown);

@@ -38,6 +38,6 @@ SELECT pg_catalog.concat(
     pg_catalog.set_config('client_encoding', 'UTF8', true),
     pg_catalog.set_config('standard_conforming_strings', 'on', true),
     pg_catalog.set_config('transform_null_equals', 'off', true),
-    pg_catalog.set_config('plan_cache_mode', 'force_custom_plan', true),
+    pg_catalog.set_config('plan_cache_mode', 'auto', true),
     pg_catalog.set_config('jit', 'off', true)
 ) IS NOT NULL AS pinned
