@@ -96,7 +96,7 @@ pawl_chunk_take_over(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, cons
 
     pawl_pg_pipe_init(&pipe, pg);
     (void) pawl_pg_pipe_begin(&pipe, &pins);
-    int slot = pawl_pg_pipe_add(&pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_claim_open), 8, args);
+    int slot = pawl_pg_pipe_add_kept(&pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_claim_open), 8, args);
     (void) pawl_pg_pipe_commit(&pipe);
     (void) pawl_pg_pipe_sync(&pipe);
     pawl_pg_array_fini(&held);
@@ -180,7 +180,8 @@ insert_chunk(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const char *
                                 PAWL_ARG_I64(pass)};
 
     pawl_pg_pipe_init(&pipe, pg);
-    int slot = pawl_pg_pipe_add(&pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_chunk_insert), 10, args);
+    int slot =
+        pawl_pg_pipe_add_kept(&pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_chunk_insert), 10, args);
 
     (void) pawl_pg_pipe_commit(&pipe);
     st = pawl_pg_pipe_run(&pipe, NULL, err);
@@ -237,11 +238,12 @@ begin_and_look(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, standing *
 
     pawl_pg_pipe_init(&pipe, pg);
     (void) pawl_pg_pipe_begin(&pipe, &pins);
-    int state = pawl_pg_pipe_add(&pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_job_lock), 1, args);
-    int last = pawl_pg_pipe_add(&pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_frontier), 2, args);
-    int number = pawl_pg_pipe_add(&pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_chunk_number), 1, args);
+    int state = pawl_pg_pipe_add_kept(&pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_job_lock), 1, args);
+    int last = pawl_pg_pipe_add_kept(&pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_frontier), 2, args);
+    int number =
+        pawl_pg_pipe_add_kept(&pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_chunk_number), 1, args);
 
-    (void) pawl_pg_pipe_add(&pipe, pawl_sql_backfill_plan_read, 0, NULL);
+    (void) pawl_pg_pipe_add_kept(&pipe, pawl_sql_backfill_plan_read, 0, NULL);
     st = pawl_pg_pipe_run(&pipe, NULL, err);
     if (st == PAWL_OK)
     {

@@ -225,8 +225,8 @@ look_at_requests(pawl_control *control, pawl_error *err)
 
     pawl_pg_pipe_init(&pipe, control->pg);
     (void) pawl_pg_pipe_begin(&pipe, &pins);
-    int slot =
-        pawl_pg_pipe_add(&pipe, pawl_ledger_sql(control->ledger, pawl_sql_backfill_control_look), 2, args);
+    int slot = pawl_pg_pipe_add_kept(&pipe, pawl_ledger_sql(control->ledger, pawl_sql_backfill_control_look),
+                                     2, args);
     (void) pawl_pg_pipe_commit(&pipe);
     (void) pawl_pg_pipe_sync(&pipe);
     st = pawl_pg_pipe_run(&pipe, NULL, err);

@@ -267,20 +267,20 @@ queue(const pawl_signals *s, const pawl_throttle *t, pawl_pg_pipe *pipe)
     pawl_window window;
 
     if (pawl_window_can_read(t->window, &window))
-        at.minute = pawl_pg_pipe_add(pipe, pawl_sql_backfill_signal_minute, 1,
-                                     (const pawl_pg_arg[]){PAWL_ARG_TEXT(window.zone)});
+        at.minute = pawl_pg_pipe_add_kept(pipe, pawl_sql_backfill_signal_minute, 1,
+                                          (const pawl_pg_arg[]){PAWL_ARG_TEXT(window.zone)});
     if (t->max_wal_rate > 0)
-        at.wal = pawl_pg_pipe_add(pipe, pawl_sql_backfill_signal_wal, 0, NULL);
+        at.wal = pawl_pg_pipe_add_kept(pipe, pawl_sql_backfill_signal_wal, 0, NULL);
     if (t->max_lag_ms > 0 || t->max_lag_bytes > 0)
-        at.lag = pawl_pg_pipe_add(pipe, pawl_sql_backfill_signal_lag, 0, NULL);
+        at.lag = pawl_pg_pipe_add_kept(pipe, pawl_sql_backfill_signal_lag, 0, NULL);
     if (t->waiters_below > 0)
-        at.waiters = pawl_pg_pipe_add(pipe, pawl_sql_backfill_signal_waiters, 1,
-                                      (const pawl_pg_arg[]){PAWL_ARG_TEXT(s->workers)});
+        at.waiters = pawl_pg_pipe_add_kept(pipe, pawl_sql_backfill_signal_waiters, 1,
+                                           (const pawl_pg_arg[]){PAWL_ARG_TEXT(s->workers)});
     if (t->max_active > 0)
-        at.active = pawl_pg_pipe_add(pipe, pawl_sql_backfill_signal_active, 0, NULL);
+        at.active = pawl_pg_pipe_add_kept(pipe, pawl_sql_backfill_signal_active, 0, NULL);
     if (t->max_dead > 0)
-        at.dead = pawl_pg_pipe_add(pipe, pawl_sql_backfill_signal_dead, 1,
-                                   (const pawl_pg_arg[]){PAWL_ARG_I64(s->job->table->oid)});
+        at.dead = pawl_pg_pipe_add_kept(pipe, pawl_sql_backfill_signal_dead, 1,
+                                        (const pawl_pg_arg[]){PAWL_ARG_I64(s->job->table->oid)});
     return at;
 }
 

@@ -9,7 +9,8 @@
 #include "util/banned.h"
 
 /* The pins of a transaction that may run user code: `where:`, `set:`, triggers. pg_catalog comes first, so that no
- * object of that path can stand for one of ours. */
+ * object of that path can stand for one of ours. No commit of a batch waits for the disk: should the server crash, data
+ * and cursor are lost together, and done again; changes of state, which wait, make sure of all that went before. */
 static pawl_pg_pins
 batch_pins(const pawl_job *job, pawl_strbuf *path)
 {
@@ -17,6 +18,7 @@ batch_pins(const pawl_job *job, pawl_strbuf *path)
     return (pawl_pg_pins){.search_path = path->data,
                           .lock_timeout_ms = job->env->lock_timeout_ms,
                           .idle_timeout_ms = job->env->lease_ms,
+                          .async_commit = true,
                           .worker = job->id};
 }
 
@@ -40,7 +42,7 @@ queue_table_check(pawl_worker *w, const pawl_table *t, pawl_pg_pipe *pipe)
                                                                      : PAWL_ARG_NULL,
                                 t == job->table && job->is_keyless ? PAWL_ARG_I64(w->file) : PAWL_ARG_NULL};
 
-    (void) pawl_pg_pipe_add(pipe, pawl_ledger_sql(w->ledger, pawl_sql_backfill_check_table), 4, same);
+    (void) pawl_pg_pipe_add_kept(pipe, pawl_ledger_sql(w->ledger, pawl_sql_backfill_check_table), 4, same);
 }
 
 /* BEGIN, the read, COMMIT: its own transaction, without row locks. Returns the slot of the answer. */
@@ -51,7 +53,7 @@ queue_read(pawl_worker *w, pawl_pg_pipe *pipe, const pawl_reading *reading)
     pawl_pg_pins pins = batch_pins(w->job, &path);
 
     (void) pawl_pg_pipe_begin(pipe, &pins);
-    (void) pawl_pg_pipe_add(pipe, pawl_sql_backfill_plan_read, 0, NULL);
+    (void) pawl_pg_pipe_add_kept(pipe, pawl_sql_backfill_plan_read, 0, NULL);
     int slot = w->writer.kind->queue_read(&w->writer, pipe, reading);
     /* Rows of another table that had the name for a moment, or none, would let the cursor pass over ours. */
     if (!w->job->is_keyless)
@@ -110,7 +112,7 @@ queue_hold(pawl_worker *w, const pawl_chunk *chunk, pawl_pg_pipe *pipe)
                                 PAWL_ARG_I64(chunk->stripe),
                                 PAWL_ARG_TEXT(chunk->incarnation)};
 
-    (void) pawl_pg_pipe_add(pipe, pawl_ledger_sql(w->ledger, pawl_sql_backfill_hold), 7, hold);
+    (void) pawl_pg_pipe_add_kept(pipe, pawl_ledger_sql(w->ledger, pawl_sql_backfill_hold), 7, hold);
     pawl_pg_array_fini(&cursor);
     pawl_pg_array_fini(&batch_hi);
 }
@@ -160,13 +162,13 @@ write_batch(pawl_worker *w, pawl_attempt *attempt, pawl_pg_pipe *pipe, int *slot
         return st;
     if (!is_loaded)
         (void) pawl_pg_pipe_begin(pipe, &pins);
-    (void) pawl_pg_pipe_add(pipe, by_place ? pawl_sql_backfill_plan_ctid : pawl_sql_backfill_plan_range, 0,
-                            NULL);
+    (void) pawl_pg_pipe_add_kept(pipe, by_place ? pawl_sql_backfill_plan_ctid : pawl_sql_backfill_plan_range,
+                                 0, NULL);
     queue_hold(w, attempt->chunk, pipe);
     *slot = w->writer.kind->queue_write(&w->writer, pipe, attempt);
-    (void) pawl_pg_pipe_add(pipe, "SET CONSTRAINTS ALL IMMEDIATE", 0, NULL);
+    (void) pawl_pg_pipe_add_kept(pipe, "SET CONSTRAINTS ALL IMMEDIATE", 0, NULL);
     if (is_counted)
-        counts = pawl_pg_pipe_add(pipe, pawl_sql_backfill_form_counts, 1, table);
+        counts = pawl_pg_pipe_add_kept(pipe, pawl_sql_backfill_form_counts, 1, table);
     (void) pawl_pg_pipe_sync(pipe);
     st = pawl_pg_pipe_run(pipe, NULL, err);
     if (st == PAWL_OK && is_counted)
@@ -183,7 +185,7 @@ pawl_worker_hold(pawl_worker *w, pawl_error *err)
 
     pawl_pg_pipe_init(&pipe, w->pg);
     (void) pawl_pg_pipe_begin(&pipe, &pins);
-    (void) pawl_pg_pipe_add(&pipe, pawl_sql_backfill_plan_range, 0, NULL);
+    (void) pawl_pg_pipe_add_kept(&pipe, pawl_sql_backfill_plan_range, 0, NULL);
     queue_hold(w, &w->chunk, &pipe);
     (void) pawl_pg_pipe_sync(&pipe);
 
@@ -292,7 +294,7 @@ queue_checkpoint(pawl_worker *w, const pawl_attempt *attempt, pawl_pg_pipe *pipe
                                 PAWL_ARG_I64(attempt->updates),
                                 PAWL_ARG_I64(attempt->hot)};
 
-    (void) pawl_pg_pipe_add(pipe, pawl_ledger_sql(w->ledger, pawl_sql_backfill_checkpoint), 15, args);
+    (void) pawl_pg_pipe_add_kept(pipe, pawl_ledger_sql(w->ledger, pawl_sql_backfill_checkpoint), 15, args);
     pawl_pg_array_fini(&cursor);
     pawl_pg_array_fini(&batch_hi);
 }

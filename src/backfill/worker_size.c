@@ -12,7 +12,9 @@
 enum
 {
     ANSWER_BYTES = 2 << 20, /* of one read: a quarter of what a worker may use */
-    FIRST_ROWS = 100        /* of the first read, where a value may be of any length */
+    FLIGHT_BYTES =
+        3 << 20, /* where several batches are in flight: of each, for small stripes cost more than memory */
+    FIRST_ROWS = 100 /* of the first read, where a value may be of any length */
 };
 
 /* Of a type whose values are short. A key is: an index holds it. */
@@ -46,7 +48,7 @@ pawl_worker_fit(const pawl_worker *w, int64_t rows, int answers)
     if (w->job->spec->lua_file == NULL || (w->row_bytes == 0 && !may_be_wide(w->job)))
         return rows;
     if (w->row_bytes > 0)
-        most = ANSWER_BYTES / answers / w->row_bytes;
+        most = (answers > 1 ? FLIGHT_BYTES : ANSWER_BYTES) / w->row_bytes;
     if (most < 1)
         most = 1;
     return rows < most ? rows : most;

@@ -123,7 +123,7 @@ update_queue_write(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attem
     {
         n = pawl_rowset_probe_args(attempt->set, w->args);
         pawl_stmt_probe(&w->sql, w->job);
-        (void) pawl_pg_pipe_add(pipe, w->sql.data, n, w->args);
+        (void) pawl_pg_pipe_add_kept(pipe, w->sql.data, n, w->args);
         n = 0;
     }
     else
@@ -132,7 +132,8 @@ update_queue_write(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attem
     if (attempt->is_exact)
         w->args[n++] = pawl_arg_i64(attempt->set->count, count);
     pawl_stmt_write(&w->sql, w->job, &shape);
-    return pawl_pg_pipe_add(pipe, w->sql.data, n, w->args);
+    return attempt->is_striped ? pawl_pg_pipe_add_kept(pipe, w->sql.data, n, w->args)
+                               : pawl_pg_pipe_add(pipe, w->sql.data, n, w->args);
 }
 
 static bool
