@@ -108,7 +108,7 @@ pawl_pg_pipe_begin(pawl_pg_pipe *p, const pawl_pg_pins *pins)
 int
 pawl_pg_pipe_commit(pawl_pg_pipe *p)
 {
-    int slot = pawl_pg_pipe_add_kept(p, "COMMIT", 0, NULL);
+    int slot = pawl_pg_pipe_add(p, "COMMIT", 0, NULL);
 
     if (slot >= 0)
         p->slots[slot].is_commit = true;

@@ -33,6 +33,7 @@ typedef struct link_pair
     bool is_cut; /* under the proxy's lock: the client is gone, the server does not know yet */
     int releases_at_cut;
     bool has_heard; /* under the proxy's lock: an answer has gone to the client since it last spoke */
+    char kept[64];  /* under the proxy's lock: the name under which the server keeps the awaited statement */
     pthread_t up;
     pthread_t down;
 } link_pair;
@@ -73,17 +74,44 @@ write_whole(int fd, const char *bytes, size_t length)
     }
 }
 
-static bool
-has_text(const char *bytes, size_t length, const char *text)
+static const char *
+find_text(const char *bytes, size_t length, const char *text)
 {
     size_t n = strlen(text);
 
     for (size_t i = 0; n > 0 && i + n <= length; i++)
     {
         if (memcmp(bytes + i, text, n) == 0)
-            return true;
+            return bytes + i;
     }
-    return false;
+    return NULL;
+}
+
+/* The name that a Parse message gives the statement that `at` lies in: it stands right before it. */
+static void
+learn_name(link_pair *l, const char *bytes, const char *at)
+{
+    const char *end = at;
+    const char *name;
+
+    while (end > bytes && *end != '\0')
+        end--;
+    name = end > bytes ? end - 1 : end;
+    while (name > bytes && *name != '\0' && strncmp(name, "pawl_", 5) != 0)
+        name--;
+    if (strncmp(name, "pawl_", 5) == 0)
+        pawl_fmt(l->kept, sizeof l->kept, "%s", name);
+}
+
+/* The awaited text, or the use of the statement that was prepared with it. */
+static bool
+has_awaited(link_pair *l, const char *bytes, size_t length)
+{
+    const char *at = find_text(bytes, length, l->proxy->awaited);
+
+    if (at != NULL)
+        learn_name(l, bytes, at);
+    return at != NULL || (l->proxy->awaited[0] != '\0' && find_text(bytes, length, l->kept) != NULL);
 }
 
 /* Under the lock. */
@@ -122,7 +150,7 @@ is_to_be_kept(link_pair *l, const char *bytes, size_t length)
     l->has_heard = false;
     while (p->is_frozen && !p->is_stopping)
         (void) pthread_cond_wait(&p->changed, &p->lock);
-    if (has_text(bytes, length, p->awaited) && --p->awaited_nth == 0)
+    if (has_awaited(l, bytes, length) && --p->awaited_nth == 0)
     {
         p->awaited[0] = '\0';
         cut(l);

@@ -29,7 +29,10 @@ void pawl_test_proxy_stop(pawl_test_proxy *proxy);
 /* A conninfo through the proxy, as the server's superuser, into `out`. */
 void pawl_test_proxy_conninfo(const pawl_test_proxy *proxy, const char *database, char *out, size_t size);
 
-/* Cut the connection whose client is the nth (from 1, counted from now) to send something that contains `text`. Once. */
+/*
+ * Cut the connection whose client is the nth (from 1, counted from now) to send something that contains `text`, or the
+ * name of a statement that it prepared with it. Once.
+ */
 void pawl_test_proxy_cut_on(pawl_test_proxy *proxy, const char *text, int nth, pawl_test_cut how);
 
 /* Close the client side of every connection now; the server sides stay open until release. */
