@@ -18,7 +18,6 @@ typedef enum op
     OP_DONE,
     OP_CHAR,
     OP_ANY,
-    OP_CLASS,
     OP_SET,
     OP_OPEN,
     OP_POSITION,
@@ -40,6 +39,52 @@ pawl_pattern_is_plain(const char *text, size_t length)
     return true;
 }
 
+static bool
+has_class(unsigned letter, int c)
+{
+    bool is_in;
+
+    switch (letter | 0x20u)
+    {
+        case 'a':
+            is_in = isalpha(c) != 0;
+            break;
+        case 'c':
+            is_in = iscntrl(c) != 0;
+            break;
+        case 'd':
+            is_in = c >= '0' && c <= '9';
+            break;
+        case 'g':
+            is_in = isgraph(c) != 0;
+            break;
+        case 'l':
+            is_in = islower(c) != 0;
+            break;
+        case 'p':
+            is_in = ispunct(c) != 0;
+            break;
+        case 's':
+            is_in = isspace(c) != 0;
+            break;
+        case 'u':
+            is_in = isupper(c) != 0;
+            break;
+        case 'w':
+            is_in = isalnum(c) != 0;
+            break;
+        case 'x':
+            is_in = isxdigit(c) != 0;
+            break;
+        case 'z': /* from the days when a pattern could not hold a NUL */
+            is_in = c == 0;
+            break;
+        default:
+            return (unsigned) c == letter;
+    }
+    return (letter & 0x20u) != 0 ? is_in : !is_in;
+}
+
 typedef struct compiler
 {
     lua_State *L;
@@ -48,6 +93,9 @@ typedef struct compiler
     uint32_t at;
     uint32_t length;
     uint32_t nodes;
+    uint32_t sets;
+    pawl_charset classes[128]; /* those that were met, worked out */
+    bool is_known[128];
     int repeats;
     int open[PAWL_CAPTURES_MAX]; /* numbers of captures that are not closed yet */
     int opened;
@@ -81,13 +129,67 @@ compile_close(compiler *c, pawl_pattern_node *node)
     c->is_closed[node->a] = true;
 }
 
+static void
+set_bit(pawl_charset *set, int c)
+{
+    set->bits[c / 64] |= UINT64_C(1) << (c % 64);
+}
+
+static bool
+has_bit(const pawl_charset *set, int c)
+{
+    return (set->bits[c / 64] >> (c % 64) & 1) != 0;
+}
+
+/* Once for each letter: a pattern made from data may name the same one a million times. */
+static void
+add_class(compiler *c, pawl_charset *set, unsigned char letter)
+{
+    pawl_charset *known = &c->classes[letter & 0x7f];
+
+    if (letter > 0x7f)
+    {
+        set_bit(set, letter);
+        return;
+    }
+    for (int i = 0; !c->is_known[letter] && i < 256; i++)
+        if (has_class(letter, i))
+            set_bit(known, i);
+    c->is_known[letter] = true;
+    for (int i = 0; i < 4; i++)
+        set->bits[i] |= known->bits[i];
+}
+
+/* The characters of the set whose text lies between the brackets. */
+static void
+fill_set(compiler *c, pawl_charset *set, const char *p, const char *end)
+{
+    bool is_negated = p < end && *p == '^';
+
+    for (p += is_negated ? 1 : 0; p < end; p++)
+    {
+        if (*p == '%' && p + 1 < end)
+            add_class(c, set, (unsigned char) *++p);
+        else if (end - p > 2 && p[1] == '-')
+        {
+            for (int i = (unsigned char) p[0]; i <= (unsigned char) p[2]; i++)
+                set_bit(set, i);
+            p += 2;
+        }
+        else
+            set_bit(set, (unsigned char) *p);
+    }
+    for (int i = 0; is_negated && i < 4; i++)
+        set->bits[i] = ~set->bits[i];
+}
+
 /* c->at is behind the opening bracket. */
 static void
 compile_set(compiler *c, pawl_pattern_node *node)
 {
     bool is_first = true;
+    uint32_t from = c->at;
 
-    node->from = c->at;
     if (c->at < c->length && c->text[c->at] == '^')
         c->at++;
     for (;; is_first = false)
@@ -99,7 +201,8 @@ compile_set(compiler *c, pawl_pattern_node *node)
         if (c->text[c->at++] == '%')
             c->at++;
     }
-    node->to = c->at++;
+    node->set = c->sets++;
+    fill_set(c, &c->out->sets[node->set], c->text + from, c->text + c->at++);
 }
 
 /* c->at is behind the %. */
@@ -154,8 +257,13 @@ compile_single(compiler *c, pawl_pattern_node *node, char first)
     else if (first == '%')
     {
         node->a = (uint8_t) c->text[c->at++];
-        node->op =
-            isalpha(node->a) != 0 && strchr("acdglpsuwxz", tolower(node->a)) != NULL ? OP_CLASS : OP_CHAR;
+        node->op = OP_CHAR;
+        if (isalpha(node->a) != 0 && strchr("acdglpsuwxz", tolower(node->a)) != NULL)
+        {
+            node->op = OP_SET;
+            node->set = c->sets++;
+            add_class(c, &c->out->sets[node->set], node->a);
+        }
     }
     else
     {
@@ -191,7 +299,20 @@ compile_node(compiler *c, pawl_pattern_node *node)
     }
 }
 
-/* The compiled pattern points into its text, and so holds on to it. */
+/* At most so many sets: each begins with one of these. */
+static size_t
+count_sets(const char *text, size_t length)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < length; i++)
+        count += text[i] == '%' || text[i] == '[' ? 1 : 0;
+    return count;
+}
+
+/*
+ * What a node tests a character against is worked out here, once: a transform matches the same patterns for every row.
+ */
 static const pawl_pattern *
 compile(lua_State *L, int index, bool can_anchor)
 {
@@ -201,10 +322,12 @@ compile(lua_State *L, int index, bool can_anchor)
 
     if (length > UINT32_MAX / 2)
         luaL_error(L, "pattern too long");
-    c.out = lua_newuserdatauv(L, sizeof *c.out + (length + 1) * sizeof c.out->nodes[0], 1);
-    lua_pushvalue(L, index);
-    (void) lua_setiuservalue(L, -2, 1);
-    c.out->text = text;
+    size_t sets = count_sets(text, length) * sizeof c.out->sets[0];
+
+    c.out = lua_newuserdatauv(L, sizeof *c.out + sets + (length + 1) * sizeof c.out->nodes[0], 0);
+    c.out->sets = (pawl_charset *) (void *) (c.out + 1);
+    memset(c.out->sets, 0, sets);
+    c.out->nodes = (pawl_pattern_node *) (void *) ((char *) (c.out + 1) + sets);
     c.out->captures = 0;
     c.out->is_anchored = can_anchor && length > 0 && text[0] == '^';
     if (c.out->is_anchored)
@@ -255,77 +378,6 @@ pawl_pattern_push(lua_State *L, int index, bool can_anchor)
 }
 
 static bool
-has_class(unsigned letter, int c)
-{
-    bool is_in;
-
-    switch (letter | 0x20u)
-    {
-        case 'a':
-            is_in = isalpha(c) != 0;
-            break;
-        case 'c':
-            is_in = iscntrl(c) != 0;
-            break;
-        case 'd':
-            is_in = c >= '0' && c <= '9';
-            break;
-        case 'g':
-            is_in = isgraph(c) != 0;
-            break;
-        case 'l':
-            is_in = islower(c) != 0;
-            break;
-        case 'p':
-            is_in = ispunct(c) != 0;
-            break;
-        case 's':
-            is_in = isspace(c) != 0;
-            break;
-        case 'u':
-            is_in = isupper(c) != 0;
-            break;
-        case 'w':
-            is_in = isalnum(c) != 0;
-            break;
-        case 'x':
-            is_in = isxdigit(c) != 0;
-            break;
-        case 'z': /* from the days when a pattern could not hold a NUL */
-            is_in = c == 0;
-            break;
-        default:
-            return (unsigned) c == letter;
-    }
-    return (letter & 0x20u) != 0 ? is_in : !is_in;
-}
-
-static bool
-has_set(const char *p, const char *end, int c)
-{
-    bool is_negated = p < end && *p == '^';
-
-    for (p += is_negated ? 1 : 0; p < end; p++)
-    {
-        if (*p == '%' && p + 1 < end)
-        {
-            p++;
-            if (has_class((unsigned char) *p, c))
-                return !is_negated;
-        }
-        else if (end - p > 2 && p[1] == '-')
-        {
-            if ((unsigned char) p[0] <= c && c <= (unsigned char) p[2])
-                return !is_negated;
-            p += 2;
-        }
-        else if ((unsigned char) *p == c)
-            return !is_negated;
-    }
-    return is_negated;
-}
-
-static bool
 is_single(const pawl_match *m, const pawl_pattern_node *node, const char *s)
 {
     int c = (unsigned char) *s;
@@ -336,10 +388,8 @@ is_single(const pawl_match *m, const pawl_pattern_node *node, const char *s)
             return c == node->a;
         case OP_ANY:
             return true;
-        case OP_CLASS:
-            return has_class(node->a, c);
         case OP_SET:
-            return has_set(m->pattern->text + node->from, m->pattern->text + node->to, c);
+            return has_bit(&m->pattern->sets[node->set], c);
         case OP_DONE:
         case OP_OPEN:
         case OP_POSITION:
@@ -406,12 +456,11 @@ match_balance(pawl_match *m, const pawl_pattern_node *node, const char *s)
 static bool
 is_frontier(const pawl_match *m, const pawl_pattern_node *node, const char *s)
 {
-    const char *from = m->pattern->text + node->from;
-    const char *to = m->pattern->text + node->to;
+    const pawl_charset *set = &m->pattern->sets[node->set];
     int before = s == m->subject ? 0 : (unsigned char) s[-1];
     int after = s == m->end ? 0 : (unsigned char) *s;
 
-    return !has_set(from, to, before) && has_set(from, to, after);
+    return !has_bit(set, before) && has_bit(set, after);
 }
 
 static const char *match_from(pawl_match *m, const char *s, const pawl_pattern_node *node);
@@ -480,7 +529,6 @@ match_node(pawl_match *m, const char *s, const pawl_pattern_node *node)
         case OP_DONE:
         case OP_CHAR:
         case OP_ANY:
-        case OP_CLASS:
         case OP_SET:
             break;
     }

@@ -23,16 +23,21 @@ typedef struct pawl_pattern_node
     uint8_t repeat; /* 0, or one of * + - ? */
     uint8_t a;      /* a character, a class letter, or the number of a capture */
     uint8_t b;
-    uint32_t from; /* a set's part of the pattern's text, without the brackets */
-    uint32_t to;
+    uint32_t set; /* of a class or a set: which of the pattern's sets of characters */
 } pawl_pattern_node;
+
+/* One bit for each character. */
+typedef struct pawl_charset
+{
+    uint64_t bits[4];
+} pawl_charset;
 
 typedef struct pawl_pattern
 {
-    const char *text;
+    pawl_charset *sets;
+    pawl_pattern_node *nodes; /* at least one more than bytes in the pattern; both lie behind this */
     bool is_anchored;
     int captures;
-    pawl_pattern_node nodes[]; /* at least one more than bytes in the pattern */
 } pawl_pattern;
 
 typedef struct pawl_match
