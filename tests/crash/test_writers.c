@@ -299,5 +299,6 @@ main(void)
         cmocka_unit_test(a_rewrite_may_die_anywhere),
     };
 
+    pawl_test_choose();
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
 }

@@ -578,5 +578,6 @@ main(void)
         cmocka_unit_test(a_table_that_is_truncated_again_and_again_agrees_with_the_oracle),
     };
 
+    pawl_test_choose();
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
 }

@@ -257,7 +257,7 @@ go_with_oracle(uint64_t seed, const char *how, int seconds, int truncate_in)
     const char *db = pawl_test_database_new("oracle");
     const char *dir = make_project(db, how);
     const pawl_test_writers_options options = {
-        .db = db, .seed = seed, .rows = 4000, .truncate_in = truncate_in};
+        .db = db, .seed = seed, .rows = 4000, .truncate_in = truncate_in, .reads_once = true};
     pawl_test_writers *writers;
     pawl_test_written written;
 
@@ -380,5 +380,6 @@ main(void)
         cmocka_unit_test(five_minutes_of_writes_survive_the_way_back),
     };
 
+    pawl_test_choose();
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
 }

@@ -22,6 +22,8 @@ enum
     MOST_SESSIONS = 16,
     USUAL_SESSIONS = 3,
     CHECK_EVERY_MS = 100,
+    VACUUM_IN = 15, /* comparisons */
+    REPLICA = 1,    /* the session that is like a replica's */
     AWAIT_MS = 120000,
     DOWN_MS = 60000 /* as long as the server may be gone */
 };
@@ -33,6 +35,7 @@ typedef struct session
     int number;
     PGconn *conn;
     bool is_lost;
+    bool is_prepared; /* the last transaction waits for its second phase */
     pawl_test_writes writes;
     atomic_int_least64_t transactions;
     int64_t rows;
@@ -83,6 +86,16 @@ quiet(void *ctx, const char *message)
 }
 
 static bool
+has_run(session *s, const char *sql)
+{
+    PGresult *res = PQexec(s->conn, sql);
+    bool is_ok = PQresultStatus(res) == PGRES_COMMAND_OK;
+
+    PQclear(res);
+    return is_ok;
+}
+
+static bool
 has_connected(session *s)
 {
     PQfinish(s->conn);
@@ -91,11 +104,8 @@ has_connected(session *s)
     if (PQstatus(s->conn) != CONNECTION_OK)
         return false;
     (void) PQsetNoticeProcessor(s->conn, quiet, NULL);
-    PGresult *res = PQexec(s->conn, pawl_test_writes_prepare);
-    bool is_ok = PQresultStatus(res) == PGRES_COMMAND_OK;
-
-    PQclear(res);
-    return is_ok;
+    return has_run(s, pawl_test_writes_prepare) &&
+           (s->number != REPLICA || has_run(s, "SET session_replication_role = replica"));
 }
 
 static void
@@ -132,12 +142,20 @@ is_server_gone(session *s, const PGresult *res)
     return true;
 }
 
+/* What the manual says that applications may meet. */
+static bool
+is_announced(const session *s, const char *state)
+{
+    return (s->writes.is_repeatable_read && strcmp(state, "40001") == 0) ||
+           (strstr(s->writes.sql.data, "TRUNCATE p") != NULL && strcmp(state, "40P01") == 0);
+}
+
 static void
 end_failed(session *s, const PGresult *res)
 {
     const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 
-    if (is_server_gone(s, res))
+    if (is_server_gone(s, res) || (state != NULL && is_announced(s, state)))
         return;
     fail_session(s, "writer %d met %s %s in: %s", s->number, state != NULL ? state : "-",
                  PQresultErrorMessage(res), s->writes.sql.data);
@@ -151,13 +169,17 @@ read_answers(session *s)
     int at = 0;
     PGresult *res;
 
+    s->is_prepared = s->writes.second[0] != '\0';
     while ((res = PQgetResult(s->conn)) != NULL)
     {
         ExecStatusType status = PQresultStatus(res);
         int64_t rows = strtoll(PQcmdTuples(res), NULL, 10);
 
         if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
+        {
+            s->is_prepared = false;
             end_failed(s, res);
+        }
         else if (at < s->writes.nstatements && s->writes.pairs[at] == PAWL_TEST_OF_TABLE)
         {
             of_table = rows;
@@ -169,6 +191,14 @@ read_answers(session *s)
         PQclear(res);
         at++;
     }
+}
+
+/* Between the phases its locks are nobody's. */
+static bool
+has_ended_prepared(session *s)
+{
+    pawl_test_sleep_ms((int) (atomic_load(&s->transactions) % 30));
+    return has_run(s, s->writes.second);
 }
 
 static void *
@@ -192,6 +222,8 @@ write_on(void *arg)
         }
         if (PQtransactionStatus(s->conn) != PQTRANS_IDLE)
             PQclear(PQexec(s->conn, "ROLLBACK"));
+        else if (s->is_prepared && !has_ended_prepared(s))
+            fail_session(s, "writer %d: %s: %s", s->number, s->writes.second, PQerrorMessage(s->conn));
         took_us = pawl_clock_us() - began_us;
         s->longest_us = took_us > s->longest_us ? took_us : s->longest_us;
         atomic_fetch_add(&s->transactions, 1);
@@ -233,8 +265,8 @@ check_on(void *arg)
         }
         else if (PQgetvalue(res, 0, 0)[0] != '\0')
             fail_session(s, "while all were writing the two differed:\n%s", PQgetvalue(res, 0, 0));
-        else
-            s->all->checks++;
+        else if (++s->all->checks % VACUUM_IN == 0 && !s->all->options.outlives && !has_run(s, "VACUUM p"))
+            fail_session(s, "VACUUM met %s", PQerrorMessage(s->conn));
         PQclear(res);
         if (s->is_lost || PQstatus(s->conn) != CONNECTION_OK)
             connect_again(s);
@@ -317,8 +349,11 @@ pawl_test_writers_start(const pawl_test_writers_options *options)
         pawl_test_writes_init(&s->writes, options->seed, made++ % 1000, options->rows);
         s->writes.truncate_in = options->truncate_in;
         s->writes.may_be_gone = options->may_be_gone;
+        s->writes.prepares = !options->outlives;
+        s->writes.is_repeatable_read = options->reads_once && i == 0;
     }
     w->checker.all = w;
+    w->checker.number = -1;
     running = w;
     for (int i = 0; i < w->nsessions; i++)
         assert_int_equal(pthread_create(&w->sessions[i].thread, NULL, write_on, &w->sessions[i]), 0);
@@ -381,6 +416,13 @@ pawl_test_seed(uint64_t usual)
 
     print_message("PAWL_TEST_SEED=%llu\n", (unsigned long long) seed);
     return seed;
+}
+
+void
+pawl_test_choose(void)
+{
+    if (getenv("PAWL_TEST_ONLY") != NULL)
+        cmocka_set_test_filter(getenv("PAWL_TEST_ONLY"));
 }
 
 bool

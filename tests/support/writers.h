@@ -3,7 +3,8 @@
  *
  * Every statement goes to the table `p` and then, word for word, to the table `oracle`, in one transaction; both must
  * touch as many rows. So a write that pawl sends astray shows at once, and at any moment the two are equal for whoever
- * reads both in one statement: one more session does that all the time. Writers never wait for each other with rows in
+ * reads both in one statement: one more session does that all the time, and vacuums. One of the writers is like a
+ * replica's (its triggers do not fire), some transactions end in two phases. Writers never wait for each other with rows in
  * hand (advisory locks on the keys, in their order), so that no error at all is theirs: whatever they meet is reported.
  * Values fit a column of text, of an integer and of numeric alike, so that writers need not know whether it has been cut
  * over.
@@ -28,6 +29,7 @@ typedef struct pawl_test_writers_options
     int rows;         /* keys from 1 to this one are written to, beside those that come later */
     int truncate_in;  /* one in so many transactions empties the table and fills it again; 0: none */
     bool outlives;    /* the server may die: connect again and go on */
+    bool reads_once;  /* the first session is REPEATABLE READ, and may meet 40001 */
     bool may_be_gone; /* rows with the note 'gone' may be left out by a rewrite */
 } pawl_test_writers_options;
 
@@ -55,6 +57,9 @@ void pawl_test_writers_check(const char *db, bool may_be_gone);
 
 /* PAWL_TEST_SEED, else `usual`; it is printed. */
 uint64_t pawl_test_seed(uint64_t usual);
+
+/* Of the tests of a program only those that PAWL_TEST_ONLY names ("*minutes*"), if it is set. */
+void pawl_test_choose(void);
 
 /* Whether long forms are asked for (PAWL_TEST_LONG); how long to write: PAWL_TEST_SECONDS, else one of the two. */
 bool pawl_test_is_long(void);

@@ -20,7 +20,7 @@ const char pawl_test_writes_prepare[] =
 void
 pawl_test_writes_init(pawl_test_writes *w, uint64_t seed, int number, int rows)
 {
-    *w = (pawl_test_writes){.rows = rows, .first = FIRST_FRESH * (number + 1)};
+    *w = (pawl_test_writes){.rows = rows, .first = FIRST_FRESH * (number + 1), .number = number};
     w->fresh = w->first;
     pawl_rng_init(&w->rng, seed * 1000 + (uint64_t) number);
     pawl_strbuf_init(&w->sql);
@@ -346,15 +346,35 @@ forget_gone(pawl_test_writes *w)
     count_statement(w, PAWL_TEST_ALONE);
 }
 
+static void
+end(pawl_test_writes *w)
+{
+    const char *how = below(w, 12) == 0 ? "ROLLBACK" : "COMMIT";
+    char first[60];
+
+    if (!w->prepares || below(w, 20) != 0)
+    {
+        alone(w, how);
+        return;
+    }
+    pawl_fmt(first, sizeof first, "PREPARE TRANSACTION 'writer_%d'", w->number);
+    alone(w, first);
+    pawl_fmt(w->second, sizeof w->second, "%s PREPARED 'writer_%d'", how, w->number);
+}
+
 void
 pawl_test_writes_next(pawl_test_writes *w)
 {
     const choice *c = choose(w);
 
+    /* What this one looks at may be a version old just after a cut-over, as the manual says. */
+    while (w->is_repeatable_read && c->make == update_from_null_and_back)
+        c = choose(w);
     pawl_strbuf_reset(&w->sql);
     w->nstatements = 0;
+    w->second[0] = '\0';
     choose_ids(w, 1 + below(w, c->most_ids));
-    alone(w, "BEGIN");
+    alone(w, w->is_repeatable_read ? "BEGIN ISOLATION LEVEL REPEATABLE READ" : "BEGIN");
     pawl_strbuf_add(&w->sql, "SELECT pg_advisory_xact_lock(k) FROM unnest('{");
     add_ids(&w->sql, w);
     pawl_strbuf_add(&w->sql, "}'::int[]) k;");
@@ -362,5 +382,5 @@ pawl_test_writes_next(pawl_test_writes *w)
     if (w->may_be_gone)
         forget_gone(w);
     c->make(w);
-    alone(w, below(w, 12) == 0 ? "ROLLBACK" : "COMMIT");
+    end(w);
 }

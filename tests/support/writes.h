@@ -27,16 +27,20 @@ typedef struct pawl_test_writes
 {
     pawl_rng rng;
     int rows;
-    int first;       /* key and code of this writer's own, */
-    int fresh;       /* and the next one */
+    int first; /* key and code of this writer's own, */
+    int fresh; /* and the next one */
+    int number;
     int truncate_in; /* one in so many; 0: none */
     bool may_be_gone;
+    bool prepares;           /* some transactions end in two phases */
+    bool is_repeatable_read; /* and may meet 40001, as with any other writer */
     /* the transaction that was made last */
     pawl_strbuf sql;
     pawl_test_pair pairs[PAWL_TEST_MOST_STATEMENTS];
     int nstatements;
     int ids[32]; /* the keys that it touches, in order */
     int nids;
+    char second[60]; /* what ends it, as a text of its own; "": nothing */
 } pawl_test_writes;
 
 /* `number` tells apart the writers of a process: each has keys of its own beyond those that all write to. */
