@@ -3,7 +3,9 @@
 #include <string.h>
 
 #include "backfill/context.h"
+#include "core/backoff.h"
 #include "core/log.h"
+#include "core/sqlstate.h"
 #include "pawl_sql.h"
 #include "step/bound.h"
 #include "step/column.h"
@@ -12,6 +14,11 @@
 #include "util/units.h"
 
 #include "util/banned.h"
+
+enum
+{
+    MOST_BUILDS = 10 /* tries at what runs outside of a transaction */
+};
 
 /* ---- what is known -------------------------------------------------------------------------------------------------- */
 
@@ -326,7 +333,7 @@ work_unit(pawl_step_run *run, void *ctx, pawl_error *err)
 }
 
 static pawl_status
-run_outside(pawl_swap *s, one_unit *u, pawl_error *err)
+try_outside(pawl_swap *s, one_unit *u, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg) pg = NULL;
     const pawl_carry_list list = {.items = (pawl_carry_unit[]){*u->unit}, .length = 1};
@@ -336,6 +343,33 @@ run_outside(pawl_swap *s, one_unit *u, pawl_error *err)
         return st;
     st = pawl_step_open_outside(s->run, true, &pg, err);
     return st == PAWL_OK ? pawl_swap_run_inside(&list, pg, err) : st;
+}
+
+/*
+ * A build waits for older transactions, and one of these may wait for the build, with a TRUNCATE for example: if pawl is
+ * whom the server ends then, it begins the unit again, which takes away first what is left of the last try.
+ */
+static pawl_status
+run_outside(pawl_swap *s, one_unit *u, pawl_error *err)
+{
+    pawl_backoff backoff;
+
+    pawl_backoff_init(&backoff, 100, 2000);
+    for (int tries = 1;; tries++)
+    {
+        pawl_error failure = PAWL_ERROR_INIT;
+        pawl_status st = try_outside(s, u, &failure);
+
+        if (st == PAWL_OK)
+            return st;
+        *err = failure;
+        if (pawl_fault_of(err) != PAWL_FAULT_REPEAT || tries >= MOST_BUILDS)
+            return st;
+        pawl_log_text(s->run->sink, PAWL_EVENT_WAITING, "attempt %d of %d: %s", tries, MOST_BUILDS,
+                      failure.message);
+        if ((st = pawl_backoff_sleep(&backoff, s->run->stop, err)) != PAWL_OK)
+            return st;
+    }
 }
 
 pawl_status
