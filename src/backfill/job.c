@@ -5,6 +5,8 @@
 #include "backfill/pass.h"
 #include "backfill/stmt.h"
 #include "core/backoff.h"
+#include "core/log.h"
+#include "core/sqlstate.h"
 #include "pawl_sql.h"
 #include "pg/lockers.h"
 #include "util/clock.h"
@@ -490,9 +492,9 @@ pawl_job_begin_user(const pawl_job *job, pawl_pg *pg, pawl_error *err)
     return pawl_pg_begin(pg, &pins, err);
 }
 
-pawl_status
-pawl_job_check(pawl_job *job, const pawl_backfill_spec *spec, const pawl_backfill_env *env, pawl_pg *pg,
-               pawl_error *err)
+static pawl_status
+check_once(pawl_job *job, const pawl_backfill_spec *spec, const pawl_backfill_env *env, pawl_pg *pg,
+           pawl_error *err)
 {
     const pawl_pg_pins pins = {.search_path = "pg_catalog, pg_temp", .lock_timeout_ms = env->lock_timeout_ms};
     pawl_status st;
@@ -512,6 +514,36 @@ pawl_job_check(pawl_job *job, const pawl_backfill_spec *spec, const pawl_backfil
         st = pawl_job_check_plan(job, pg, err);
     pawl_pg_rollback(pg);
     return st;
+}
+
+pawl_status
+pawl_job_try_later(const pawl_backfill_env *env, pawl_backoff *backoff, int64_t tries,
+                   const pawl_error *failure, pawl_error *err)
+{
+    *err = *failure;
+    if (pawl_fault_of(err) != PAWL_FAULT_LOCK || tries >= env->lock_attempts)
+        return failure->code;
+    pawl_log_text(env->sink, PAWL_EVENT_WAITING, "attempt %lld of %lld: %s", (long long) tries,
+                  (long long) env->lock_attempts, failure->message);
+    return pawl_backoff_sleep(backoff, env->stop, err);
+}
+
+pawl_status
+pawl_job_check(pawl_job *job, const pawl_backfill_spec *spec, const pawl_backfill_env *env, pawl_pg *pg,
+               pawl_error *err)
+{
+    pawl_backoff backoff;
+
+    pawl_backoff_init(&backoff, 100, 2000);
+    for (int64_t tries = 1;; tries++)
+    {
+        pawl_error failure = PAWL_ERROR_INIT;
+        pawl_status st = check_once(job, spec, env, pg, &failure);
+
+        if (st == PAWL_OK || (st = pawl_job_try_later(env, &backoff, tries, &failure, err)) != PAWL_OK)
+            return st;
+        pawl_job_fini(job);
+    }
 }
 
 pawl_status

@@ -12,6 +12,7 @@
 #include "backfill/keyval.h"
 #include "backfill/run.h"
 #include "catalog/table.h"
+#include "core/backoff.h"
 #include "ledger/ledger.h"
 
 /* What form.h has found out. */
@@ -57,6 +58,13 @@ typedef struct pawl_job
     int64_t rows_estimate;
     pawl_job_form form;
 } pawl_job;
+
+/*
+ * Somebody holds a strong lock on the table just now: after a pause PAWL_OK, and it is worth another try. Any other failure
+ * is handed on, as is the one of the last of env->lock_attempts tries.
+ */
+PAWL_NODISCARD pawl_status pawl_job_try_later(const pawl_backfill_env *env, pawl_backoff *backoff,
+                                              int64_t tries, const pawl_error *failure, pawl_error *err);
 
 /*
  * Check against the catalogue only; nothing is written. Fills table, key and columns. Of a divided table only what is

@@ -415,18 +415,29 @@ pawl_status
 pawl_job_open(pawl_job *job, const pawl_backfill_spec *spec, const pawl_backfill_env *env,
               const pawl_backfill_id *id, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err)
 {
-    job_args a;
-    pawl_status st = pawl_job_check(job, spec, env, pg, err);
+    pawl_backoff backoff;
 
-    if (st != PAWL_OK)
-        return st;
-    args_fill(&a, job, id);
-    st = find_or_create(&(opening){.job = job, .id = id, .args = &a, .ledger = ledger, .pg = pg}, err);
-    args_fini(&a);
-    if (st == PAWL_OK && !job->is_done)
-        st = pawl_context_check(job->id, env, spec->lua_file != NULL, ledger, pg, err);
-    PAWL_FAILPOINT("job.after_open");
-    return st;
+    pawl_backoff_init(&backoff, 100, 2000);
+    for (int64_t tries = 1;; tries++)
+    {
+        pawl_error failure = PAWL_ERROR_INIT;
+        job_args a;
+        pawl_status st = pawl_job_check(job, spec, env, pg, err);
+
+        if (st != PAWL_OK)
+            return st;
+        args_fill(&a, job, id);
+        st = find_or_create(&(opening){.job = job, .id = id, .args = &a, .ledger = ledger, .pg = pg},
+                            &failure);
+        args_fini(&a);
+        if (st == PAWL_OK && !job->is_done &&
+            (st = pawl_context_check(job->id, env, spec->lua_file != NULL, ledger, pg, err)) != PAWL_OK)
+            return st;
+        PAWL_FAILPOINT("job.after_open");
+        if (st == PAWL_OK || (st = pawl_job_try_later(env, &backoff, tries, &failure, err)) != PAWL_OK)
+            return st;
+        pawl_job_fini(job);
+    }
 }
 
 /* The job is closed: by us, and then an event says how it ended; or by another process that shared it. */

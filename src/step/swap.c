@@ -243,6 +243,36 @@ pawl_swap_txn(pawl_swap *s, const char *phase, pawl_step_work work, pawl_error *
     return st;
 }
 
+static bool
+is_locked(const pawl_error *err)
+{
+    return pawl_fault_of(err) == PAWL_FAULT_LOCK;
+}
+
+pawl_status
+pawl_swap_patiently(pawl_swap *s, pawl_swap_view view, void *ctx, pawl_error *err)
+{
+    int64_t most = s->run->settings->lock_attempts;
+    pawl_backoff backoff;
+
+    pawl_backoff_init(&backoff, 100, 2000);
+    for (int64_t tries = 1;; tries++)
+    {
+        pawl_error failure = PAWL_ERROR_INIT;
+        pawl_status st = view(s, ctx, &failure);
+
+        if (st == PAWL_OK)
+            return st;
+        *err = failure;
+        if (!is_locked(err) || tries >= most)
+            return st;
+        pawl_log_text(s->run->sink, PAWL_EVENT_WAITING, "attempt %lld of %lld: %s", (long long) tries,
+                      (long long) most, failure.message);
+        if ((st = pawl_backoff_sleep(&backoff, s->run->stop, err)) != PAWL_OK)
+            return st;
+    }
+}
+
 /* ---- what is carried over ------------------------------------------------------------------------------------------- */
 
 static pawl_status
@@ -264,10 +294,11 @@ work_inventory(pawl_swap *s, const pawl_hang_options *options, pawl_hanging **ou
     return st;
 }
 
-pawl_status
-pawl_swap_plan_carry(pawl_swap *s, bool to_back, pawl_error *err)
+static pawl_status
+plan_carry(pawl_swap *s, void *ctx, pawl_error *err)
 {
     const pawl_swap_data *d = s->d;
+    bool to_back = *(const bool *) ctx;
     bool in_step = to_back ? d->reverse != NULL : d->expression != NULL;
     pawl_carry *saved = NULL;
     pawl_hanging *hanging = NULL;
@@ -291,6 +322,12 @@ pawl_swap_plan_carry(pawl_swap *s, bool to_back, pawl_error *err)
     if ((st = work_inventory(s, &spec.options, &hanging, err)) != PAWL_OK)
         return st;
     return pawl_carry_swap(s->run->pg, hanging, &spec, s->run->arena, &s->carry, err);
+}
+
+pawl_status
+pawl_swap_plan_carry(pawl_swap *s, bool to_back, pawl_error *err)
+{
+    return pawl_swap_patiently(s, plan_carry, &to_back, err);
 }
 
 pawl_status

@@ -105,6 +105,10 @@ bool pawl_swap_is(const pawl_swap *s, const char *phase);
 /* Where the ledger says that it is by now. */
 PAWL_NODISCARD pawl_status pawl_swap_look_again(pawl_swap *s, pawl_error *err);
 
+/* What only looks at the table, tried again where somebody holds a strong lock on it, as the step's transactions are. */
+typedef pawl_status (*pawl_swap_view)(pawl_swap *s, void *ctx, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_swap_patiently(pawl_swap *s, pawl_swap_view view, void *ctx, pawl_error *err);
+
 /* A transaction of the step's that ends by entering a phase (NULL: the phase stays). */
 PAWL_NODISCARD pawl_status pawl_swap_txn(pawl_swap *s, const char *phase, pawl_step_work work,
                                          pawl_error *err);

@@ -389,15 +389,22 @@ try_cut(cut *c, pawl_error *err)
     return st;
 }
 
-static pawl_status
-is_proved_now(pawl_swap *s, bool to_back, bool *out, pawl_error *err)
+typedef struct proof
 {
+    bool to_back;
+    bool is_there;
+} proof;
+
+static pawl_status
+look_for_proof(pawl_swap *s, void *ctx, pawl_error *err)
+{
+    proof *p = ctx;
     const pawl_pg_pins pins = {0};
     pawl_status st = pawl_pg_begin(s->run->pg, &pins, err);
 
     if (st != PAWL_OK)
         return st;
-    st = pawl_swap_is_proved(s, to_back, out, err);
+    st = pawl_swap_is_proved(s, p->to_back, &p->is_there, err);
     pawl_pg_rollback(s->run->pg);
     return st;
 }
@@ -418,10 +425,10 @@ has_unwatched(const cut *c)
 static pawl_status
 prepare_try(cut *c, waiting *w, pawl_error *err)
 {
-    bool is_proved = true;
-    pawl_status st = c->e->is_captured ? PAWL_OK : is_proved_now(c->s, c->to_back, &is_proved, err);
+    proof p = {.to_back = c->to_back, .is_there = true};
+    pawl_status st = c->e->is_captured ? PAWL_OK : pawl_swap_patiently(c->s, look_for_proof, &p, err);
 
-    if (st == PAWL_OK && (!is_proved || (w->said_us != 0 && !w->has_looked_again && has_unwatched(c))))
+    if (st == PAWL_OK && (!p.is_there || (w->said_us != 0 && !w->has_looked_again && has_unwatched(c))))
     {
         w->has_looked_again = true;
         st = pawl_swap_prove(c->s, c->to_back, err);
@@ -504,13 +511,13 @@ pawl_swap_ready(pawl_swap *s, bool to_back, pawl_error *err)
 {
     engine e;
     const char *was = s->phase;
-    bool is_proved = false;
+    proof p = {.to_back = to_back};
     pawl_status st;
 
     /* A plan made anew, because somebody altered the table since the last one, may have more in it. */
     if ((st = pawl_swap_run_list(s, &s->carry->index, err)) != PAWL_OK ||
-        (st = is_proved_now(s, to_back, &is_proved, err)) != PAWL_OK ||
-        (!is_proved && (st = pawl_swap_prove(s, to_back, err)) != PAWL_OK))
+        (st = pawl_swap_patiently(s, look_for_proof, &p, err)) != PAWL_OK ||
+        (!p.is_there && (st = pawl_swap_prove(s, to_back, err)) != PAWL_OK))
         return st;
     st = engine_open(&e, s, to_back, err);
     e.redo.demands = s->carry->demands;

@@ -138,14 +138,12 @@ try_both(pawl_swap *s, pawl_error *err)
     return try_expression(&back, err);
 }
 
-pawl_status
-pawl_swap_try_expressions(pawl_swap *s, pawl_error *err)
+static pawl_status
+try_once(pawl_swap *s, void *ctx PAWL_UNUSED, pawl_error *err)
 {
     PAWL_STRBUF_AUTO(path);
     pawl_status st;
 
-    if (s->d->expression == NULL && s->d->reverse == NULL)
-        return PAWL_OK;
     pawl_strbuf_addf(&path, "pg_catalog, %s", s->run->search_path);
     const pawl_pg_pins pins = {.search_path = path.data};
 
@@ -154,4 +152,12 @@ pawl_swap_try_expressions(pawl_swap *s, pawl_error *err)
     st = try_both(s, err);
     pawl_pg_rollback(s->run->pg);
     return st;
+}
+
+pawl_status
+pawl_swap_try_expressions(pawl_swap *s, pawl_error *err)
+{
+    if (s->d->expression == NULL && s->d->reverse == NULL)
+        return PAWL_OK;
+    return pawl_swap_patiently(s, try_once, NULL, err);
 }

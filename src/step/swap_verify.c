@@ -199,7 +199,7 @@ compare_expression(pawl_swap *s, bool to_back, pawl_error *err)
 
 /* Of a transform a sample: each row passes through this program. */
 static pawl_status
-compare_transform(pawl_swap *s, pawl_error *err)
+compare_transform(pawl_swap *s, void *ctx PAWL_UNUSED, pawl_error *err)
 {
     /* Expressions of a switch look their names up as they did in the backfill. */
     const pawl_pg_pins pins = {.search_path = s->run->search_path};
@@ -449,7 +449,7 @@ pawl_swap_verify(pawl_swap *s, pawl_error *err)
     pawl_status st = PAWL_OK;
 
     if (pawl_swap_is_captured(s, false))
-        st = compare_transform(s, err);
+        st = pawl_swap_patiently(s, compare_transform, NULL, err);
     if (st == PAWL_OK)
         st = pawl_swap_prove(s, false, err);
     return st == PAWL_OK ? pawl_swap_txn(s, "ready", NULL, err) : st;
