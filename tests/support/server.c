@@ -228,7 +228,7 @@ wait_until_ready(void)
 }
 
 static void
-launch(void)
+spawn_postmaster(void)
 {
     char postgres[300];
     const char *argv[12];
@@ -242,6 +242,12 @@ launch(void)
     the.postmaster = pawl_test_spawn(argv, the.log);
     if (the.postmaster < 0)
         fail_msg("cannot start the server: %s", strerror(errno));
+}
+
+static void
+launch(void)
+{
+    spawn_postmaster();
     wait_until_ready();
 }
 
@@ -440,6 +446,35 @@ pawl_test_server_restart(bool is_crash)
 {
     stop_postmaster(is_crash ? SIGQUIT : SIGINT);
     launch();
+}
+
+/* Its sessions end by themselves, each when it next looks; until the last has, no new server starts. */
+void
+pawl_test_server_kill(void)
+{
+    int64_t deadline_us = pawl_clock_us() + INT64_C(1000) * START_MS;
+    int status = 0;
+
+    stop_postmaster(SIGKILL);
+    for (;;)
+    {
+        spawn_postmaster();
+        while (PQping(pawl_test_conninfo("postgres")) != PQPING_OK)
+        {
+            if (pawl_test_has_ended(the.postmaster, 20, &status))
+                break;
+            if (pawl_clock_us() > deadline_us)
+                fail_msg("the server did not start again");
+        }
+        if (!pawl_test_has_ended(the.postmaster, 0, &status))
+            return;
+        if (pawl_clock_us() > deadline_us)
+        {
+            print_log_end();
+            fail_msg("the server did not start again");
+        }
+        pawl_test_sleep_ms(50);
+    }
 }
 
 int

@@ -29,6 +29,9 @@ void pawl_test_server_stop(void);
 /* Stop and start again, by shutting down in order or as in a crash: sessions end either way. */
 void pawl_test_server_restart(bool is_crash);
 
+/* SIGKILL to the postmaster, and a new one in its place. */
+void pawl_test_server_kill(void);
+
 /* The two for cmocka's group, with settings of the default. */
 int pawl_test_setup(void **state);
 int pawl_test_teardown(void **state);
