@@ -52,9 +52,9 @@ rage(void *arg)
     while (!atomic_load(&s->stop))
     {
         PQclear(PQexec(conn, "BEGIN; LOCK TABLE p IN ACCESS EXCLUSIVE MODE"));
-        pawl_test_sleep_ms(70 + (int) pawl_rng_below(&rng, 60));
+        pawl_test_sleep_ms(80 + (int) pawl_rng_below(&rng, 60));
         PQclear(PQexec(conn, "COMMIT"));
-        pawl_test_sleep_ms(20 + (int) pawl_rng_below(&rng, 100));
+        pawl_test_sleep_ms(100 + (int) pawl_rng_below(&rng, 200));
         s->locks++;
     }
     PQfinish(conn);
