@@ -74,6 +74,8 @@ static const char *const rewrite_points[] = {"rewrite.before_commit",
                                              "rewrite.before_cutover_commit",
                                              "rewrite.after_cutover_commit",
                                              "rewrite.before_end",
+                                             "rewrite.back_drained",
+                                             "rewrite.in_cut_back",
                                              NULL};
 
 static const migration swap_lua = {.step = "swap_column:\n      table: p\n      column: price\n      type: "
@@ -90,9 +92,10 @@ static const migration swap_sql = {.step = "swap_column:\n      table: p\n      
                                    .has_way_back = true};
 static const migration rewrite = {
     .step = "rewrite_table:\n      table: p\n      batch: 300\n      change: { price: bigint }\n"
-            "      lua: transforms/price.lua\n",
+            "      lua: transforms/price.lua\n      reverse: { price: \"price::text\" }\n",
     .transform = ROW,
-    .points = rewrite_points};
+    .points = rewrite_points,
+    .has_way_back = true};
 
 typedef struct scene
 {
@@ -274,6 +277,7 @@ a_rewrite_that_dies_loses_nothing(void **state)
     must_play(&rewrite, "copier.after_commit", 2, SERVER_STOPPED, seed);
     must_play(&rewrite, "rewrite.before_cutover_commit", 1, PAWL_KILLED, seed + 1);
     must_play(&rewrite, "rewrite.after_cutover_commit", 1, BACKEND_KILLED, seed + 2);
+    must_play(&rewrite, "rewrite.in_cut_back", 1, PAWL_KILLED, seed + 3);
 }
 
 static void

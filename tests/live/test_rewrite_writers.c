@@ -421,10 +421,11 @@ static const char transform[] =
     "  return { price = row.price and math.tointeger(tonumber(row.price)) or pawl.null }\n"
     "end\n";
 
-#define BY_LUA   "      change: { price: bigint }\n      lua: transforms/price.lua\n"
-#define BY_SQL   "      change: { price: { type: bigint, using: \"price::bigint\" } }\n"
-#define FEWER    BY_LUA "      where: \"note IS DISTINCT FROM 'gone'\"\n"
-#define OTHERKEY BY_SQL "      primary_key: [n, id]\n      drop: [extra]\n"
+#define BY_LUA    "      change: { price: bigint }\n      lua: transforms/price.lua\n"
+#define BY_SQL    "      change: { price: { type: bigint, using: \"price::bigint\" } }\n"
+#define WITH_BACK BY_LUA "      reverse: { price: \"price::text\" }\n"
+#define FEWER     BY_LUA "      where: \"note IS DISTINCT FROM 'gone'\"\n"
+#define OTHERKEY  BY_SQL "      primary_key: [n, id]\n      drop: [extra]\n"
 
 static const char *
 make_project(const char *db, const char *how)
@@ -443,7 +444,7 @@ make_project(const char *db, const char *how)
 
 /* So many seconds of writing on the new table too. */
 static void
-go_with_oracle(const char *how, const pawl_test_writers_options *given, int seconds)
+go_with_oracle(const char *how, const pawl_test_writers_options *given, int seconds, bool goes_back)
 {
     const char *db = pawl_test_database_new("oracle");
     const char *dir = make_project(db, how);
@@ -469,6 +470,13 @@ go_with_oracle(const char *how, const pawl_test_writers_options *given, int seco
                                         "SELECT count(*) FROM oracle o WHERE note = 'gone' AND NOT EXISTS "
                                         "(SELECT 1 FROM p WHERE p.id = o.id)") > 0);
     pawl_test_sleep_ms(seconds * 1000);
+    if (goes_back)
+    {
+        pawl_test_pawl_exits(dir, "downgrade", "base", 0);
+        must_have_none(
+            db, "SELECT coalesce(string_agg(atttypid::regtype::text, ','), '') FROM pg_attribute WHERE "
+                "attrelid = 'p'::regclass AND attname = 'price' AND atttypid <> 'text'::regtype");
+    }
     pawl_test_writers_await(writers, 20);
     written = pawl_test_writers_stop(writers);
     pawl_test_writers_check(db, options.may_be_gone);
@@ -486,7 +494,7 @@ go_over_seeds(const char *how, pawl_test_writers_options options)
 
     options.seed = pawl_test_seed(options.seed);
     for (int i = 0; i < seeds; i++, options.seed++)
-        go_with_oracle(how, &options, pawl_test_seconds(2, 10));
+        go_with_oracle(how, &options, pawl_test_seconds(2, 10), false);
 }
 
 static void
@@ -494,6 +502,29 @@ a_rewrite_by_a_transform_agrees_with_the_oracle(void **state)
 {
     (void) state;
     go_over_seeds(BY_LUA, (pawl_test_writers_options){.seed = 1});
+}
+
+static void
+what_was_written_since_survives_the_way_back(void **state)
+{
+    pawl_test_writers_options options = {.seed = pawl_test_seed(6)};
+    int seeds = pawl_test_is_long() ? 10 : 1;
+
+    (void) state;
+    for (int i = 0; i < seeds; i++, options.seed++)
+        go_with_oracle(WITH_BACK, &options, pawl_test_seconds(3, 10), true);
+}
+
+/* What the log holds after so long, `downgrade` carries over. */
+static void
+five_minutes_of_writes_survive_the_way_back(void **state)
+{
+    const pawl_test_writers_options options = {.seed = pawl_test_seed(7)};
+
+    (void) state;
+    if (!pawl_test_is_long())
+        skip();
+    go_with_oracle(WITH_BACK, &options, pawl_test_seconds(3, 300), true);
 }
 
 static void
@@ -572,6 +603,8 @@ main(void)
         cmocka_unit_test(nothing_is_lost_on_the_way_back_through_lua),
         cmocka_unit_test(nothing_is_lost_over_many_seeds),
         cmocka_unit_test(a_rewrite_by_a_transform_agrees_with_the_oracle),
+        cmocka_unit_test(what_was_written_since_survives_the_way_back),
+        cmocka_unit_test(five_minutes_of_writes_survive_the_way_back),
         cmocka_unit_test(a_rewrite_that_leaves_rows_out_agrees_with_the_oracle),
         cmocka_unit_test(a_rewrite_to_another_key_agrees_with_the_oracle),
         cmocka_unit_test(who_sits_on_a_lock_holds_up_nobody_but_the_cut_over),
