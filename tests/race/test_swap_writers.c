@@ -257,7 +257,7 @@ go_with_oracle(uint64_t seed, const char *how, int seconds, int truncate_in)
     const char *db = pawl_test_database_new("oracle");
     const char *dir = make_project(db, how);
     const pawl_test_writers_options options = {
-        .db = db, .seed = seed, .rows = 4000, .truncate_in = truncate_in, .reads_once = true};
+        .db = db, .seed = seed, .rows = 4000, .truncate_in = truncate_in, .reads_once = truncate_in == 0};
     pawl_test_writers *writers;
     pawl_test_written written;
 

@@ -89,7 +89,7 @@ static bool
 has_run(session *s, const char *sql)
 {
     PGresult *res = PQexec(s->conn, sql);
-    bool is_ok = PQresultStatus(res) == PGRES_COMMAND_OK;
+    bool is_ok = PQresultStatus(res) == PGRES_COMMAND_OK || PQresultStatus(res) == PGRES_TUPLES_OK;
 
     PQclear(res);
     return is_ok;
@@ -213,6 +213,9 @@ write_on(void *arg)
         int64_t took_us;
 
         pawl_test_writes_next(&s->writes);
+        if (s->writes.before[0] != '\0' && !has_run(s, s->writes.before) &&
+            PQstatus(s->conn) == CONNECTION_OK)
+            fail_session(s, "writer %d: %s: %s", s->number, s->writes.before, PQerrorMessage(s->conn));
         if (PQsendQuery(s->conn, s->writes.sql.data) == 1)
             read_answers(s);
         if (s->is_lost || PQstatus(s->conn) != CONNECTION_OK)
@@ -224,6 +227,8 @@ write_on(void *arg)
             PQclear(PQexec(s->conn, "ROLLBACK"));
         else if (s->is_prepared && !has_ended_prepared(s))
             fail_session(s, "writer %d: %s: %s", s->number, s->writes.second, PQerrorMessage(s->conn));
+        if (s->writes.before[0] != '\0')
+            (void) has_run(s, "SELECT pg_advisory_unlock_all()");
         took_us = pawl_clock_us() - began_us;
         s->longest_us = took_us > s->longest_us ? took_us : s->longest_us;
         atomic_fetch_add(&s->transactions, 1);

@@ -362,6 +362,26 @@ end(pawl_test_writes *w)
     pawl_fmt(w->second, sizeof w->second, "%s PREPARED 'writer_%d'", how, w->number);
 }
 
+/* A snapshot that is kept must not be older than the locks. */
+static void
+begin(pawl_test_writes *w)
+{
+    PAWL_STRBUF_AUTO(ids);
+
+    add_ids(&ids, w);
+    w->before[0] = '\0';
+    if (w->is_repeatable_read)
+    {
+        pawl_fmt(w->before, sizeof w->before, "SELECT pg_advisory_lock(k) FROM unnest('{%s}'::int[]) k",
+                 ids.data);
+        alone(w, "BEGIN ISOLATION LEVEL REPEATABLE READ");
+        return;
+    }
+    alone(w, "BEGIN");
+    pawl_strbuf_addf(&w->sql, "SELECT pg_advisory_xact_lock(k) FROM unnest('{%s}'::int[]) k;", ids.data);
+    count_statement(w, PAWL_TEST_ALONE);
+}
+
 void
 pawl_test_writes_next(pawl_test_writes *w)
 {
@@ -377,11 +397,7 @@ pawl_test_writes_next(pawl_test_writes *w)
     w->nstatements = 0;
     w->second[0] = '\0';
     choose_ids(w, 1 + below(w, c->most_ids));
-    alone(w, w->is_repeatable_read ? "BEGIN ISOLATION LEVEL REPEATABLE READ" : "BEGIN");
-    pawl_strbuf_add(&w->sql, "SELECT pg_advisory_xact_lock(k) FROM unnest('{");
-    add_ids(&w->sql, w);
-    pawl_strbuf_add(&w->sql, "}'::int[]) k;");
-    count_statement(w, PAWL_TEST_ALONE);
+    begin(w);
     if (w->may_be_gone)
         forget_gone(w);
     c->make(w);

@@ -40,7 +40,8 @@ typedef struct pawl_test_writes
     int nstatements;
     int ids[32]; /* the keys that it touches, in order */
     int nids;
-    char second[60]; /* what ends it, as a text of its own; "": nothing */
+    char before[200]; /* what is sent ahead of it; "": nothing */
+    char second[60];  /* what ends it, as a text of its own; "": nothing */
 } pawl_test_writes;
 
 /* `number` tells apart the writers of a process: each has keys of its own beyond those that all write to. */
