@@ -58,7 +58,6 @@ is_told_by_definition(pawl_hang_kind kind)
     {
         case PAWL_HANG_SEQUENCE_PART:
         case PAWL_HANG_COLUMN_PRIVILEGE:
-        case PAWL_HANG_VIEW_PART:
         case PAWL_HANG_INDEX_PART:
         case PAWL_HANG_PRIVILEGE:
         case PAWL_HANG_SECURITY_LABEL:
@@ -76,6 +75,7 @@ is_same_thing(const pawl_hang *a, const pawl_hang *b)
 {
     return a->kind == b->kind && strcmp(a->name, b->name) == 0 && strcmp(a->relation, b->relation) == 0 &&
            strcmp(a->schema, b->schema) == 0 &&
+           (a->kind != PAWL_HANG_VIEW_PART || strcmp(a->flags, b->flags) == 0) &&
            (!is_told_by_definition(a->kind) || strcmp(a->definition, b->definition) == 0);
 }
 
@@ -135,8 +135,6 @@ is_expected_loss(const comparison *c, const pawl_hang *item)
 {
     if (is_only_on(item, c->options->replacement) || is_temporary(c, item))
         return true;
-    if (c->options->without_views && (item->kind == PAWL_HANG_VIEW || item->kind == PAWL_HANG_VIEW_PART))
-        return item->fate == PAWL_FATE_CARRIED;
     switch ((int) item->kind)
     {
         case PAWL_HANG_NOT_NULL:
@@ -163,6 +161,8 @@ is_expected_gain(const comparison *c, const pawl_hang *item)
 static bool
 is_printed_otherwise(const comparison *c, const pawl_hang *a, const pawl_hang *b)
 {
+    if (a->kind == PAWL_HANG_VIEW_PART && !pawl_hang_is_defining(a))
+        return false;
     return touches_changed(c, a) || touches_changed(c, b) ||
            (c->options->is_pending && pawl_hang_has(b, "not_valid") && !pawl_hang_has(a, "not_valid"));
 }

@@ -36,7 +36,6 @@ typedef struct pawl_compare_options
     const char *kept;        /* of a swap: the name of the column that stays behind; NULL */
     const char *replacement; /* of a swap: the name that the new column had, if it was there before; NULL */
     const char *temporary;   /* what the names of pawl's own begin with, "pawl_7_"; NULL */
-    bool without_views;      /* those that are made anew have been dropped */
     bool is_pending; /* in the cut-over: what is to be validated and moved afterwards is still to come */
 } pawl_compare_options;
 

@@ -46,6 +46,7 @@ static const struct
     [PAWL_HANG_VIEW] = {"view", "view"},
     [PAWL_HANG_MATVIEW] = {"materialized_view", "materialized view"},
     [PAWL_HANG_VIEW_PART] = {"view_part", "part of view"},
+    [PAWL_HANG_ON_VIEW] = {"on_view", "what depends on a view:"},
     [PAWL_HANG_RULE] = {"rule", "rule"},
     [PAWL_HANG_POLICY] = {"policy", "policy"},
     [PAWL_HANG_TRIGGER] = {"trigger", "trigger"},
@@ -115,6 +116,33 @@ pawl_hang_has(const pawl_hang *item, const char *flag)
     return false;
 }
 
+bool
+pawl_hang_is_defining(const pawl_hang *item)
+{
+    return item->kind == PAWL_HANG_VIEW_PART && strchr("drt", item->flags[0]) != NULL;
+}
+
+/* "rule up of view public.v" */
+static const char *
+label_part(const pawl_hang *item, pawl_arena *arena)
+{
+    static const struct
+    {
+        char part;
+        const char *name;
+    } parts[] = {{'a', "owner"},      {'d', "default of"}, {'e', "privileges"},
+                 {'f', "privileges"}, {'g', "comment"},    {'h', "security label"},
+                 {'r', "rule"},       {'t', "trigger"},    {'u', "comment"}};
+    const char *name = "part";
+
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (parts[i].part == item->flags[0])
+            name = parts[i].name;
+    if (pawl_hang_is_defining(item))
+        return pawl_arena_fmt(arena, "%s %s of view %s", name, item->flags + 2, item->relation);
+    return pawl_arena_fmt(arena, "%s of view %s", name, item->relation);
+}
+
 /* Names as the server would print them would need its list of keywords; people read these. */
 const char *
 pawl_hang_label(const pawl_hanging *hanging, const pawl_hang *item, pawl_arena *arena)
@@ -136,6 +164,12 @@ pawl_hang_label(const pawl_hanging *hanging, const pawl_hang *item, pawl_arena *
         case PAWL_HANG_FUNCTION:
         case PAWL_HANG_FUNCTION_BODY:
             text = pawl_arena_fmt(arena, "%s %s", name, item->definition);
+            break;
+        case PAWL_HANG_VIEW_PART:
+            text = label_part(item, arena);
+            break;
+        case PAWL_HANG_ON_VIEW:
+            text = pawl_arena_fmt(arena, "%s (of view %s)", item->name, item->relation);
             break;
         case PAWL_HANG_REFERENCED_BY:
         case PAWL_HANG_RULE:

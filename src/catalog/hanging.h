@@ -48,16 +48,17 @@ typedef enum pawl_hang_kind
     PAWL_HANG_REFERENCED_BY, /* a foreign key of another table; relation: that table; others: its columns */
     PAWL_HANG_INDEX,         /* pg_get_indexdef; tail: what follows the table's name in it */
     PAWL_HANG_INDEX_PART, /* of an index (name): a statement to run when it is made anew; comments of plain ones are in comment */
-    PAWL_HANG_STATISTICS,    /* pg_get_statisticsobjdef; tail: what stands between its name and FROM */
-    PAWL_HANG_VIEW,          /* CREATE VIEW ...; also one that reads the table through other views */
-    PAWL_HANG_MATVIEW,       /* CREATE MATERIALIZED VIEW ... */
-    PAWL_HANG_VIEW_PART,     /* of a view (relation): a statement to run after it is made anew, in order */
-    PAWL_HANG_RULE,          /* pg_get_ruledef; relation: the table or view that has it */
-    PAWL_HANG_POLICY,        /* CREATE POLICY ...; relation: the table that has it */
-    PAWL_HANG_TRIGGER,       /* pg_get_triggerdef; columns: those of UPDATE OF and WHEN */
-    PAWL_HANG_FUNCTION,      /* with a body that the server keeps dependencies of (BEGIN ATOMIC) */
-    PAWL_HANG_FUNCTION_BODY, /* whose text names the column: a guess */
-    PAWL_HANG_PUBLICATION,   /* ALTER PUBLICATION ... ADD TABLE ...; columns: those of its list */
+    PAWL_HANG_STATISTICS, /* pg_get_statisticsobjdef; tail: what stands between its name and FROM */
+    PAWL_HANG_VIEW,       /* CREATE VIEW ...; also one that reads the table through other views */
+    PAWL_HANG_MATVIEW,    /* CREATE MATERIALIZED VIEW ... */
+    PAWL_HANG_VIEW_PART, /* of a view (relation): a statement to run after it is made anew, in order; flags: which */
+    PAWL_HANG_ON_VIEW,            /* what depends on a view (relation) and is none; name: what it is */
+    PAWL_HANG_RULE,               /* pg_get_ruledef; relation: the table or view that has it */
+    PAWL_HANG_POLICY,             /* CREATE POLICY ...; relation: the table that has it */
+    PAWL_HANG_TRIGGER,            /* pg_get_triggerdef; columns: those of UPDATE OF and WHEN */
+    PAWL_HANG_FUNCTION,           /* with a body that the server keeps dependencies of (BEGIN ATOMIC) */
+    PAWL_HANG_FUNCTION_BODY,      /* whose text names the column: a guess */
+    PAWL_HANG_PUBLICATION,        /* ALTER PUBLICATION ... ADD TABLE ...; columns: those of its list */
     PAWL_HANG_PUBLICATION_FILTER, /* the row filter; columns: those that it reads */
 
     /* of the table; `columns` is empty */
@@ -101,7 +102,9 @@ typedef struct pawl_hang
         *relation; /* qualified and quoted: what it sits on when that is not the table, see the kinds */
     const char *definition;
     const char *tail; /* see the kinds; "" when there is none */
-    char **columns;   /* of this table, in the order of the object */
+    const char
+        *made; /* the definition as the server printed it when it had been carried over; NULL: not known */
+    char **columns; /* of this table, in the order of the object */
     size_t ncolumns;
     char **others; /* the columns on the other side of a foreign key */
     size_t nothers;
@@ -183,9 +186,13 @@ bool pawl_hang_has_column(const pawl_hang *item, const char *column);
  * Flags: unique, partial, expression, invalid, clustered, replica_identity, nulls_not_distinct, deferrable, deferred,
  * not_valid, self (a foreign key within the table), partitioned (the table that has a foreign key), set_columns (ON
  * DELETE SET ... names columns), local (of the table itself, for rules and policies), disabled, always, replica,
- * indirect (a view over a view), constraint (a constraint trigger), whole_row.
+ * constraint (a constraint trigger), whole_row; of a view indirect (over a view), not_populated, temporary, extension,
+ * not_owner and no_create (what the current role may not do with it).
  */
 bool pawl_hang_has(const pawl_hang *item, const char *flag);
+
+/* A part of a view that says something of its columns: a default, a rule, a trigger. The others are settings. */
+bool pawl_hang_is_defining(const pawl_hang *item);
 
 /* "index", "foreign key", "view": a static string; and the item as people name it: index "public"."t_a_idx". */
 const char *pawl_hang_kind_name(pawl_hang_kind kind);

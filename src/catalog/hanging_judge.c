@@ -63,6 +63,9 @@ static const fate_of table_of_fates[PAWL_HANG_KINDS] = {
                            "it would go on reading the old one, and to fill a new one takes long",
                            "drop it before and create it again afterwards"},
     [PAWL_HANG_VIEW_PART] = {{NONE, NONE, NONE}, "", ""},
+    [PAWL_HANG_ON_VIEW] = {{NONE, NONE, NONE},
+                           "it depends on a view that is made anew, and would stand in the way or go with it",
+                           "drop it before and create it again afterwards"},
     [PAWL_HANG_RULE] = {{REFUSED, REFUSED, CARRIED},
                         "it would go on using the old column",
                         "drop the rule before the swap and create it again afterwards"},
@@ -208,6 +211,25 @@ judge_publication(pawl_hang *item, const pawl_hang_options *options)
         item->fate = item->kind == PAWL_HANG_PUBLICATION && !is_swap ? CARRIED : NONE;
 }
 
+/* What the server would refuse in the cut-over is said beforehand. */
+static void
+judge_view(pawl_hang *item, const pawl_hang_options *options)
+{
+    if (!options->recreate_views)
+        return;
+    item->fate = CARRIED;
+    if (pawl_hang_has(item, "temporary"))
+        refuse(item, "it is a temporary view of some session", "drop it there, or end that session");
+    else if (pawl_hang_has(item, "extension"))
+        refuse(item, "it belongs to an extension", "change it by an update of the extension");
+    else if (pawl_hang_has(item, "not_owner"))
+        refuse(item, "it belongs to a role that this one is no member of, and could not be given back",
+               "GRANT the view's owner to the role that pawl runs as, or run it as a superuser");
+    else if (pawl_hang_has(item, "no_create"))
+        refuse(item, "this role, or the view's owner, may not create in its schema",
+               "GRANT CREATE ON SCHEMA to both, the view's owner and the role that pawl runs as");
+}
+
 static void
 judge_special(const pawl_hanging *hanging, pawl_hang *item, const pawl_hang_options *options)
 {
@@ -232,9 +254,15 @@ judge_special(const pawl_hanging *hanging, pawl_hang *item, const pawl_hang_opti
             judge_publication(item, options);
             break;
         case PAWL_HANG_VIEW:
+            judge_view(item, options);
+            break;
         case PAWL_HANG_VIEW_PART:
             if (options->recreate_views)
                 item->fate = CARRIED;
+            break;
+        case PAWL_HANG_ON_VIEW:
+            if (options->recreate_views)
+                item->fate = REFUSED;
             break;
         case PAWL_HANG_RULE:
         case PAWL_HANG_POLICY:

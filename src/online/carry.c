@@ -200,9 +200,14 @@ static const pawl_hang *
 find_saved(const pawl_carry *saved, const pawl_hang *item)
 {
     for (size_t i = 0; i < saved->nsaved; i++)
-        if (saved->saved[i].kind == item->kind && strcmp(saved->saved[i].name, item->name) == 0 &&
-            strcmp(saved->saved[i].relation, item->relation) == 0)
-            return &saved->saved[i];
+    {
+        const pawl_hang *before = &saved->saved[i];
+
+        if (before->kind == item->kind && strcmp(before->name, item->name) == 0 &&
+            strcmp(before->relation, item->relation) == 0 &&
+            (item->kind != PAWL_HANG_VIEW_PART || strcmp(before->flags, item->flags) == 0))
+            return before;
+    }
     return NULL;
 }
 
@@ -237,9 +242,30 @@ restore_not_null(pawl_carry_builder *b, pawl_hang *item, const pawl_carry *saved
     return false;
 }
 
+/* What says nothing of types: as it is now is as it is to be. Of some there are several under one name. */
+static bool
+is_as_it_is_now(const pawl_hang *item)
+{
+    switch ((int) item->kind)
+    {
+        case PAWL_HANG_COLUMN_COMMENT:
+        case PAWL_HANG_COMMENT:
+        case PAWL_HANG_PRIVILEGE:
+        case PAWL_HANG_COLUMN_PRIVILEGE:
+        case PAWL_HANG_INDEX_PART:
+        case PAWL_HANG_SEQUENCE_PART:
+            return true;
+        case PAWL_HANG_VIEW_PART:
+            return !pawl_hang_is_defining(item);
+        default:
+            return false;
+    }
+}
+
 /*
- * What is there now decides what is carried: what somebody dropped since stays dropped. How it is written comes from
- * what was saved: the server prints casts of the new type into what it carried over.
+ * What is there now decides what is carried: what somebody dropped since stays dropped, and what somebody made anew
+ * since stays as it is. How the rest is written comes from what was saved: the server prints casts of the new type into
+ * what it carried over.
  */
 void
 pawl_carry_restore(pawl_carry_builder *b, const pawl_carry *saved)
@@ -251,13 +277,13 @@ pawl_carry_restore(pawl_carry_builder *b, const pawl_carry *saved)
 
         if (restore_not_null(b, item, saved))
             continue;
-        if (before == NULL || item->kind == PAWL_HANG_COLUMN_COMMENT || item->kind == PAWL_HANG_COMMENT ||
-            item->kind == PAWL_HANG_PRIVILEGE || item->kind == PAWL_HANG_COLUMN_PRIVILEGE)
+        if (before == NULL || is_as_it_is_now(item) ||
+            (before->made != NULL && strcmp(before->made, item->definition) != 0))
             continue;
         item->definition = before->definition;
         item->tail = before->tail;
         /* Whether the one there was validated says nothing of the one that comes back. */
-        if (!pawl_hang_has(before, "not_valid"))
+        if (item->kind != PAWL_HANG_VIEW_PART && !pawl_hang_has(before, "not_valid"))
             item->flags = without_not_valid(b, item->flags);
         b->tried[i] = (pawl_carry_tried){.tail = item->tail, .definition = item->definition};
     }

@@ -16,8 +16,8 @@
  *   index    each by itself: outside of any transaction when is_outside
  *   early    in step only, each in a transaction of its own, right before the cut-over: what it cannot do without. NOT NULL
  *            where a primary key, an identity or the replica identity wants it; foreign keys that point at the column
- *   locks    begin the cut-over, before anything else in it: views that are made anew go first, then the table's lock
- *            and, NOWAIT, those of the tables that foreign keys tie to it
+ *   locks    begin the cut-over, before anything else in it: views that are made anew, then the table and, NOWAIT, the
+ *            tables that foreign keys tie to it (carry_views.h takes them)
  *   cutover  in that transaction, after the last drain; the renames are among them
  *   after    each in a transaction of its own
  *   undo     removes what before the cut-over was made, each by itself; what is not there is no error
@@ -56,6 +56,7 @@ typedef struct pawl_carry_unit
     pawl_carry_probe probe;
     const char *probe_relation; /* qualified and quoted */
     const char *probe_name;
+    uint32_t waits_for; /* of a lock: the relation; 0 where it is not known, or not waited for */
 } pawl_carry_unit;
 
 typedef struct pawl_carry_list
@@ -92,7 +93,7 @@ typedef struct pawl_carry
     const char *
         *beside; /* other columns of the table that the demands look at: who changes one may break them */
     size_t nbeside;
-    const pawl_hang *saved; /* what was carried, as it was: for the way back */
+    pawl_hang *saved; /* what was carried, as it was: for the way back */
     size_t nsaved;
     const pawl_hanging *planned; /* the inventory that the lists were made from */
     const char *column;          /* of a swap; NULL otherwise */
@@ -151,9 +152,8 @@ PAWL_NODISCARD pawl_status pawl_carry_ready(pawl_pg *pg, const pawl_carry *carry
                                             pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_carry_check_before(pawl_pg *pg, const pawl_carry *carry,
                                                    const char *ledger_schema, pawl_error *err);
-PAWL_NODISCARD pawl_status pawl_carry_check_after(pawl_pg *pg, const pawl_carry *carry,
-                                                  const char *ledger_schema, pawl_arena *arena,
-                                                  pawl_compare_diff *out, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_carry_check_after(pawl_pg *pg, pawl_carry *carry, const char *ledger_schema,
+                                                  pawl_arena *arena, pawl_compare_diff *out, pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_carry_done(pawl_pg *pg, pawl_error *err);
 
 /* `after` and what was carried as a JSON text for the ledger, and back. */

@@ -1,7 +1,7 @@
 /* The table against what the lists were made for, within the cut-over. */
 #include <string.h>
 
-#include "online/carry.h"
+#include "online/carry_views.h"
 #include "pawl_sql.h"
 
 #include "util/banned.h"
@@ -46,7 +46,7 @@ pawl_carry_check_before(pawl_pg *pg, const pawl_carry *carry, const char *ledger
     PAWL_AUTO(pawl_arena) arena = pawl_arena_new();
     /* Nothing was replaced yet: there is but the new column, and what is ours. */
     const pawl_compare_options options = {
-        .kept = carry->replacement, .temporary = carry->temporary, .without_views = true, .is_pending = true};
+        .kept = carry->replacement, .temporary = carry->temporary, .is_pending = true};
     pawl_compare_diff diff = {.nlines = 0};
     pawl_hanging *now = NULL;
     pawl_status st;
@@ -60,7 +60,7 @@ pawl_carry_check_before(pawl_pg *pg, const pawl_carry *carry, const char *ledger
 }
 
 pawl_status
-pawl_carry_check_after(pawl_pg *pg, const pawl_carry *carry, const char *ledger_schema, pawl_arena *arena,
+pawl_carry_check_after(pawl_pg *pg, pawl_carry *carry, const char *ledger_schema, pawl_arena *arena,
                        pawl_compare_diff *out, pawl_error *err)
 {
     /* Where the names were exchanged, the other one means something else too. */
@@ -81,6 +81,7 @@ pawl_carry_check_after(pawl_pg *pg, const pawl_carry *carry, const char *ledger_
     if (st != PAWL_OK || (st = pawl_compare(carry->planned, now, &options, arena, &diff, err)) != PAWL_OK ||
         (st = pawl_compare_check(now, &diff, err)) != PAWL_OK)
         return st;
+    pawl_carry_note_made(carry, now);
     *out = diff;
     return PAWL_OK;
 }

@@ -167,32 +167,7 @@ pawl_carry_add_late_key(pawl_carry_builder *b, const pawl_hang *item)
     pawl_carry_add_comment(b, item);
 }
 
-/* ---- views and locks -------------------------------------------------------------------------------------------- */
-
-/* Before the table's lock: a session that reads a view locks the view first and the table then. */
-void
-pawl_carry_drop_views(pawl_carry_builder *b)
-{
-    for (size_t i = b->hanging->nitems; i > 0; i--)
-    {
-        const pawl_hang *item = &b->hanging->items[i - 1];
-
-        if (pawl_carry_is_carried(item, PAWL_HANG_VIEW))
-            pawl_carry_add(b, &b->carry->locks, pawl_carry_label(b, item), "DROP VIEW %s", item->relation);
-    }
-}
-
-void
-pawl_carry_make_views(pawl_carry_builder *b)
-{
-    for (size_t i = 0; i < b->hanging->nitems; i++)
-    {
-        const pawl_hang *item = &b->hanging->items[i];
-
-        if (pawl_carry_is_carried(item, PAWL_HANG_VIEW) || pawl_carry_is_carried(item, PAWL_HANG_VIEW_PART))
-            pawl_carry_add(b, &b->carry->cutover, pawl_carry_label(b, item), "%s", item->definition);
-    }
-}
+/* ---- locks --------------------------------------------------------------------------------------------------------- */
 
 static bool
 is_locked_already(const pawl_carry_builder *b, size_t before, const char *relation)
@@ -209,7 +184,11 @@ is_locked_already(const pawl_carry_builder *b, size_t before, const char *relati
 void
 pawl_carry_lock(pawl_carry_builder *b)
 {
-    pawl_carry_add(b, &b->carry->locks, "the table", "LOCK TABLE %s IN ACCESS EXCLUSIVE MODE", b->table);
+    pawl_carry_unit *unit =
+        pawl_carry_add(b, &b->carry->locks, "the table", "LOCK TABLE %s IN ACCESS EXCLUSIVE MODE", b->table);
+
+    if (unit != NULL)
+        unit->waits_for = b->hanging->oid;
     for (size_t i = 0; i < b->hanging->nitems; i++)
     {
         const pawl_hang *item = &b->hanging->items[i];

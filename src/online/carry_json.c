@@ -86,6 +86,7 @@ add_item(pawl_strbuf *out, const pawl_hang *item)
     add_member(out, "relation", item->relation);
     add_member(out, "definition", item->definition);
     add_member(out, "tail", item->tail);
+    add_member(out, "made", item->made);
     add_member(out, "flags", item->flags);
     add_member(out, "comment", item->comment);
     add_member(out, "tablespace", item->tablespace);
@@ -199,14 +200,16 @@ static bool
 has_item(const pawl_jnode *node, pawl_hang *item, pawl_arena *arena)
 {
     const pawl_jnode *comment = pawl_jtree_get(node, "comment");
+    const pawl_jnode *made = pawl_jtree_get(node, "made");
     const char *kind = NULL;
 
     if (!has_text(node, "kind", &kind) || (item->kind = pawl_hang_kind_of(kind)) == PAWL_HANG_KINDS ||
         !has_text(node, "schema", &item->schema) || !has_text(node, "name", &item->name) ||
         !has_text(node, "relation", &item->relation) || !has_text(node, "definition", &item->definition) ||
         !has_text(node, "tail", &item->tail) || !has_text(node, "flags", &item->flags) ||
-        !has_text(node, "tablespace", &item->tablespace) || comment == NULL)
+        !has_text(node, "tablespace", &item->tablespace) || comment == NULL || made == NULL)
         return false;
+    item->made = made->kind == PAWL_JSTRING ? made->text : NULL;
     item->comment = comment->kind == PAWL_JSTRING ? comment->text : NULL;
     item->fate = PAWL_FATE_CARRIED;
     item->reason = item->advice = "";

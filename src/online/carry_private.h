@@ -79,8 +79,25 @@ typedef struct pawl_carry_trial
     const char *named;
 } pawl_carry_trial;
 
+/*
+ * Run it in a savepoint. What the server has against the definition is in *why, in the arena, and no failure; NULL: it
+ * took it. Everything else that goes wrong is a failure.
+ */
+PAWL_NODISCARD pawl_status pawl_carry_attempt(pawl_carry_builder *b, pawl_pg *pg, const pawl_strbuf *sql,
+                                              const char **why, pawl_error *err);
+void pawl_carry_refuse(pawl_carry_builder *b, pawl_hang *item, const char *why);
+
 PAWL_NODISCARD pawl_status pawl_carry_try(pawl_carry_builder *b, pawl_pg *pg, const pawl_carry_trial *trial,
                                           pawl_error *err);
+
+/* carry_views_trial.c: the views alone. `scratch`: the temporary table, as SQL and by its oid. */
+PAWL_NODISCARD pawl_status pawl_carry_try_views(pawl_carry_builder *b, pawl_pg *pg, const char *scratch,
+                                                int64_t oid, pawl_error *err);
+
+/* carry_views.c: into `locks` before the table's own, and at both ends of `cutover`. */
+void pawl_carry_lock_views(pawl_carry_builder *b);
+void pawl_carry_drop_views(pawl_carry_builder *b);
+void pawl_carry_make_views(pawl_carry_builder *b);
 
 /* The statements that both ways have in common; those of the cut-over are under the names of the end. */
 bool pawl_carry_is_carried(const pawl_hang *item, pawl_hang_kind kind);
@@ -95,8 +112,6 @@ void pawl_carry_drop_keys(pawl_carry_builder *b);
 void pawl_carry_add_late_key(pawl_carry_builder *b, const pawl_hang *item);
 void pawl_carry_validate(pawl_carry_builder *b, pawl_carry_list *list, const pawl_hang *item,
                          const char *relation, const char *name);
-void pawl_carry_drop_views(pawl_carry_builder *b);
-void pawl_carry_make_views(pawl_carry_builder *b);
 void pawl_carry_lock(pawl_carry_builder *b);
 void pawl_carry_drop_identity(pawl_carry_builder *b, const pawl_hang *item);
 void pawl_carry_make_identity(pawl_carry_builder *b, const pawl_hang *item);

@@ -371,6 +371,7 @@ cut_over(rewrite *r)
     pawl_carry_builder *b = &r->b;
     pawl_carry_list *list = &b->carry->cutover;
 
+    pawl_carry_drop_views(b);
     pawl_carry_drop_keys(b);
     each(r, leave_item);
     pawl_carry_add(b, list, "the old table", "ALTER TABLE %s RENAME TO %s", b->table,
@@ -379,6 +380,7 @@ cut_over(rewrite *r)
                    pawl_carry_quote(b, b->hanging->table));
     forget_default_privileges(r);
     each(r, place_item);
+    pawl_carry_make_views(b);
     if (!r->spec->has_key && !r->spec->keeps_key)
         pawl_carry_add(b, &b->carry->after, "the index that the drain used", "DROP INDEX IF EXISTS %s.%s",
                        b->schema, pawl_carry_quote(b, r->spec->key_name));
@@ -398,6 +400,7 @@ pawl_carry_rewrite(pawl_hanging *hanging, const pawl_carry_rewrite_spec *spec, p
         return pawl_error_nomem(err, "what is carried over");
     each(&r, prepare_item);
     each(&r, index_item);
+    pawl_carry_lock_views(&r.b);
     pawl_carry_lock(&r.b);
     cut_over(&r);
     if ((st = pawl_carry_keep(&r.b, err)) != PAWL_OK)

@@ -385,8 +385,9 @@ fill(swap *s)
     each(s, prepare_item);
     each(s, build_item);
     each(s, early_item);
-    pawl_carry_drop_views(&s->b);
+    pawl_carry_lock_views(&s->b);
     pawl_carry_lock(&s->b);
+    pawl_carry_drop_views(&s->b);
     pawl_carry_drop_keys(&s->b);
     each(s, drop_item);
     if (s->b.leftover != NULL)

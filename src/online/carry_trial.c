@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "online/carry_private.h"
+#include "online/carry_views.h"
 #include "pawl_sql.h"
 #include "pg/txn.h"
 
@@ -17,9 +18,6 @@ typedef struct trial_run
     const pawl_carry_trial *trial;
     const char *scratch; /* pg_temp."t" */
     int64_t oid;
-    const char *
-        *views; /* what an item that is a view selects, read before the temporary table hides the table */
-    const char **view_columns;
     const char *why; /* what the server said of the last attempt, in the arena; NULL: it worked */
 } trial_run;
 
@@ -47,40 +45,53 @@ is_about_the_definition(const pawl_error *err)
     return true;
 }
 
-/* Run it in a savepoint. What the server has against it is in r->why and no failure. */
-static pawl_status
-attempt(trial_run *r, pawl_strbuf *sql, pawl_error *err)
+pawl_status
+pawl_carry_attempt(pawl_carry_builder *b, pawl_pg *pg, const pawl_strbuf *sql, const char **why,
+                   pawl_error *err)
 {
     pawl_error tried = PAWL_ERROR_INIT;
     pawl_status st;
 
-    r->why = NULL;
+    *why = NULL;
     if (!pawl_strbuf_is_ok(sql))
         return pawl_error_nomem(err, "a statement of the trial");
-    if ((st = pawl_pg_exec(r->pg, "SAVEPOINT pawl_trial", err)) != PAWL_OK)
+    if ((st = pawl_pg_exec(pg, "SAVEPOINT pawl_trial", err)) != PAWL_OK)
         return st;
-    if ((st = pawl_pg_exec(r->pg, sql->data, &tried)) == PAWL_OK)
-        return pawl_pg_exec(r->pg, "RELEASE SAVEPOINT pawl_trial", err);
+    if ((st = pawl_pg_exec(pg, sql->data, &tried)) == PAWL_OK)
+        return pawl_pg_exec(pg, "RELEASE SAVEPOINT pawl_trial", err);
     if (!is_about_the_definition(&tried))
     {
         *err = tried;
         return st;
     }
     if (strcmp(tried.sqlstate, "42P07") != 0 && /* a name that the trial itself has used */
-        (r->why = pawl_arena_strdup(r->b->arena, tried.message)) == NULL)
+        (*why = pawl_arena_strdup(b->arena, tried.message)) == NULL)
         return pawl_error_nomem(err, "what the server said");
-    return pawl_pg_exec(r->pg, "ROLLBACK TO SAVEPOINT pawl_trial", err);
+    return pawl_pg_exec(pg, "ROLLBACK TO SAVEPOINT pawl_trial", err);
+}
+
+void
+pawl_carry_refuse(pawl_carry_builder *b, pawl_hang *item, const char *why)
+{
+    item->fate = PAWL_FATE_REFUSED;
+    item->reason = pawl_arena_fmt(b->arena, "the new shape does not bear its definition: %s", why);
+    item->advice = "drop it before and make it anew, as it should be then, afterwards";
+    if (item->reason == NULL)
+        b->failed = true;
+}
+
+static pawl_status
+attempt(trial_run *r, pawl_strbuf *sql, pawl_error *err)
+{
+    return pawl_carry_attempt(r->b, r->pg, sql, &r->why, err);
 }
 
 static pawl_status
 refuse_if_failed(trial_run *r, pawl_hang *item, pawl_error *err)
 {
-    if (r->why == NULL)
-        return PAWL_OK;
-    item->fate = PAWL_FATE_REFUSED;
-    item->reason = pawl_arena_fmt(r->b->arena, "the new shape does not bear its definition: %s", r->why);
-    item->advice = "drop it before and make it anew, as it should be then, afterwards";
-    return item->reason != NULL ? PAWL_OK : pawl_error_nomem(err, "a reason");
+    if (r->why != NULL)
+        pawl_carry_refuse(r->b, item, r->why);
+    return r->b->failed ? pawl_error_nomem(err, "a reason") : PAWL_OK;
 }
 
 static pawl_status
@@ -351,17 +362,6 @@ try_setting(trial_run *r, pawl_hang *item, pawl_error *err)
 }
 
 static pawl_status
-try_view(trial_run *r, size_t i, pawl_error *err)
-{
-    PAWL_STRBUF_AUTO(sql);
-
-    pawl_sql_add(&sql, "CREATE TEMPORARY VIEW ");
-    pawl_sql_ident(&sql, r->b->hanging->items[i].name);
-    pawl_strbuf_addf(&sql, " (%s) AS %s", r->view_columns[i], r->views[i]);
-    return attempt_item(r, &sql, &r->b->hanging->items[i], err);
-}
-
-static pawl_status
 try_item(trial_run *r, size_t i, pawl_error *err)
 {
     pawl_hang *item = &r->b->hanging->items[i];
@@ -400,63 +400,6 @@ try_items(trial_run *r, pawl_error *err)
         if (r->b->hanging->items[i].fate == PAWL_FATE_CARRIED)
             st = try_item(r, i, err);
     return st;
-}
-
-/* ---- views ------------------------------------------------------------------------------------------------------ */
-
-static pawl_status
-look_in(trial_run *r, const char *path, pawl_error *err)
-{
-    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(path)};
-
-    return pawl_pg_query(r->pg, pawl_sql_online_carry_path, 1, args, NULL, err);
-}
-
-static bool
-is_carried_view(const pawl_hang *item)
-{
-    return item->kind == PAWL_HANG_VIEW && item->fate == PAWL_FATE_CARRIED;
-}
-
-static pawl_status
-read_view(trial_run *r, size_t i, pawl_error *err)
-{
-    PAWL_AUTO(pawl_pg_result) res = NULL;
-    const pawl_pg_arg args[] = {PAWL_ARG_I64((int64_t) r->b->hanging->items[i].oid)};
-    pawl_status st = pawl_pg_query(r->pg, pawl_sql_online_carry_view, 1, args, &res, err);
-
-    if (st != PAWL_OK)
-        return st;
-    r->views[i] = pawl_arena_strdup(r->b->arena, pawl_pg_text(res, 0, 0));
-    r->view_columns[i] = pawl_arena_strdup(r->b->arena, pawl_pg_text(res, 0, 1));
-    return r->views[i] != NULL && r->view_columns[i] != NULL ? PAWL_OK : pawl_error_nomem(err, "a view");
-}
-
-/* With the table's own schema as search_path the table is printed without it, and the temporary one comes first. */
-static pawl_status
-read_views(trial_run *r, pawl_error *err)
-{
-    pawl_status st = look_in(r, r->b->schema, err);
-
-    r->views = pawl_arena_array(r->b->arena, r->b->hanging->nitems, sizeof *r->views);
-    r->view_columns = pawl_arena_array(r->b->arena, r->b->hanging->nitems, sizeof *r->view_columns);
-    if (r->views == NULL || r->view_columns == NULL)
-        return pawl_error_nomem(err, "views");
-    for (size_t i = 0; st == PAWL_OK && i < r->b->hanging->nitems; i++)
-        if (is_carried_view(&r->b->hanging->items[i]))
-            st = read_view(r, i, err);
-    return st != PAWL_OK ? st : look_in(r, "pg_catalog, pg_temp", err);
-}
-
-static pawl_status
-try_views(trial_run *r, pawl_error *err)
-{
-    pawl_status st = look_in(r, r->b->schema, err);
-
-    for (size_t i = 0; st == PAWL_OK && i < r->b->hanging->nitems; i++)
-        if (is_carried_view(&r->b->hanging->items[i]))
-            st = try_view(r, i, err);
-    return st != PAWL_OK ? st : look_in(r, "pg_catalog, pg_temp", err);
 }
 
 /* ---- what the server prints under the names of before ----------------------------------------------------------- */
@@ -524,8 +467,8 @@ pawl_carry_try(pawl_carry_builder *b, pawl_pg *pg, const pawl_carry_trial *trial
 
     if (st != PAWL_OK)
         return st;
-    if ((st = read_views(&r, err)) == PAWL_OK && (st = make_scratch(&r, err)) == PAWL_OK &&
-        (st = try_items(&r, err)) == PAWL_OK && (st = try_views(&r, err)) == PAWL_OK &&
+    if ((st = make_scratch(&r, err)) == PAWL_OK && (st = try_items(&r, err)) == PAWL_OK &&
+        (st = pawl_carry_try_views(b, pg, r.scratch, r.oid, err)) == PAWL_OK &&
         (st = name_as_before(&r, err)) == PAWL_OK)
         st = read_items(&r, err);
     pawl_pg_rollback(pg);
@@ -547,5 +490,37 @@ pawl_carry_rehearse(pawl_pg *pg, pawl_hanging *hanging, const pawl_hang_options 
         (st = pawl_carry_try(&b, pg, &(pawl_carry_trial){.like = like, .named = hanging->table}, err)) !=
             PAWL_OK)
         return st;
+    return pawl_hanging_refuse(hanging, options, err);
+}
+
+static bool
+has_views(const pawl_hanging *hanging)
+{
+    for (size_t i = 0; i < hanging->nitems; i++)
+        if (pawl_carry_is_carried(&hanging->items[i], PAWL_HANG_VIEW))
+            return true;
+    return false;
+}
+
+pawl_status
+pawl_carry_rehearse_views(pawl_pg *pg, pawl_hanging *hanging, const pawl_hang_options *options,
+                          const char *like, pawl_arena *arena, pawl_error *err)
+{
+    pawl_carry_builder b;
+    const pawl_carry_trial trial = {.like = like, .named = hanging->table};
+    trial_run r = {.b = &b, .pg = pg, .trial = &trial};
+    pawl_status st;
+
+    if (!has_views(hanging))
+        return PAWL_OK;
+    if ((st = pawl_carry_begin(&b, hanging, 0, arena, err)) != PAWL_OK ||
+        (st = pawl_pg_begin(pg, NULL, err)) != PAWL_OK)
+        return st;
+    if ((st = make_scratch(&r, err)) == PAWL_OK)
+        st = pawl_carry_try_views(&b, pg, r.scratch, r.oid, err);
+    pawl_pg_rollback(pg);
+    if (st != PAWL_OK)
+        return pawl_error_prefix(err, "trying the views over %s.%s on its new shape", hanging->schema,
+                                 hanging->table);
     return pawl_hanging_refuse(hanging, options, err);
 }

@@ -4,6 +4,7 @@
 #include "core/backoff.h"
 #include "core/log.h"
 #include "core/sqlstate.h"
+#include "online/carry_views.h"
 #include "pawl_sql.h"
 #include "step/switch.h"
 #include "util/clock.h"
@@ -350,7 +351,7 @@ work_cut(pawl_step_run *run, void *ctx, pawl_error *err)
         (st = pawl_swap_look(s, run->pg, err)) != PAWL_OK ||
         (st = pawl_drain_hold(c->e->drain, err)) != PAWL_OK ||
         (st = pawl_carry_ready(run->pg, s->carry, s->env.schema, err)) != PAWL_OK ||
-        (st = pawl_swap_run_inside(&s->carry->locks, run->pg, err)) != PAWL_OK)
+        (st = pawl_carry_take_locks(run->pg, s->carry, &run->waits_for, err)) != PAWL_OK)
         return st;
     c->locked_us = pawl_clock_us();
     if ((st = pawl_carry_check_before(run->pg, s->carry, s->env.schema, err)) != PAWL_OK ||

@@ -618,8 +618,8 @@ whatever_somebody_changes_meanwhile_is_seen(void **state)
         "TO postgres; owner");
     assert_string_equal(
         difference_after(&p, "CREATE VIEW later_v AS SELECT a FROM t"),
-        "+view public.later_v: CREATE VIEW public.later_v (a) AS  SELECT t.a\n   FROM public.t +part of "
-        "view later_v: ALTER TABLE public.later_v OWNER TO postgres; a1");
+        "+view public.later_v: CREATE VIEW public.later_v (a) AS  SELECT t.a\n   FROM public.t +owner of "
+        "view public.later_v: ALTER TABLE public.later_v OWNER TO postgres; a");
     pawl_test_exec(p.conninfo, "DROP OWNED BY carry_reader; DROP ROLE carry_reader");
     place_end(&p);
 }
@@ -657,15 +657,28 @@ plan_of_a_swap_half_way_serves_as_well(void **state)
 static void
 cut_over_stops_when_the_column_was_altered_since_the_plan(void **state)
 {
-    place p = place_with("carryaltered", "CREATE TABLE t (id int PRIMARY KEY, a int DEFAULT 5, b int)");
+    place p =
+        place_with("carryaltered", "CREATE TABLE t (id int PRIMARY KEY, a int DEFAULT 5, b int); CREATE "
+                                   "VIEW v AS SELECT a FROM t; CREATE RULE r AS ON DELETE TO v DO INSTEAD "
+                                   "NOTHING");
     pawl_carry_swap_spec spec = spec_of(PAWL_HANG_SWAP_CAPTURED, "a", "bigint");
     const char *alterations[][2] = {
         {"ALTER TABLE t ALTER a SET DEFAULT 6", "default of a: 6"},
         {"ALTER TABLE t ALTER a SET DEFAULT 5; CREATE INDEX later ON t (a)", "index public.later"},
         {"DROP INDEX later; ALTER TABLE t ADD CHECK (a > b)", "check constraint t_check"},
+        {"ALTER TABLE t DROP CONSTRAINT t_check; CREATE OR REPLACE VIEW v AS SELECT a FROM t WHERE b > 0",
+         "view public.v"},
+        {"CREATE OR REPLACE VIEW v AS SELECT a FROM t; GRANT SELECT ON v TO PUBLIC",
+         "privileges of view public.v"},
+        {"REVOKE SELECT ON v FROM PUBLIC; DROP RULE r ON v", "rule r of view public.v"},
+        {"CREATE RULE r AS ON DELETE TO v DO INSTEAD NOTHING; CREATE VIEW w AS SELECT a FROM v",
+         "view public.w"},
+        {"DROP VIEW w; CREATE FUNCTION f(v) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+         "function public.f(public.v) (of view public.v)"},
     };
 
     (void) state;
+    spec.options.recreate_views = true;
     is_ok(plan(&p, &spec), &p.err);
     pawl_test_exec(p.conninfo, "ALTER TABLE t ADD COLUMN \"x new\" bigint");
     for (size_t i = 0; i < sizeof alterations / sizeof *alterations; i++)

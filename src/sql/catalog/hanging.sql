@@ -55,25 +55,67 @@ WITH RECURSIVE t AS MATERIALIZED (
            obj_description(idx.indexrelid, 'pg_class') AS comment,
            (SELECT quote_ident(s.spcname) FROM pg_tablespace s WHERE s.oid = idx.reltablespace) AS tablespace
       FROM idx
-), vdep(oid, attnum, depth) AS (
-    SELECT r.ev_class, dep.attnum, 1
+), member(oid, attnum) AS (
+    -- Views that read the table, through whatever rule of theirs, or read such a view.
+    SELECT r.ev_class, dep.attnum
       FROM dep JOIN pg_rewrite r ON r.oid = dep.objid JOIN pg_class c ON c.oid = r.ev_class
      WHERE dep.classid = 'pg_rewrite'::regclass AND c.relkind IN ('v', 'm') AND r.ev_class <> $1::bigint::oid
     UNION
-    SELECT r.ev_class, vdep.attnum, vdep.depth + 1
-      FROM vdep
-      JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = vdep.oid AND d.classid = 'pg_rewrite'::regclass
+    SELECT r.ev_class, member.attnum
+      FROM member
+      JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = member.oid AND d.classid = 'pg_rewrite'::regclass
       JOIN pg_rewrite r ON r.oid = d.objid
       JOIN pg_class c ON c.oid = r.ev_class
-     WHERE c.relkind IN ('v', 'm') AND r.ev_class <> vdep.oid AND vdep.depth < 100
+     WHERE c.relkind IN ('v', 'm') AND r.ev_class NOT IN (member.oid, $1::bigint::oid)
+), layer(oid, depth) AS (
+    -- In which order they can be made: rules other than the SELECT itself come when all of them are there.
+    SELECT DISTINCT member.oid, 1 FROM member
+    UNION
+    SELECT r.ev_class, layer.depth + 1
+      FROM layer
+      JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = layer.oid AND d.classid = 'pg_rewrite'::regclass
+      JOIN pg_rewrite r ON r.oid = d.objid
+      JOIN pg_class c ON c.oid = r.ev_class
+     WHERE c.relkind IN ('v', 'm') AND r.rulename = '_RETURN' AND r.ev_class <> layer.oid AND layer.depth < 100
 ), view AS MATERIALIZED (
     SELECT c.oid, c.relkind, c.relname, c.relowner, c.relacl, c.reloptions, c.relam, c.reltablespace, c.relispopulated,
-           n.nspname, format('%I.%I', n.nspname, c.relname) AS shown,
-           (SELECT array_agg(DISTINCT x.attnum ORDER BY x.attnum) FROM vdep x WHERE x.oid = v.oid AND x.attnum > 0) AS attnums,
-           v.depth
-      FROM (SELECT oid, max(depth) AS depth FROM vdep GROUP BY oid) v
+           c.reltype, n.nspname, format('%I.%I', n.nspname, c.relname) AS shown,
+           (SELECT array_agg(DISTINCT x.attnum ORDER BY x.attnum) FROM member x WHERE x.oid = v.oid AND x.attnum > 0) AS attnums,
+           v.depth,
+           concat_ws(' ', CASE WHEN v.depth > 1 THEN 'indirect' END,
+                     CASE WHEN c.relkind = 'm' AND NOT c.relispopulated THEN 'not_populated' END,
+                     CASE WHEN c.relpersistence = 't' THEN 'temporary' END,
+                     CASE WHEN EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid
+                                          AND e.deptype = 'e') THEN 'extension' END,
+                     CASE WHEN NOT pg_has_role(c.relowner, 'USAGE')
+                               OR NOT pg_has_role(c.relowner, CASE WHEN current_setting('server_version_num')::integer >= 160000
+                                                                   THEN 'SET' ELSE 'MEMBER' END) THEN 'not_owner' END,
+                     CASE WHEN NOT has_schema_privilege(n.oid, 'CREATE')
+                               OR NOT (has_schema_privilege(c.relowner, n.oid, 'CREATE')
+                                       OR (SELECT u.rolsuper FROM pg_roles u WHERE u.rolname = current_user))
+                          THEN 'no_create' END) AS flags
+      FROM (SELECT layer.oid, max(layer.depth) AS depth FROM layer GROUP BY layer.oid) v
       JOIN pg_class c ON c.oid = v.oid
       JOIN pg_namespace n ON n.oid = c.relnamespace
+), on_view AS MATERIALIZED (
+    -- What would go with such a view, or be in the way of dropping it, and is neither a view nor a part of it.
+    SELECT DISTINCT v.nspname, v.shown, v.attnums, d.classid, d.objid, d.objsubid
+      FROM view v
+      JOIN LATERAL (SELECT 'pg_class'::regclass::oid AS refclassid, v.oid AS refobjid
+                    UNION ALL
+                    SELECT 'pg_type'::regclass::oid, y.oid FROM pg_type y WHERE y.oid = v.reltype
+                    UNION ALL
+                    SELECT 'pg_type'::regclass::oid, y.typarray FROM pg_type y WHERE y.oid = v.reltype) x ON true
+      JOIN pg_depend d ON d.refclassid = x.refclassid AND d.refobjid = x.refobjid
+     WHERE v.relkind = 'v'
+       AND NOT (d.classid = 'pg_type'::regclass AND d.deptype = 'i')
+       AND NOT (d.classid = 'pg_class'::regclass AND d.objid IN (SELECT w.oid FROM view w))
+       AND NOT (d.classid = 'pg_rewrite'::regclass
+                AND EXISTS (SELECT FROM pg_rewrite r WHERE r.oid = d.objid AND r.ev_class IN (SELECT w.oid FROM view w)))
+       AND NOT (d.classid = 'pg_trigger'::regclass
+                AND EXISTS (SELECT FROM pg_trigger g WHERE g.oid = d.objid AND g.tgrelid = v.oid))
+       AND NOT (d.classid = 'pg_attrdef'::regclass
+                AND EXISTS (SELECT FROM pg_attrdef f WHERE f.oid = d.objid AND f.adrelid IN (SELECT w.oid FROM view w)))
 ), fk AS MATERIALIZED (
     SELECT k.*, to_jsonb(k) AS j, pg_get_constraintdef(k.oid) AS definition, r.shown AS far_table, r.relkind AS far_kind,
            here.names AS here_names, far.names AS far_names,
@@ -272,62 +314,97 @@ WITH RECURSIVE t AS MATERIALIZED (
     UNION ALL
     -- what reads the table
     SELECT 40 + v.depth, CASE v.relkind WHEN 'v' THEN 'view' ELSE 'materialized_view' END, v.oid, v.nspname, v.relname, v.shown,
-           format('CREATE %s %s (%s)%s%s%s AS %s', CASE v.relkind WHEN 'v' THEN 'VIEW' ELSE 'MATERIALIZED VIEW' END, v.shown,
-                  (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
-                     FROM pg_attribute a WHERE a.attrelid = v.oid AND a.attnum > 0 AND NOT a.attisdropped),
+           format('CREATE %s %s%s%s%s%s AS %s', CASE v.relkind WHEN 'v' THEN 'VIEW' ELSE 'MATERIALIZED VIEW' END, v.shown,
+                  ' (' || (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)
+                             FROM pg_attribute a WHERE a.attrelid = v.oid AND a.attnum > 0 AND NOT a.attisdropped) || ')',
                   (SELECT ' USING ' || quote_ident(m.amname) FROM pg_am m WHERE m.oid = v.relam AND m.amname <> 'heap'),
                   ' WITH (' || (SELECT string_agg(format('%I=%L', split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)), ', ')
                                   FROM unnest(v.reloptions) o) || ')',
                   (SELECT ' TABLESPACE ' || quote_ident(s.spcname) FROM pg_tablespace s WHERE s.oid = v.reltablespace),
                   rtrim(pg_get_viewdef(v.oid), ';')),
-           '', v.attnums, NULL, concat_ws(' ', CASE WHEN v.depth > 1 THEN 'indirect' END,
-                                          CASE WHEN v.relkind = 'm' AND NOT v.relispopulated THEN 'not_populated' END), NULL, NULL
+           '', v.attnums, NULL, v.flags, NULL, NULL
       FROM view v
     UNION ALL
-    SELECT 40 + v.depth, 'view_part', v.oid, v.nspname, v.relname, v.shown, p.statement, '', v.attnums, NULL, p.part, NULL, NULL
+    -- flags say which part it is, and in which order they are made
+    SELECT CASE WHEN p.part ~ '^[rtu]' THEN 150 ELSE 40 + v.depth END, 'view_part', v.oid, v.nspname, v.relname, v.shown,
+           p.statement, COALESCE(p.tail, ''), v.attnums, NULL, p.part, NULL, NULL
       FROM view v
      CROSS JOIN LATERAL (
-           SELECT 'a1' AS part, format('ALTER TABLE %s OWNER TO %I', v.shown, pg_get_userbyid(v.relowner)) AS statement
+           SELECT 'a' AS part, format('ALTER TABLE %s OWNER TO %I', v.shown, pg_get_userbyid(v.relowner)) AS statement,
+                  NULL AS tail
            UNION ALL
-           SELECT 'b' || r.rulename, pg_get_ruledef(r.oid) FROM pg_rewrite r WHERE r.ev_class = v.oid AND r.rulename <> '_RETURN'
+           SELECT 'd ' || a.attname, format('ALTER VIEW %s %s', v.shown, x.clause), x.clause
+             FROM pg_attrdef d
+             JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+            CROSS JOIN LATERAL (SELECT format('ALTER COLUMN %I SET DEFAULT %s', a.attname,
+                                              pg_get_expr(d.adbin, d.adrelid)) AS clause) x
+            WHERE d.adrelid = v.oid
            UNION ALL
-           SELECT 'c' || g.tgname, pg_get_triggerdef(g.oid) FROM pg_trigger g WHERE g.tgrelid = v.oid AND NOT g.tgisinternal
+           -- what the owner has taken away from itself
+           SELECT 'e0', format('REVOKE %s ON TABLE %s FROM %I', string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type),
+                               v.shown, pg_get_userbyid(v.relowner)), NULL
+             FROM aclexplode(acldefault('r', v.relowner)) x
+            WHERE v.relacl IS NOT NULL AND x.grantee = v.relowner
+              AND NOT EXISTS (SELECT FROM aclexplode(v.relacl) y
+                               WHERE y.grantee = x.grantee AND y.privilege_type = x.privilege_type)
+           HAVING count(*) > 0
            UNION ALL
-           SELECT 'd' || a.attname, format('ALTER VIEW %s ALTER COLUMN %I SET DEFAULT %s', v.shown, a.attname,
-                                           pg_get_expr(d.adbin, d.adrelid))
-             FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum WHERE d.adrelid = v.oid
-           UNION ALL
-           SELECT 'e' || x.grantee || x.is_grantable,
+           -- tail: the role that granted it where that is not the owner; those that it has them from come before
+           SELECT concat_ws(' ', 'e' || CASE WHEN x.grantor = v.relowner THEN '1'
+                                             WHEN bool_and(EXISTS (SELECT FROM aclexplode(v.relacl) y
+                                                                    WHERE y.grantor = v.relowner AND y.grantee = x.grantor
+                                                                      AND y.is_grantable)) THEN '2' ELSE '3' END,
+                            x.grantee, x.grantor, x.is_grantable),
                   format('GRANT %s ON TABLE %s TO %s%s', string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type), v.shown,
                          CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END,
-                         CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' END)
-             FROM aclexplode(v.relacl) x WHERE x.grantee <> v.relowner GROUP BY x.grantee, x.is_grantable
+                         CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' END),
+                  CASE WHEN x.grantor <> v.relowner THEN quote_ident(pg_get_userbyid(x.grantor)) END
+             FROM aclexplode(v.relacl) x WHERE x.grantee <> v.relowner GROUP BY x.grantor, x.grantee, x.is_grantable
            UNION ALL
-           SELECT 'f' || a.attname || x.grantee || x.is_grantable,
+           SELECT concat_ws(' ', 'f', a.attnum, x.grantee, x.grantor, x.is_grantable),
                   format('GRANT %s ON TABLE %s TO %s%s',
                          string_agg(format('%s (%I)', x.privilege_type, a.attname), ', ' ORDER BY x.privilege_type), v.shown,
                          CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END,
-                         CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' END)
+                         CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' END),
+                  CASE WHEN x.grantor <> v.relowner THEN quote_ident(pg_get_userbyid(x.grantor)) END
              FROM pg_attribute a, LATERAL aclexplode(a.attacl) x
             WHERE a.attrelid = v.oid AND a.attnum > 0 AND NOT a.attisdropped
-            GROUP BY a.attname, x.grantee, x.is_grantable
+            GROUP BY a.attname, a.attnum, x.grantor, x.grantee, x.is_grantable
            UNION ALL
-           SELECT 'g' || d.objsubid,
+           SELECT 'g ' || d.objsubid,
                   CASE WHEN d.objsubid = 0
                        THEN format('COMMENT ON %s %s IS %L', CASE v.relkind WHEN 'v' THEN 'VIEW' ELSE 'MATERIALIZED VIEW' END,
                                    v.shown, d.description)
                        ELSE format('COMMENT ON COLUMN %s.%I IS %L', v.shown,
                                    (SELECT a.attname FROM pg_attribute a WHERE a.attrelid = v.oid AND a.attnum = d.objsubid),
-                                   d.description) END
+                                   d.description) END, NULL
              FROM pg_description d WHERE d.classoid = 'pg_class'::regclass AND d.objoid = v.oid
            UNION ALL
-           SELECT 'h' || l.objsubid, format('SECURITY LABEL FOR %I ON %s IS %L', l.provider,
-                                            CASE WHEN l.objsubid = 0 THEN format('VIEW %s', v.shown)
-                                                 ELSE format('COLUMN %s.%I', v.shown,
-                                                             (SELECT a.attname FROM pg_attribute a
-                                                               WHERE a.attrelid = v.oid AND a.attnum = l.objsubid)) END, l.label)
+           SELECT concat_ws(' ', 'h', l.objsubid, l.provider),
+                  format('SECURITY LABEL FOR %I ON %s IS %L', l.provider,
+                         CASE WHEN l.objsubid = 0 THEN format('VIEW %s', v.shown)
+                              ELSE format('COLUMN %s.%I', v.shown,
+                                          (SELECT a.attname FROM pg_attribute a
+                                            WHERE a.attrelid = v.oid AND a.attnum = l.objsubid)) END, l.label), NULL
              FROM pg_seclabel l WHERE l.classoid = 'pg_class'::regclass AND l.objoid = v.oid
+           UNION ALL
+           SELECT 'r ' || r.rulename, rtrim(pg_get_ruledef(r.oid), ';'), NULL
+             FROM pg_rewrite r WHERE r.ev_class = v.oid AND r.rulename <> '_RETURN'
+           UNION ALL
+           SELECT 't ' || g.tgname, pg_get_triggerdef(g.oid), NULL FROM pg_trigger g WHERE g.tgrelid = v.oid AND NOT g.tgisinternal
+           UNION ALL
+           SELECT 'u r ' || r.rulename, format('COMMENT ON RULE %I ON %s IS %L', r.rulename, v.shown, d.description), NULL
+             FROM pg_rewrite r JOIN pg_description d ON d.classoid = 'pg_rewrite'::regclass AND d.objoid = r.oid
+            WHERE r.ev_class = v.oid
+           UNION ALL
+           SELECT 'u t ' || g.tgname, format('COMMENT ON TRIGGER %I ON %s IS %L', g.tgname, v.shown, d.description), NULL
+             FROM pg_trigger g JOIN pg_description d ON d.classoid = 'pg_trigger'::regclass AND d.objoid = g.oid
+            WHERE g.tgrelid = v.oid AND NOT g.tgisinternal
            ) p
+    UNION ALL
+    SELECT 34, 'on_view', o.objid, o.nspname, pg_describe_object(o.classid, o.objid, o.objsubid), o.shown, '', '', o.attnums, NULL,
+           '', NULL, NULL
+      FROM on_view o
     UNION ALL
     SELECT 30, 'rule', r.oid, '', r.rulename, r.ev_class::regclass::text, pg_get_ruledef(r.oid), '', r.attnums, NULL,
            concat_ws(' ', CASE WHEN r.ev_class = $1::bigint::oid THEN 'local' END,
