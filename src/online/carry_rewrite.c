@@ -467,6 +467,7 @@ cut_back(rewrite *r, const pawl_carry *saved)
     pawl_hanging *now = b->hanging;
     pawl_hanging was = *now;
 
+    pawl_carry_drop_views(b);
     pawl_carry_drop_keys(b);
     each(r, leave_item);
     pawl_carry_add(b, list, "the new table", "ALTER TABLE %s RENAME TO %s", b->table,
@@ -486,6 +487,7 @@ cut_back(rewrite *r, const pawl_carry *saved)
         memcpy(was.items, saved->saved, saved->nsaved * sizeof *was.items);
     b->hanging = &was;
     each(r, return_item);
+    pawl_carry_make_views(b);
     b->hanging = now;
 }
 
@@ -501,6 +503,7 @@ pawl_carry_rewrite_back(pawl_hanging *now, const pawl_carry_rewrite_spec *spec, 
     r.shadow = pawl_arena_fmt(arena, "%s.%s", r.b.schema, pawl_carry_quote(&r.b, spec->shadow));
     if (r.shadow == NULL)
         return pawl_error_nomem(err, "what is carried over");
+    pawl_carry_lock_views(&r.b);
     pawl_carry_add(&r.b, &r.b.carry->locks, "the old table", "LOCK TABLE %s IN ACCESS EXCLUSIVE MODE",
                    r.shadow);
     pawl_carry_lock(&r.b);

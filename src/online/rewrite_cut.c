@@ -5,6 +5,7 @@
 #include "core/backoff.h"
 #include "core/log.h"
 #include "core/sqlstate.h"
+#include "online/carry_views.h"
 #include "online/rewrite_private.h"
 #include "pawl_sql.h"
 #include "pg/lockers.h"
@@ -61,6 +62,7 @@ typedef struct moment
     int64_t reported_us;
     int64_t tries;
     int64_t locked_us;
+    uint32_t waits_for;   /* the relation whose lock was asked for last */
     pawl_hanging *before; /* what hangs on the table, as it is under the lock */
     pawl_compare_diff diff;
 } moment;
@@ -367,7 +369,7 @@ cut_inside(moment *m, pawl_pg *pg, bool *wants_more, pawl_error *err)
         (st = pawl_drain_hold(m->drain, err)) != PAWL_OK || (st = plan_listing(m, pg, err)) != PAWL_OK)
         return st;
     m->locked_us = 0;
-    if ((st = pawl_rewrite_run_list(pg, &rw->carry->locks, err)) != PAWL_OK)
+    if ((st = pawl_carry_take_locks(pg, rw->carry, &m->waits_for, err)) != PAWL_OK)
         return st;
     m->locked_us = pawl_clock_us();
     if ((st = pawl_rewrite_set_path(pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
@@ -418,14 +420,17 @@ give_way(moment *m, const pawl_error *failure, pawl_error *err)
     char who[400] = "";
 
     *err = *failure;
+    pawl_pg_lockers(pawl_drain_pg(m->drain), m->waits_for != 0 ? m->waits_for : rw->shape.table->oid, who,
+                    sizeof who);
     if (++m->tries >= rw->env->base->lock_attempts)
     {
+        if (who[0] != '\0')
+            (void) pawl_error_detail(err, "held by %s", who);
         (void) pawl_error_prefix(err, "the cut-over of \"%s.%s\" was given up after %lld attempt%s",
                                  rw->shape.table->schema, rw->shape.table->name, (long long) m->tries,
                                  m->tries == 1 ? "" : "s");
         return pawl_error_hint(err, "everything is ready: run it again at a quieter time");
     }
-    pawl_pg_lockers(pawl_drain_pg(m->drain), rw->shape.table->oid, who, sizeof who);
     pawl_log_text(rw->env->base->sink, PAWL_EVENT_WAITING, "attempt %lld of %lld to lock \"%s.%s\": %s%s%s",
                   (long long) m->tries, (long long) rw->env->base->lock_attempts, rw->shape.table->schema,
                   rw->shape.table->name, failure->message, who[0] != '\0' ? "; held by " : "", who);

@@ -243,8 +243,7 @@ forget_partitions(const pawl_rewrite *rw, pawl_hanging *now)
 static pawl_status
 plan_back(pawl_rewrite *rw, const kept *k, pawl_error *err)
 {
-    const pawl_hang_options options = {.mode = PAWL_HANG_REWRITE,
-                                       .subscribers_ready = rw->spec->subscribers_ready};
+    const pawl_hang_options options = pawl_rewrite_hang_options(rw);
     const pawl_carry_rewrite_spec spec = {.job = rw->job, .shadow = rw->old, .kept = rw->shadow};
     pawl_carry *there = NULL;
     pawl_status st = pawl_rewrite_hanging(rw, rw->pg, k->new_oid, &rw->hanging, err);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/log.h"
+#include "online/carry_views.h"
 #include "online/rewrite_private.h"
 #include "pawl_sql.h"
 #include "util/failpoint.h"
@@ -111,11 +112,18 @@ insert_job(pawl_rewrite *rw, pawl_error *err)
 
 /* ---- what hangs on the table -------------------------------------------------------------------------------------------- */
 
+pawl_hang_options
+pawl_rewrite_hang_options(const pawl_rewrite *rw)
+{
+    return (pawl_hang_options){.mode = PAWL_HANG_REWRITE,
+                               .recreate_views = rw->spec->recreates_views,
+                               .subscribers_ready = rw->spec->subscribers_ready};
+}
+
 pawl_status
 pawl_rewrite_hanging(pawl_rewrite *rw, pawl_pg *pg, uint32_t oid, pawl_hanging **out, pawl_error *err)
 {
-    const pawl_hang_options options = {.mode = PAWL_HANG_REWRITE,
-                                       .subscribers_ready = rw->spec->subscribers_ready};
+    const pawl_hang_options options = pawl_rewrite_hang_options(rw);
     pawl_hanging *hanging = NULL;
     pawl_status st;
 
@@ -149,8 +157,7 @@ look_at_table(pawl_rewrite *rw, pawl_error *err)
 static pawl_status
 begin_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
 {
-    const pawl_hang_options options = {.mode = PAWL_HANG_REWRITE,
-                                       .subscribers_ready = rw->spec->subscribers_ready};
+    const pawl_hang_options options = pawl_rewrite_hang_options(rw);
     pawl_status st;
 
     (void) ctx;
@@ -246,6 +253,19 @@ primary_key_text(pawl_rewrite *rw, const char **out, pawl_error *err)
     return *out == NULL ? pawl_error_nomem(err, "a primary key") : PAWL_OK;
 }
 
+/* Of all that is carried over views alone are not tried on the shadow table itself. */
+static pawl_status
+try_views(pawl_rewrite *rw, pawl_error *err)
+{
+    const pawl_hang_options options = pawl_rewrite_hang_options(rw);
+    PAWL_STRBUF_AUTO(shadow);
+
+    pawl_sql_ident2(&shadow, rw->shape.table->schema, rw->shadow);
+    if (!pawl_strbuf_is_ok(&shadow))
+        return pawl_error_nomem(err, "a name");
+    return pawl_carry_rehearse_views(rw->pg, rw->hanging, &options, shadow.data, rw->arena, err);
+}
+
 static pawl_status
 load_carry(pawl_rewrite *rw, pawl_error *err)
 {
@@ -258,7 +278,8 @@ load_carry(pawl_rewrite *rw, pawl_error *err)
                                     .is_partitioned = rw->spec->partition_by != NULL};
     pawl_status st = primary_key_text(rw, &spec.primary_key, err);
 
-    if (st != PAWL_OK || (st = pawl_rewrite_adapt(rw, rw->hanging, err)) != PAWL_OK)
+    if (st != PAWL_OK || (st = pawl_rewrite_adapt(rw, rw->hanging, err)) != PAWL_OK ||
+        (st = try_views(rw, err)) != PAWL_OK)
         return st;
     return pawl_carry_rewrite(rw->hanging, &spec, rw->arena, &rw->carry, err);
 }

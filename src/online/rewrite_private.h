@@ -79,6 +79,9 @@ PAWL_NODISCARD pawl_status pawl_rewrite_load(pawl_rewrite *rw, pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_rewrite_restart(pawl_rewrite *rw, const char *why, pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_rewrite_take_away(pawl_rewrite *rw, pawl_error *err);
 
+/* How what hangs on the table is judged. */
+pawl_hang_options pawl_rewrite_hang_options(const pawl_rewrite *rw);
+
 /* Load and judge what hangs on the table `oid`, in the transaction at hand. */
 PAWL_NODISCARD pawl_status pawl_rewrite_hanging(pawl_rewrite *rw, pawl_pg *pg, uint32_t oid,
                                                 pawl_hanging **out, pawl_error *err);

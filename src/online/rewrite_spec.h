@@ -53,6 +53,7 @@ typedef struct pawl_rewrite_spec
     size_t nwith;
     bool is_manual; /* the cut-over waits to be told */
     bool subscribers_ready;
+    bool recreates_views;
     bool keeps_old; /* the old table stays, under another name */
     bool mirrors;   /* after the cut-over the old table follows the new one: the way back; with keeps_old */
     const pawl_rewrite_pair *reverse; /* columns of the old table as SQL over a row of the new one */

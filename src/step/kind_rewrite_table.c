@@ -147,7 +147,6 @@ refuse_words(pawl_reader *r)
         const char *harmless;
         const char *what;
     } refused[] = {
-        {"views", "refuse", "make views anew within the cut-over of a rewrite"},
         {"rejects", "refuse", "rewrite a table and leave rows behind that the transform rejects"},
     };
 
@@ -167,9 +166,13 @@ static void
 read_keys(pawl_reader *r, pawl_rewrite_spec *spec)
 {
     static const char *const cutovers[] = {"auto", "manual", NULL};
+    static const char *const views[] = {"refuse", "recreate", NULL};
     size_t cutover = 0;
+    size_t view = 0;
 
     spec->keeps_old = true;
+    if (pawl_reader_has_word(r, "views", views, &view))
+        spec->recreates_views = view == 1;
     if (pawl_reader_has_word(r, "cutover", cutovers, &cutover))
         spec->is_manual = cutover == 1;
     pawl_reader_require(r, "table", "public.products");

@@ -1,4 +1,4 @@
-/* Views that are made anew with a swap, killed on both sides of the cut-over's commit: they are there at every moment. */
+/* Views that are made anew, killed on both sides of the cut-over's commit: they are there at every moment. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -94,11 +94,46 @@ views_are_there_whenever_it_is_killed(void **state)
     }
 }
 
+#define REWRITE                                                                                          \
+    "revision: \"aaaa0001\"\nparents: []\ndown: irreversible\nup:\n  - rewrite_table:\n      table: p\n" \
+    "      change: { price: { type: bigint, using: price::bigint } }\n      views: recreate\n"
+
+static void
+views_of_a_rewritten_table_are_there_too(void **state)
+{
+    static const char *const at[] = {"rewrite.before_cutover_commit", "rewrite.after_cutover_commit"};
+
+    (void) state;
+    for (size_t i = 0; i < 2; i++)
+    {
+        const char *db = pawl_test_database_new("views_rewritten");
+        const char *dir = pawl_test_project_new(db, NULL);
+        char *before;
+
+        pawl_test_exec(db, TABLE);
+        pawl_test_project_write(dir, "migrations/aaaa0001.yaml", REWRITE);
+        before = pawl_test_query_text(db, LOOKS);
+        must_be_killed(dir, "upgrade", "head", at[i]);
+        assert_text(db, TYPE, i == 1 ? "bigint" : "text");
+        if (i == 0)
+            assert_text(db, LOOKS, before);
+        pawl_test_pawl_exits(dir, "upgrade", "head", 0);
+        assert_text(db, TYPE, "bigint");
+        assert_text(db,
+                    "SELECT count(*) || obj_description('api.p'::regclass) FROM api.p WHERE next = id + 1",
+                    "300over it");
+        assert_text(db, "SELECT has_table_privilege('killed_reader', 'v', 'SELECT')::text", "true");
+        free(before);
+        pawl_test_exec(db, "DROP OWNED BY killed_reader; DROP ROLE killed_reader");
+    }
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(views_are_there_whenever_it_is_killed),
+        cmocka_unit_test(views_of_a_rewritten_table_are_there_too),
     };
 
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
