@@ -227,6 +227,39 @@ what_becomes_of_a_view_before_the_cut_over_is_taken_up(void **state)
     pawl_test_end(&f);
 }
 
+/* The plan of the run at hand does not have it: the cut-over stops, and the next run takes it up. */
+static void
+a_view_that_is_changed_while_the_swap_waits_stops_it(void **state)
+{
+    static const char *const args[] = {"upgrade", NULL};
+    pawl_test_fixture f = begin("views_changed", "CREATE VIEW v AS SELECT id, price FROM p",
+                                RECREATE "      cutover: manual\n");
+    pawl_test_process *p = pawl_test_start(args, NULL, f.dir);
+    pawl_test_output output;
+    char *changed;
+
+    (void) state;
+    pawl_test_wait_until(f.db, "SELECT to_regclass('pawl.job') IS NOT NULL", 30000);
+    pawl_test_wait_until(f.db, "SELECT EXISTS (SELECT FROM pawl.job WHERE phase = 'ready')", 60000);
+    pawl_test_wait_until(f.db, "SELECT EXISTS (SELECT FROM pawl.progress WHERE chunk_id = 0 AND owner <> '')",
+                         60000);
+    pawl_test_exec(
+        f.db,
+        "CREATE OR REPLACE VIEW v AS SELECT id, price FROM p WHERE other IS NOT NULL; COMMENT ON VIEW v "
+        "IS 'new'");
+    changed = pawl_test_query_text(f.db, VIEWS);
+    pawl_test_pawl_exits(f.dir, "cutover", "1", 0);
+    output = pawl_test_wait(p, 60000);
+    assert_int_equal(output.exit_code, 1);
+    assert_non_null(strstr(output.err, "view public.v"));
+    pawl_test_output_free(&output);
+    assert_same(&f, changed);
+    pawl_test_up(&f);
+    assert_same(&f, changed);
+    free(changed);
+    pawl_test_end(&f);
+}
+
 /* ---- refused ---------------------------------------------------------------------------------------------------- */
 
 static void
@@ -395,6 +428,7 @@ main(void)
         cmocka_unit_test(the_way_back_makes_the_text_that_was_there),
         cmocka_unit_test(a_view_that_was_changed_after_the_swap_stays_changed),
         cmocka_unit_test(what_becomes_of_a_view_before_the_cut_over_is_taken_up),
+        cmocka_unit_test(a_view_that_is_changed_while_the_swap_waits_stops_it),
         cmocka_unit_test(what_cannot_be_made_anew_is_refused_before_anything_starts),
         cmocka_unit_test(lists_of_other_names_that_are_in_nobodys_way_are_taken),
         cmocka_unit_test(a_view_of_somebody_else_is_refused_without_the_right_to_it),
