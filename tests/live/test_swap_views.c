@@ -342,18 +342,27 @@ lists_of_other_names_that_are_in_nobodys_way_are_taken(void **state)
     pawl_test_end(&f);
 }
 
+/* Who granted a privilege grants it again, where pawl can be that role; else the owner does. */
 static void
 a_view_of_somebody_else_is_refused_without_the_right_to_it(void **state)
 {
-    pawl_test_fixture f =
-        begin("views_owner",
-              "CREATE ROLE view_mine LOGIN; CREATE ROLE view_theirs; GRANT CREATE ON DATABASE "
-              "views_owner TO view_mine; GRANT ALL ON SCHEMA public TO view_mine; ALTER TABLE p OWNER TO "
-              "view_mine; CREATE VIEW v AS SELECT price FROM p; ALTER VIEW v OWNER TO view_theirs",
-              RECREATE);
+    pawl_test_fixture f = begin("views_owner",
+                                "CREATE ROLE view_mine LOGIN; CREATE ROLE view_theirs; CREATE ROLE "
+                                "view_between; CREATE ROLE view_last; GRANT CREATE "
+                                "ON DATABASE views_owner TO view_mine; GRANT ALL ON SCHEMA public TO "
+                                "view_mine; ALTER TABLE p OWNER TO view_mine; "
+                                "CREATE VIEW v AS SELECT price FROM p; ALTER VIEW v OWNER TO view_theirs; "
+                                "GRANT SELECT, UPDATE (price) ON v TO "
+                                "view_between WITH GRANT OPTION; SET ROLE view_between; GRANT SELECT, UPDATE "
+                                "(price) ON v TO view_last",
+                                RECREATE);
+    static const char owner[] =
+        "SELECT concat_ws(' ', relowner::regrole, has_table_privilege('view_last', oid, 'SELECT'), "
+        "has_column_privilege('view_last', oid, 'price', 'UPDATE')) FROM pg_class WHERE relname = 'v'";
     char *conninfo = malloc(1000);
 
     (void) state;
+    assert_non_null(conninfo);
     pawl_fmt(conninfo, 1000, "%s user=view_mine", f.db);
     f.overrides[0] = (pawl_key_value){"database", conninfo};
     f.noverrides = 1;
@@ -363,12 +372,12 @@ a_view_of_somebody_else_is_refused_without_the_right_to_it(void **state)
     pawl_test_assert_text(&f, NOTHING_STARTED, "0");
     pawl_test_exec(f.db, "GRANT CREATE ON SCHEMA public TO view_theirs");
     pawl_test_up(&f);
-    pawl_test_assert_text(&f, "SELECT relowner::regrole::text FROM pg_class WHERE relname = 'v'",
-                          "view_theirs");
+    pawl_test_assert_text(&f, owner, "view_theirs t t");
     pawl_test_must_go(&f, false, "base");
-    pawl_test_assert_text(&f, "SELECT relowner::regrole::text FROM pg_class WHERE relname = 'v'",
-                          "view_theirs");
-    pawl_test_exec(f.db, "DROP OWNED BY view_mine, view_theirs CASCADE; DROP ROLE view_mine, view_theirs");
+    pawl_test_assert_text(&f, owner, "view_theirs t t");
+    pawl_test_exec(
+        f.db, "DROP OWNED BY view_mine, view_theirs, view_between, view_last CASCADE; DROP ROLE view_mine, "
+              "view_theirs, view_between, view_last");
     free(conninfo);
     pawl_test_end(&f);
 }

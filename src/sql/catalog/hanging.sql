@@ -77,6 +77,9 @@ WITH RECURSIVE t AS MATERIALIZED (
       JOIN pg_rewrite r ON r.oid = d.objid
       JOIN pg_class c ON c.oid = r.ev_class
      WHERE c.relkind IN ('v', 'm') AND r.rulename = '_RETURN' AND r.ev_class <> layer.oid AND layer.depth < 100
+), becoming(word) AS (
+    -- what pg_has_role calls the right to SET ROLE
+    SELECT CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END
 ), view AS MATERIALIZED (
     SELECT c.oid, c.relkind, c.relname, c.relowner, c.relacl, c.reloptions, c.relam, c.reltablespace, c.relispopulated,
            c.reltype, n.nspname, format('%I.%I', n.nspname, c.relname) AS shown,
@@ -88,8 +91,7 @@ WITH RECURSIVE t AS MATERIALIZED (
                      CASE WHEN EXISTS (SELECT FROM pg_depend e WHERE e.classid = 'pg_class'::regclass AND e.objid = c.oid
                                           AND e.deptype = 'e') THEN 'extension' END,
                      CASE WHEN NOT pg_has_role(c.relowner, 'USAGE')
-                               OR NOT pg_has_role(c.relowner, CASE WHEN current_setting('server_version_num')::integer >= 160000
-                                                                   THEN 'SET' ELSE 'MEMBER' END) THEN 'not_owner' END,
+                               OR NOT pg_has_role(c.relowner, (SELECT w.word FROM becoming w)) THEN 'not_owner' END,
                      CASE WHEN NOT has_schema_privilege(n.oid, 'CREATE')
                                OR NOT (has_schema_privilege(c.relowner, n.oid, 'CREATE')
                                        OR (SELECT u.rolsuper FROM pg_roles u WHERE u.rolname = current_user))
@@ -349,25 +351,35 @@ WITH RECURSIVE t AS MATERIALIZED (
                                WHERE y.grantee = x.grantee AND y.privilege_type = x.privilege_type)
            HAVING count(*) > 0
            UNION ALL
-           -- tail: the role that granted it where that is not the owner; those that it has them from come before
+           -- tail: the role that granted it, where that is not the owner and can be had; those that it has them from come before
            SELECT concat_ws(' ', 'e' || CASE WHEN x.grantor = v.relowner THEN '1'
                                              WHEN bool_and(EXISTS (SELECT FROM aclexplode(v.relacl) y
                                                                     WHERE y.grantor = v.relowner AND y.grantee = x.grantor
                                                                       AND y.is_grantable)) THEN '2' ELSE '3' END,
                             x.grantee, x.grantor, x.is_grantable),
-                  format('GRANT %s ON TABLE %s TO %s%s', string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type), v.shown,
-                         CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END,
+                  format('GRANT %s ON TABLE %s TO %s%s', string_agg(DISTINCT x.privilege_type, ', ' ORDER BY x.privilege_type),
+                         v.shown, CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END,
                          CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' END),
                   CASE WHEN x.grantor <> v.relowner THEN quote_ident(pg_get_userbyid(x.grantor)) END
-             FROM aclexplode(v.relacl) x WHERE x.grantee <> v.relowner GROUP BY x.grantor, x.grantee, x.is_grantable
+             FROM (SELECT l.grantee, l.privilege_type, l.is_grantable,
+                          CASE WHEN pg_has_role(l.grantor, (SELECT w.word FROM becoming w)) THEN l.grantor ELSE v.relowner END
+                              AS grantor
+                     FROM aclexplode(v.relacl) l WHERE l.grantee <> v.relowner) x
+            GROUP BY x.grantor, x.grantee, x.is_grantable
            UNION ALL
            SELECT concat_ws(' ', 'f', a.attnum, x.grantee, x.grantor, x.is_grantable),
                   format('GRANT %s ON TABLE %s TO %s%s',
-                         string_agg(format('%s (%I)', x.privilege_type, a.attname), ', ' ORDER BY x.privilege_type), v.shown,
+                         string_agg(DISTINCT format('%s (%I)', x.privilege_type, a.attname), ', '
+                                    ORDER BY format('%s (%I)', x.privilege_type, a.attname)), v.shown,
                          CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END,
                          CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' END),
                   CASE WHEN x.grantor <> v.relowner THEN quote_ident(pg_get_userbyid(x.grantor)) END
-             FROM pg_attribute a, LATERAL aclexplode(a.attacl) x
+             FROM pg_attribute a
+            CROSS JOIN LATERAL (
+                  SELECT l.grantee, l.privilege_type, l.is_grantable,
+                         CASE WHEN pg_has_role(l.grantor, (SELECT w.word FROM becoming w)) THEN l.grantor ELSE v.relowner END
+                             AS grantor
+                    FROM aclexplode(a.attacl) l) x
             WHERE a.attrelid = v.oid AND a.attnum > 0 AND NOT a.attisdropped
             GROUP BY a.attname, a.attnum, x.grantor, x.grantee, x.is_grantable
            UNION ALL
