@@ -91,16 +91,21 @@ has_field(const PGresult *res, int field, const char *expected)
 /*
  * "cached plan must not change result type" comes as 0A000, feature not supported, and its text is translated; the
  * function that raises it is not. It is recorded as 26000, the other way in which a statement prepared earlier turns
- * out to be stale, so that the SQLSTATE alone says what to do.
+ * out to be stale, so that the SQLSTATE alone says what to do. So does "cannot set transaction read-write mode during
+ * recovery": behind a pooler the primary may have become a standby, and is recorded as 25006, read only.
  */
 static const char *
 sqlstate_of(const PGresult *res)
 {
     const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 
-    if (sqlstate != NULL && strcmp(sqlstate, "0A000") == 0 &&
-        has_field(res, PG_DIAG_SOURCE_FUNCTION, "RevalidateCachedQuery"))
+    if (sqlstate == NULL || strcmp(sqlstate, "0A000") != 0)
+        return sqlstate;
+    if (has_field(res, PG_DIAG_SOURCE_FUNCTION, "RevalidateCachedQuery"))
         return "26000";
+    /* No other setting of that kind is refused as a feature that is not supported. */
+    if (has_field(res, PG_DIAG_SOURCE_FUNCTION, "call_bool_check_hook"))
+        return "25006";
     return sqlstate;
 }
 
