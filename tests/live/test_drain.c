@@ -262,6 +262,47 @@ a_unique_violation_makes_the_slice_grow(void **state)
     end(&f);
 }
 
+/* While somebody's snapshot is old, nothing that is deleted goes away: it must not be walked over each time. */
+static void
+under_an_old_snapshot_what_is_drained_is_not_read_again(void **state)
+{
+    enum
+    {
+        ROUNDS = 30
+    };
+    fixture f;
+
+    (void) state;
+    begin(&f, "old");
+    PGconn *old = pawl_test_connect(f.place.conninfo);
+
+    assert_int_equal(pawl_test_query_i64(f.place.conninfo,
+                                         "SELECT count(*) FROM pg_index WHERE indisprimary AND"
+                                         " indrelid = '" PAWL_TEST_QUOTED ".change_1'::regclass"),
+                     1);
+    pawl_test_run_on(old, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t");
+    pawl_test_exec(f.place.conninfo, "UPDATE t SET a = 'y'");
+    for (int i = 0; i < ROUNDS; i++)
+    {
+        pawl_test_exec(f.place.conninfo, "UPDATE t SET a = a || 'z' WHERE id <= 10");
+        assert_int_equal(drain(&f), PAWL_DRAIN_EMPTY);
+    }
+    /* Its counts are told when its session ends. */
+    pawl_drain_close(f.drain);
+    f.drain = NULL;
+    pawl_test_wait_until(f.place.conninfo,
+                         "SELECT idx_tup_read >= 5000 FROM pg_stat_all_indexes WHERE relname = 'change_1'",
+                         10000);
+    /* Some times the entries that there were; walked over each time, it would be thirty times more. */
+    assert_in_range(pawl_test_query_i64(f.place.conninfo,
+                                        "SELECT sum(idx_tup_read)::bigint FROM pg_stat_all_indexes"
+                                        " WHERE relname = 'change_1'"),
+                    5000, 60000);
+    pawl_test_run_on(old, "COMMIT");
+    PQfinish(old);
+    end(&f);
+}
+
 int
 main(void)
 {
@@ -274,6 +315,7 @@ main(void)
         cmocka_unit_test(a_killed_connection_costs_nothing),
         cmocka_unit_test(truncate_and_a_lost_trigger_void_the_capture),
         cmocka_unit_test(a_unique_violation_makes_the_slice_grow),
+        cmocka_unit_test(under_an_old_snapshot_what_is_drained_is_not_read_again),
     };
 
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
