@@ -279,7 +279,28 @@ static bool
 has_phases(const pawl_job_status *job)
 {
     return strcmp(job->state, "open") == 0 &&
-           (strcmp(job->kind, "swap_column") == 0 || strcmp(job->kind, "rewrite_table") == 0);
+           (strcmp(job->kind, "swap_column") == 0 || strcmp(job->kind, "switch") == 0 ||
+            strcmp(job->kind, "rewrite_table") == 0);
+}
+
+/* A backfill that is done, and goes on logging. */
+static bool
+is_captured(const pawl_job_status *job)
+{
+    return strcmp(job->state, "open") == 0 && strcmp(job->phase, "captured") == 0;
+}
+
+static void
+describe_captured(pawl_cli_buf *buf, const pawl_job_status *job)
+{
+    pawl_cli_add(buf, "    every row is done; logs for a `switch` what others change");
+    if (job->log_bytes >= 0)
+    {
+        pawl_cli_add(buf, ": about ");
+        pawl_cli_plural(buf, job->log_entries, "change");
+        pawl_cli_addf(buf, " (log: %.1f MB)", (double) job->log_bytes / 1048576);
+    }
+    pawl_cli_add(buf, "\n");
 }
 
 /* Where stripes were written, or might have been in a table of this size. */
@@ -331,6 +352,8 @@ describe_jobs(pawl_cli_buf *buf, const pawl_status_report *r, pawl_cli_bar_style
         pawl_cli_add(buf, ")\n");
         if (is_mirror(job))
             describe_mirror(buf, job, style.has_color);
+        else if (is_captured(job))
+            describe_captured(buf, job);
         else
             describe_bar(buf, job, style);
         if (has_phases(job) && !is_mirror(job))

@@ -78,6 +78,8 @@ PAWL_KIND_PARSE(switch);
 PAWL_KIND_RUN(switch, apply);
 PAWL_KIND_RUN(switch, revert);
 PAWL_KIND_RUN(switch, may_revert);
+pawl_status pawl_kind_switch_tend(pawl_step_run *run, const pawl_step *step, int64_t budget_ms, bool *left,
+                                  pawl_error *err);
 pawl_status pawl_kind_swap_column_tend(pawl_step_run *run, const pawl_step *step, int64_t budget_ms,
                                        bool *left, pawl_error *err);
 PAWL_KIND_PARSE(contract);

@@ -326,3 +326,19 @@ pawl_kind_switch_may_revert(pawl_step_run *run, const pawl_step *step, pawl_erro
 
     return st == PAWL_OK ? pawl_swap_may_go_back(&s, err) : st;
 }
+
+/* ---- the mirror ------------------------------------------------------------------------------------------------------- */
+
+pawl_status
+pawl_kind_switch_tend(pawl_step_run *run, const pawl_step *step, int64_t budget_ms, bool *left,
+                      pawl_error *err)
+{
+    pawl_swap s;
+    pawl_status st = open_switch(&s, run, step, true, err);
+
+    *left = false;
+    if (st != PAWL_OK || s.job == 0 || strcmp(s.state, "open") != 0 || !pawl_swap_is(&s, "mirror") ||
+        !pawl_swap_is_captured(&s, true))
+        return st;
+    return pawl_swap_drain_for(&s, true, budget_ms, left, err);
+}

@@ -179,6 +179,7 @@ static const pawl_step_kind kinds[] = {
         .apply = pawl_kind_switch_apply,
         .revert = pawl_kind_switch_revert,
         .may_revert = pawl_kind_switch_may_revert,
+        .tend = pawl_kind_switch_tend,
     },
     {
         .name = "contract",

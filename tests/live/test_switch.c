@@ -364,6 +364,36 @@ an_upgrade_tells_of_a_log_that_waits_in_vain(void **state)
     pawl_test_end(&f);
 }
 
+static void
+assert_says(const pawl_test_fixture *f, const char *verb, const char *words)
+{
+    pawl_test_output out = pawl_test_pawl(f->dir, verb, "-v", NULL);
+
+    if (strstr(out.out, words) == NULL)
+        fail_msg("pawl %s: \"%s\" is not in: %s%s", verb, words, out.out, out.err);
+    pawl_test_output_free(&out);
+}
+
+/* The log of the way back is emptied by each upgrade; status says where it is. */
+static void
+the_mirror_is_tended_and_shown(void **state)
+{
+    pawl_test_fixture f = begin("mirror", BY_LUA, "");
+
+    (void) state;
+    pawl_test_must_go(&f, true, "bbbb");
+    assert_says(&f, "status", "logs for a `switch` what others change");
+    pawl_test_up(&f);
+    pawl_test_exec(f.db, "UPDATE p SET price = 1000 WHERE id <= 4");
+    assert_says(&f, "status", "mirror: the way back is open");
+    pawl_test_assert_text(&f, "SELECT price_amount FROM p WHERE id = 4", "$4.50");
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, "SELECT price_amount FROM p WHERE id = 4", "$1000.00");
+    pawl_test_assert_text(&f, "SELECT count(*)::text FROM pawl.change_1", "0");
+    assert_null(strstr(f.heard.text.data, "is not carried over"));
+    pawl_test_end(&f);
+}
+
 /* What fits together is told when the directory is read, before anything runs. */
 static void
 pairs_that_do_not_fit_are_refused_when_they_are_read(void **state)
@@ -452,6 +482,7 @@ main(void)
         cmocka_unit_test(what_hangs_on_the_filled_column_is_refused_by_name),
         cmocka_unit_test(not_null_is_proved_before_and_carried_over),
         cmocka_unit_test(an_upgrade_tells_of_a_log_that_waits_in_vain),
+        cmocka_unit_test(the_mirror_is_tended_and_shown),
         cmocka_unit_test(pairs_that_do_not_fit_are_refused_when_they_are_read),
         cmocka_unit_test(a_where_over_other_columns_is_refused_before_the_first_row),
         cmocka_unit_test(a_switch_that_comes_later_takes_over_what_was_reported),
