@@ -275,7 +275,6 @@ a_rewrite_that_dies_loses_nothing(void **state)
 
     (void) state;
     must_play(&rewrite, "copier.after_commit", 2, SERVER_STOPPED, seed);
-    must_play(&rewrite, "rewrite.before_cutover_commit", 1, PAWL_KILLED, seed + 1);
     must_play(&rewrite, "rewrite.after_cutover_commit", 1, BACKEND_KILLED, seed + 2);
     must_play(&rewrite, "rewrite.in_cut_back", 1, PAWL_KILLED, seed + 3);
 }

@@ -494,7 +494,7 @@ go_over_seeds(const char *how, pawl_test_writers_options options)
 
     options.seed = pawl_test_seed(options.seed);
     for (int i = 0; i < seeds; i++, options.seed++)
-        go_with_oracle(how, &options, pawl_test_seconds(2, 10), false);
+        go_with_oracle(how, &options, pawl_test_seconds(1, 10), false);
 }
 
 static void
@@ -512,7 +512,7 @@ what_was_written_since_survives_the_way_back(void **state)
 
     (void) state;
     for (int i = 0; i < seeds; i++, options.seed++)
-        go_with_oracle(WITH_BACK, &options, pawl_test_seconds(3, 10), true);
+        go_with_oracle(WITH_BACK, &options, pawl_test_seconds(2, 10), true);
 }
 
 /* What the log holds after so long, `downgrade` carries over. */

@@ -287,7 +287,7 @@ go_over_seeds(const char *how, uint64_t first, int truncate_in)
     int seeds = pawl_test_is_long() ? 10 : 1;
 
     for (int i = 0; i < seeds; i++)
-        go_with_oracle(seed + (uint64_t) i, how, pawl_test_seconds(3, 10), truncate_in);
+        go_with_oracle(seed + (uint64_t) i, how, pawl_test_seconds(2, 10), truncate_in);
 }
 
 static void
