@@ -13,6 +13,7 @@
  * The lists, in their order:
  *   before   each in a transaction of its own, before the new column is there (a sequence AS bigint)
  *   prepare  in the transaction that makes the new column, or the shadow table
+ *   key      of a rewrite: the index that the drain finds rows by, each by itself
  *   index    each by itself: outside of any transaction when is_outside
  *   early    in step only, each in a transaction of its own, right before the cut-over: what it cannot do without. NOT NULL
  *            where a primary key, an identity or the replica identity wants it; foreign keys that point at the column
@@ -82,6 +83,7 @@ typedef struct pawl_carry
 {
     pawl_carry_list before;
     pawl_carry_list prepare;
+    pawl_carry_list key;
     pawl_carry_list index;
     pawl_carry_list early;
     pawl_carry_list locks;

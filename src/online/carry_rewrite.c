@@ -96,46 +96,87 @@ in_tablespace(rewrite *r, const pawl_hang *item)
     return kept == NULL ? "" : kept;
 }
 
+/* An index and where it stands; its unit, NULL without memory. */
+typedef struct index_plan
+{
+    pawl_carry_list *list;
+    const pawl_hang *item; /* NULL: of nothing that the old table has */
+    const char *what;
+    const char *name; /* plain */
+    const char *tail;
+    bool is_unique;
+} index_plan;
+
 static void
-build_index(rewrite *r, const pawl_hang *item, const char *unique, const char *tail)
+build_index(rewrite *r, const index_plan *plan)
 {
     pawl_carry_builder *b = &r->b;
-    const char *temporary = pawl_carry_temporary(b, item);
-    pawl_carry_unit *unit = in_list(r, &b->carry->index, item, in_tablespace(r, item));
+    const char *tablespace =
+        plan->item != NULL ? in_tablespace(r, plan->item) : "SET LOCAL default_tablespace = ''";
+    pawl_carry_unit *unit = pawl_carry_add(b, plan->list, plan->what, "%s", tablespace);
 
-    pawl_carry_more(b, unit, "CREATE %sINDEX %s ON %s %s", unique, pawl_carry_quote(b, temporary), r->shadow,
-                    tail);
-    pawl_carry_probe_by(unit, PAWL_CARRY_PROBE_INDEX, r->shadow, temporary);
+    pawl_carry_more(b, unit, "CREATE %sINDEX %s ON %s %s", plan->is_unique ? "UNIQUE " : "",
+                    pawl_carry_quote(b, plan->name), r->shadow, plan->tail);
+    pawl_carry_probe_by(unit, PAWL_CARRY_PROBE_INDEX, r->shadow, plan->name);
     if (unit != NULL)
         unit->is_build = true;
 }
 
 /* Its index first, beside those of others; ADD CONSTRAINT alone would lock them out for as long as it builds. */
 static void
-build_constraint(rewrite *r, const pawl_hang *item, const char *kind, const char *tail)
+build_constraint(rewrite *r, const index_plan *plan, const char *kind)
+{
+    pawl_carry_builder *b = &r->b;
+    const char *name = pawl_carry_quote(b, plan->name);
+    bool is_deferrable = plan->item != NULL && pawl_hang_has(plan->item, "deferrable");
+    bool is_deferred = plan->item != NULL && pawl_hang_has(plan->item, "deferred");
+    pawl_carry_unit *unit;
+
+    build_index(r, plan);
+    unit = pawl_carry_add(b, plan->list, plan->what, "ALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX %s%s%s",
+                          r->shadow, name, kind, name, is_deferrable ? " DEFERRABLE" : "",
+                          is_deferred ? " INITIALLY DEFERRED" : "");
+    pawl_carry_probe_by(unit, PAWL_CARRY_PROBE_CONSTRAINT, r->shadow, plan->name);
+}
+
+/* On a partitioned table a constraint cannot take an index that is there. */
+static void
+add_constraint(rewrite *r, const pawl_hang *item)
 {
     pawl_carry_builder *b = &r->b;
     const char *temporary = pawl_carry_temporary(b, item);
-    const char *name = pawl_carry_quote(b, temporary);
-    pawl_carry_unit *unit;
+    bool is_new = item->kind == PAWL_HANG_PRIMARY_KEY && r->spec->primary_key != NULL;
+    pawl_carry_unit *unit = in_list(r, &b->carry->index, item, in_tablespace(r, item));
 
-    if (r->spec->is_partitioned)
-    {
-        bool is_new = item->kind == PAWL_HANG_PRIMARY_KEY && r->spec->primary_key != NULL;
-
-        unit = in_list(r, &b->carry->index, item, in_tablespace(r, item));
-        pawl_carry_more(b, unit, "ALTER TABLE %s ADD CONSTRAINT %s %s%s", r->shadow, name,
-                        is_new ? "PRIMARY KEY " : "", is_new ? tail : item->definition);
-    }
-    else
-    {
-        build_index(r, item, "UNIQUE ", tail);
-        unit = pawl_carry_add(b, &b->carry->index, pawl_carry_label(b, item),
-                              "ALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX %s%s%s", r->shadow, name, kind,
-                              name, pawl_hang_has(item, "deferrable") ? " DEFERRABLE" : "",
-                              pawl_hang_has(item, "deferred") ? " INITIALLY DEFERRED" : "");
-    }
+    pawl_carry_more(b, unit, "ALTER TABLE %s ADD CONSTRAINT %s %s%s", r->shadow,
+                    pawl_carry_quote(b, temporary), is_new ? "PRIMARY KEY " : "",
+                    is_new ? r->spec->primary_key : item->definition);
     pawl_carry_probe_by(unit, PAWL_CARRY_PROBE_CONSTRAINT, r->shadow, temporary);
+}
+
+static void
+add_key(rewrite *r)
+{
+    const pawl_carry_rewrite_spec *spec = r->spec;
+    index_plan plan = {.list = &r->b.carry->key,
+                       .what = "the key of the new table",
+                       .name = spec->key_name,
+                       .tail = spec->key_columns,
+                       .is_unique = spec->has_key};
+
+    for (size_t i = 0; i < r->b.hanging->nitems && spec->has_key && spec->primary_key == NULL; i++)
+    {
+        const pawl_hang *item = &r->b.hanging->items[i];
+
+        if (!pawl_carry_is_carried(item, PAWL_HANG_PRIMARY_KEY))
+            continue;
+        plan.item = item;
+        plan.tail = item->tail;
+    }
+    if (spec->has_key)
+        build_constraint(r, &plan, "PRIMARY KEY");
+    else
+        build_index(r, &plan);
 }
 
 static void
@@ -144,20 +185,32 @@ index_item(rewrite *r, const pawl_hang *item)
     pawl_carry_builder *b = &r->b;
     const char *temporary = pawl_carry_temporary(b, item);
     const char *name = pawl_carry_quote(b, temporary);
+    bool is_constraint = item->kind == PAWL_HANG_PRIMARY_KEY || item->kind == PAWL_HANG_UNIQUE;
+    index_plan plan = {.list = &b->carry->index,
+                       .item = item,
+                       .what = pawl_carry_label(b, item),
+                       .name = temporary,
+                       .tail = item->tail,
+                       .is_unique = is_constraint || pawl_hang_has(item, "unique")};
     pawl_carry_unit *unit = NULL;
 
+    if (is_constraint && r->spec->is_partitioned)
+    {
+        add_constraint(r, item);
+        return;
+    }
     switch ((int) item->kind)
     {
         case PAWL_HANG_INDEX:
-            build_index(r, item, pawl_hang_has(item, "unique") ? "UNIQUE " : "", item->tail);
+            build_index(r, &plan);
             break;
         case PAWL_HANG_PRIMARY_KEY:
+            plan.tail = r->spec->primary_key != NULL ? r->spec->primary_key : item->tail;
             if (!r->spec->has_key)
-                build_constraint(r, item, "PRIMARY KEY",
-                                 r->spec->primary_key != NULL ? r->spec->primary_key : item->tail);
+                build_constraint(r, &plan, "PRIMARY KEY");
             break;
         case PAWL_HANG_UNIQUE:
-            build_constraint(r, item, "UNIQUE", item->tail);
+            build_constraint(r, &plan, "UNIQUE");
             break;
         case PAWL_HANG_EXCLUSION:
             unit = in_list(r, &b->carry->index, item, in_tablespace(r, item));
@@ -399,6 +452,7 @@ pawl_carry_rewrite(pawl_hanging *hanging, const pawl_carry_rewrite_spec *spec, p
     if (r.shadow == NULL)
         return pawl_error_nomem(err, "what is carried over");
     each(&r, prepare_item);
+    add_key(&r);
     each(&r, index_item);
     pawl_carry_lock_views(&r.b);
     pawl_carry_lock(&r.b);

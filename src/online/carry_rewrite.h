@@ -19,8 +19,9 @@ typedef struct pawl_carry_rewrite_spec
     int64_t job;
     const char *shadow;      /* its name, in the schema of the table */
     const char *kept;        /* the name that the old table has from the cut-over on */
-    bool has_key;            /* the shadow table has its primary key already, under the name key_name */
-    const char *key_name;    /* of the index that the drain uses */
+    bool has_key;            /* the index that the drain uses is the shadow table's primary key as well */
+    const char *key_name;    /* of that index */
+    const char *key_columns; /* "(a, b)" */
     const char *primary_key; /* "(a, b)": the columns of the one that replaces the old; NULL: as it is */
     bool is_partitioned;     /* the shadow table is: a constraint cannot take an index that is there */
     bool keeps_key;          /* that index stays after the cut-over: the mirror uses it */

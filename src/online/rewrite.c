@@ -186,6 +186,9 @@ copy(pawl_rewrite *rw, pawl_error *err)
     pawl_status st = pawl_copier_run(&options, err);
 
     PAWL_FAILPOINT("rewrite.after_copy");
+    /* Rows come in the order of the key, each once; built afterwards it costs a third of what it does in place. */
+    if (st == PAWL_OK)
+        st = pawl_rewrite_indexes(rw, &rw->carry->key, err);
     return st == PAWL_OK ? pawl_rewrite_go_to(rw, "drain", err) : st;
 }
 

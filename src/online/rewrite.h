@@ -3,8 +3,8 @@
  *
  * The states, in the ledger as the phase of the job; each can be resumed after any death:
  *
- *   prepare   shadow table, its key, capture                            one transaction for each
- *   copy      every row, in the order of the key (copier.h)
+ *   prepare   shadow table, capture                                     one transaction for each
+ *   copy      every row, in the order of the key (copier.h); then the key
  *   drain     what was captured meanwhile (drain.h): one drainer, and not before the copy has ended
  *   index     the other indexes, several at once (rewrite_index.c); a unique one may take tries
  *   settle    ANALYZE and VACUUM

@@ -1,6 +1,7 @@
 /*
  * The indexes of the shadow table, several at once, each by a session of its own in a transaction of its own.
  *
+ * The key comes first, alone, because the drain finds rows by it; the others when the log has been drained once.
  * A plain CREATE INDEX takes a SHARE lock: several go together, and no drain comes between, because it is this thread's.
  * What others write meanwhile is only logged. What is built is committed, so whatever dies costs the builds at hand.
  *

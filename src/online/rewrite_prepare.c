@@ -168,7 +168,6 @@ begin_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
         (st = pawl_rewrite_event(rw, rw->pg, "job_created", rw->shape.table->name, err)) != PAWL_OK ||
         (st = pawl_rewrite_set_path(rw->pg, rw->user_path, err)) != PAWL_OK ||
         (st = pawl_shape_create(&rw->shape, rw->pg, err)) != PAWL_OK ||
-        (st = pawl_shape_create_key(&rw->shape, rw->key_index, rw->pg, err)) != PAWL_OK ||
         (st = pawl_rewrite_set_path(rw->pg, "pg_catalog, pg_temp", err)) != PAWL_OK)
         return st;
     return pawl_shape_look(&rw->shape, rw->arena, rw->pg, err);
@@ -193,6 +192,8 @@ try_indexes(pawl_rewrite *rw, pawl_error *err)
     pawl_status st = pawl_pg_exec(rw->pg, "SAVEPOINT pawl_trial", err);
 
     if (st == PAWL_OK && (st = pawl_rewrite_build_settings(rw, rw->pg, err)) == PAWL_OK)
+        st = run_list(rw, &rw->carry->key, err);
+    if (st == PAWL_OK)
         st = run_list(rw, &rw->carry->index, err);
     return st == PAWL_OK ? pawl_pg_exec(rw->pg, "ROLLBACK TO SAVEPOINT pawl_trial", err) : st;
 }
@@ -276,8 +277,13 @@ load_carry(pawl_rewrite *rw, pawl_error *err)
                                     .keeps_key = rw->spec->mirrors,
                                     .key_name = rw->key_index,
                                     .is_partitioned = rw->spec->partition_by != NULL};
+    PAWL_STRBUF_AUTO(key);
     pawl_status st = primary_key_text(rw, &spec.primary_key, err);
 
+    pawl_shape_key_columns(&key, &rw->shape);
+    spec.key_columns = pawl_strbuf_is_ok(&key) ? pawl_arena_strdup(rw->arena, key.data) : NULL;
+    if (st == PAWL_OK && spec.key_columns == NULL)
+        return pawl_error_nomem(err, "a key");
     if (st != PAWL_OK || (st = pawl_rewrite_adapt(rw, rw->hanging, err)) != PAWL_OK ||
         (st = try_views(rw, err)) != PAWL_OK)
         return st;

@@ -101,12 +101,8 @@ PAWL_NODISCARD pawl_status pawl_shape_create(const pawl_shape *shape, pawl_pg *p
 /* Whether the key that orders the copy is the new table's primary key as well. */
 bool pawl_shape_key_is_primary(const pawl_shape *shape);
 
-/*
- * The index by which the drain finds rows, in place from the start because rows come in its order: the primary key where
- * it is that, else an index of this name that goes away after the cut-over.
- */
-PAWL_NODISCARD pawl_status pawl_shape_create_key(const pawl_shape *shape, const char *index, pawl_pg *pg,
-                                                 pawl_error *err);
+/* "(a, b)": its columns, for the index by which the drain finds rows. */
+void pawl_shape_key_columns(pawl_strbuf *sql, const pawl_shape *shape);
 
 /* Fill shadow, the targets and how the COPY goes. Inside a transaction. */
 PAWL_NODISCARD pawl_status pawl_shape_look(pawl_shape *shape, pawl_arena *arena, pawl_pg *pg,

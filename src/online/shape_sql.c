@@ -432,33 +432,15 @@ pawl_shape_key_is_primary(const pawl_shape *s)
     return true;
 }
 
-pawl_status
-pawl_shape_create_key(const pawl_shape *s, const char *index, pawl_pg *pg, pawl_error *err)
+void
+pawl_shape_key_columns(pawl_strbuf *b, const pawl_shape *s)
 {
-    PAWL_STRBUF_AUTO(b);
-    bool is_primary = pawl_shape_key_is_primary(s);
-
-    if (is_primary)
-    {
-        pawl_sql_add(&b, "ALTER TABLE ");
-        shadow(&b, s);
-        pawl_sql_add(&b, " ADD CONSTRAINT ");
-        pawl_sql_ident(&b, index);
-        pawl_sql_add(&b, " PRIMARY KEY (");
-    }
-    else
-    {
-        pawl_sql_add(&b, "CREATE INDEX ");
-        pawl_sql_ident(&b, index);
-        pawl_sql_add(&b, " ON ");
-        shadow(&b, s);
-        pawl_sql_add(&b, " (");
-    }
+    pawl_strbuf_reset(b);
+    pawl_sql_add(b, "(");
     for (int i = 0; i < s->key->ncolumns; i++)
     {
-        pawl_sql_add(&b, i > 0 ? ", " : "");
-        pawl_sql_ident(&b, s->key->columns[i].column->name);
+        pawl_sql_add(b, i > 0 ? ", " : "");
+        pawl_sql_ident(b, s->key->columns[i].column->name);
     }
-    pawl_sql_add(&b, ")");
-    return run(pg, &b, err);
+    pawl_sql_add(b, ")");
 }

@@ -51,6 +51,8 @@ static const place places[] = {
     {"rewrite.after_drain", 1, false},
     {"rewrite.in_unit", 1, false},
     {"rewrite.in_unit", 2, false},
+    {"rewrite.in_unit", 3, false},
+    {"rewrite.in_unit", 5, false},
     {"rewrite.after_settle", 1, false},
     {"rewrite.in_cutover", 1, false},
     {"rewrite.before_cutover_commit", 1, false},

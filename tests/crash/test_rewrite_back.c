@@ -164,7 +164,7 @@ static void
 killed_behind_the_cut_over_the_way_back_is_open(void **state)
 {
     static const place there[] = {
-        {"rewrite.after_cutover_commit", 1}, {"rewrite.in_unit", 3}, {"rewrite.before_end", 1}};
+        {"rewrite.after_cutover_commit", 1}, {"rewrite.in_unit", 5}, {"rewrite.before_end", 1}};
 
     (void) state;
     for (size_t i = 0; i < sizeof there / sizeof there[0]; i++)

@@ -166,7 +166,8 @@ constraints_take_the_indexes_that_were_built(void **state)
     const char *db = table_that_looks("index_constraint", "",
                                       "ALTER TABLE product ADD CONSTRAINT late UNIQUE (n, id) INCLUDE "
                                       "(price) DEFERRABLE INITIALLY DEFERRED,"
-                                      "  ADD CONSTRAINT filled UNIQUE (price, n) WITH (fillfactor = 70);");
+                                      "  ADD CONSTRAINT filled UNIQUE (price, n) WITH (fillfactor = 70); "
+                                      "ALTER INDEX product_pkey SET (fillfactor = 60);");
     pawl_rewrite_spec spec = {.table = "product", .change = to_number, .nchange = 1, .workers = 2};
 
     (void) state;
@@ -177,6 +178,8 @@ constraints_take_the_indexes_that_were_built(void **state)
                 "filled UNIQUE (price, n); late UNIQUE (n, id) INCLUDE (price) DEFERRABLE "
                 "INITIALLY DEFERRED; product_pkey PRIMARY KEY (id)");
     assert_text(db, "SELECT reloptions::text FROM pg_class WHERE relname = 'filled'", "{fillfactor=70}");
+    assert_text(db, "SELECT reloptions::text FROM pg_class WHERE relname = 'product_pkey'",
+                "{fillfactor=60}");
 }
 
 static void
@@ -226,7 +229,7 @@ project(const char *name, const char **db)
 static void
 what_was_built_before_a_kill_stays(void **state)
 {
-    static const char *const env[] = {"PAWL_FAILPOINT=rewrite.in_unit=kill@2", NULL};
+    static const char *const env[] = {"PAWL_FAILPOINT=rewrite.in_unit=kill@4", NULL};
     const char *db = NULL;
     const char *dir = project("index_killed", &db);
     pawl_test_output output = pawl_test_pawl(dir, "upgrade", "head", env);
@@ -250,7 +253,7 @@ static void
 build_of_a_process_that_was_taken_for_dead_is_rolled_back(void **state)
 {
     static const char *const args[] = {"upgrade", "head", NULL};
-    static const char *const env[] = {"PAWL_FAILPOINT=rewrite.in_unit=stop@1", NULL};
+    static const char *const env[] = {"PAWL_FAILPOINT=rewrite.in_unit=stop@3", NULL};
     const char *db = NULL;
     const char *dir = project("index_stalled", &db);
     pawl_test_process *process = pawl_test_start(args, env, dir);
