@@ -17,7 +17,7 @@
 
 enum
 {
-    MOST_BLOCKS = 64, /* of 64 kB between the two threads */
+    MOST_BLOCKS = 256, /* of 64 kB between the two threads: the one reads on while the other commits */
     TICK_US = 250000,
     CLAIM_TRIES = 20,
 };
@@ -82,7 +82,8 @@ tick(pawl_copier *c)
 static pawl_status
 hold(pawl_copier *c, pawl_error *err)
 {
-    const pawl_pg_pins pins = {.lock_timeout_ms = c->options->env->lock_timeout_ms};
+    /* Rows and cursor are lost together or not at all, and the end of the copy is written synchronously. */
+    const pawl_pg_pins pins = {.lock_timeout_ms = c->options->env->lock_timeout_ms, .async_commit = true};
     pawl_pg_array cursor;
     pawl_status st = pawl_pg_begin(c->pg, &pins, err);
 

@@ -18,7 +18,8 @@ typedef struct reader
     pawl_keyval lo; /* read up to here */
     pawl_keyval hi; /* of the range at hand */
     bool is_last;
-    int64_t rows; /* of the next range */
+    bool is_counted; /* a range ends with the last of so many rows; else its end is looked for beforehand */
+    int64_t rows;    /* of the next range */
 } reader;
 
 static pawl_status
@@ -65,12 +66,18 @@ read_range_inside(reader *r, pawl_stream_counts *counts, pawl_error *err)
     if ((r->lo.is_set && (st = pawl_copier_set_key(r->pg, "lo", &r->lo, err)) != PAWL_OK) ||
         (st = pawl_copier_set_key(r->pg, "hi", &r->c->bound, err)) != PAWL_OK ||
         (st = pawl_pg_exec(r->pg, pawl_sql_backfill_plan_read, err)) != PAWL_OK ||
-        (st = find_hi(r, err)) != PAWL_OK || (st = pawl_copier_set_key(r->pg, "hi", &r->hi, err)) != PAWL_OK)
+        (!r->is_counted && ((st = find_hi(r, err)) != PAWL_OK ||
+                            (st = pawl_copier_set_key(r->pg, "hi", &r->hi, err)) != PAWL_OK)))
         return st;
-    pawl_shape_copy_range(&sql, r->c->options->shape, r->lo.is_set);
+    pawl_shape_copy_range(&sql, r->c->options->shape, r->lo.is_set, r->is_counted ? r->rows : 0);
     if (!pawl_strbuf_is_ok(&sql))
         return pawl_error_nomem(err, "a statement");
-    return pawl_stream_run(r->stream, r->pg, sql.data, put_block, r, counts, err);
+    pawl_stream_keep_key(r->stream, r->is_counted ? r->rows : 0);
+    if ((st = pawl_stream_run(r->stream, r->pg, sql.data, put_block, r, counts, err)) != PAWL_OK ||
+        !r->is_counted)
+        return st;
+    r->is_last = counts->read < r->rows;
+    return pawl_keyval_copy(&r->hi, r->is_last ? &r->c->bound : pawl_stream_kept_key(r->stream), err);
 }
 
 /* So many rows that a transaction of the loader takes about its share of bytes. */
@@ -164,6 +171,8 @@ read_all(reader *r, pawl_error *err)
         (st = pawl_stream_open(o->shape, o->env, o->now_us, &r->stream, err)) != PAWL_OK ||
         (st = pawl_keyval_copy(&r->lo, &r->c->cursor, err)) != PAWL_OK)
         return st;
+    /* With a condition a range of so many rows could be the whole table, in one transaction. */
+    r->is_counted = o->shape->spec->where == NULL && pawl_rowkey_is_there(o->shape);
     while (st == PAWL_OK && !r->is_last)
         st = read_range(r, err);
     return st;

@@ -309,7 +309,7 @@ pawl_shape_select(pawl_strbuf *b, const pawl_shape *s)
 }
 
 void
-pawl_shape_copy_range(pawl_strbuf *b, const pawl_shape *s, bool has_lower)
+pawl_shape_copy_range(pawl_strbuf *b, const pawl_shape *s, bool has_lower, int64_t most)
 {
     pawl_strbuf_reset(b);
     pawl_sql_add(b, "COPY (SELECT ");
@@ -320,6 +320,8 @@ pawl_shape_copy_range(pawl_strbuf *b, const pawl_shape *s, bool has_lower)
     and_where(b, s);
     pawl_sql_add(b, " ORDER BY ");
     key_list(b, s, "t");
+    if (most > 0)
+        pawl_strbuf_addf(b, " LIMIT %lld", (long long) most);
     pawl_sql_add(b, ") TO STDOUT (FORMAT binary)");
 }
 

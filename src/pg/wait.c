@@ -151,7 +151,7 @@ pawl_wait_flush(pawl_pg *pg, pawl_error *err)
 pawl_status
 pawl_wait_copy_row(pawl_pg *pg, char **row, int *length, pawl_error *err)
 {
-    int64_t next_cancel_us = pawl_clock_us() + CANCEL_REPEAT_US;
+    int64_t next_cancel_us = 0; /* the clock is not asked for a row that is there already */
     bool is_over = false;
 
     for (;;)
@@ -168,6 +168,8 @@ pawl_wait_copy_row(pawl_pg *pg, char **row, int *length, pawl_error *err)
         /* -1: it has ended, -2: it has failed; either way the result tells. */
         if (n < 0 || is_over)
             return PAWL_OK;
+        if (next_cancel_us == 0)
+            next_cancel_us = pawl_clock_us() + CANCEL_REPEAT_US;
         st = wait_once(pg, PQflush(pg->conn) == 1, &next_cancel_us, &is_over, err);
         if (st != PAWL_OK)
             return st;
