@@ -145,6 +145,12 @@ PAWL_NODISCARD pawl_status pawl_carry_is_done(pawl_pg *pg, const pawl_carry_unit
                                               pawl_error *err);
 
 /*
+ * A list in the transaction at hand, in as few round trips as may be: under a lock each is one that everybody waits for.
+ * The first failure, with the unit that it is of.
+ */
+PAWL_NODISCARD pawl_status pawl_carry_run(pawl_pg *pg, const pawl_carry_list *list, pawl_error *err);
+
+/*
  * The table is compared with what the lists were made for, by itself: ready before the locks are taken, check_before under
  * them, check_after behind `cutover`, done before the commit. Both checks return PAWL_E_STATE with the differences that
  * nobody asked for, and then the cut-over must not go on; *out has all of them, for people to see, and stays as it was

@@ -17,7 +17,8 @@
 enum
 {
     LOCKED_MS = 1000, /* of draining under the lock, at most: then let go and drain on outside */
-    WAIT_MS = 500,    /* between two looks while something is waited for */
+    FIRST_MS = 10,    /* between two looks while something is waited for, twice as long each time ... */
+    WAIT_MS = 500,    /* ... up to this */
     REPORT_US = 5000000,
 };
 
@@ -125,6 +126,7 @@ wait_for_moment(moment *m, pawl_error *err)
 {
     pawl_rewrite *rw = m->rw;
     char number[24];
+    int64_t pause_ms = FIRST_MS; /* statements of the application begin and end all the time */
     pawl_status st;
 
     pawl_fmt(number, sizeof number, "%lld", (long long) rw->job);
@@ -146,28 +148,13 @@ wait_for_moment(moment *m, pawl_error *err)
                    l.who);
         else
             return PAWL_OK;
-        if ((st = pawl_stop_sleep(rw->env->base->stop, PAWL_STOP_FINISH, WAIT_MS, err)) != PAWL_OK)
+        if ((st = pawl_stop_sleep(rw->env->base->stop, PAWL_STOP_FINISH, pause_ms, err)) != PAWL_OK)
             return st;
+        pause_ms = pause_ms * 2 < WAIT_MS ? pause_ms * 2 : WAIT_MS;
     }
 }
 
 /* ---- the moment --------------------------------------------------------------------------------------------------------- */
-
-pawl_status
-pawl_rewrite_run_list(pawl_pg *pg, const pawl_carry_list *list, pawl_error *err)
-{
-    for (size_t i = 0; i < list->length; i++)
-    {
-        for (size_t k = 0; k < list->items[i].nsql; k++)
-        {
-            pawl_status st = pawl_pg_exec(pg, list->items[i].sql[k], err);
-
-            if (st != PAWL_OK)
-                return pawl_error_prefix(err, "%s", list->items[i].what);
-        }
-    }
-    return PAWL_OK;
-}
 
 /* List by the plan that plan_listing has made, and put the settings of the transaction back. */
 pawl_status
@@ -347,7 +334,7 @@ finish_inside(moment *m, pawl_pg *pg, pawl_error *err)
     if (rw->is_back)
         return pawl_rewrite_finish_back(rw, pg, &m->diff, err);
     if ((st = pawl_capture_remove(rw->job, rw->ledger, pg, err)) != PAWL_OK ||
-        (st = pawl_rewrite_run_list(pg, &rw->carry->cutover, err)) != PAWL_OK ||
+        (st = pawl_carry_run(pg, &rw->carry->cutover, err)) != PAWL_OK ||
         (st = compare_after(m, pg, err)) != PAWL_OK || (st = save_carried(rw, pg, err)) != PAWL_OK ||
         (rw->spec->mirrors && (st = pawl_rewrite_arm(rw, pg, m->before, err)) != PAWL_OK))
         return st;
@@ -369,7 +356,9 @@ cut_inside(moment *m, pawl_pg *pg, bool *wants_more, pawl_error *err)
         (st = pawl_drain_hold(m->drain, err)) != PAWL_OK || (st = plan_listing(m, pg, err)) != PAWL_OK)
         return st;
     m->locked_us = 0;
-    if ((st = pawl_carry_take_locks(pg, rw->carry, &m->waits_for, err)) != PAWL_OK)
+    /* First the one that only an autovacuum can be at: the application must not stand behind that. */
+    if ((st = pawl_rewrite_lock_shadow(rw, pg, err)) != PAWL_OK ||
+        (st = pawl_carry_take_locks(pg, rw->carry, &m->waits_for, err)) != PAWL_OK)
         return st;
     m->locked_us = pawl_clock_us();
     if ((st = pawl_rewrite_set_path(pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||

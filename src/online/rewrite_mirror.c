@@ -339,7 +339,7 @@ pawl_rewrite_finish_back(pawl_rewrite *rw, pawl_pg *pg, pawl_compare_diff *diff,
 
     pawl_keyval_fini(&k.key);
     if (st != PAWL_OK || (st = pawl_capture_remove(rw->job, rw->ledger, pg, err)) != PAWL_OK ||
-        (st = pawl_rewrite_run_list(pg, &rw->carry->cutover, err)) != PAWL_OK ||
+        (st = pawl_carry_run(pg, &rw->carry->cutover, err)) != PAWL_OK ||
         (st = pawl_rewrite_list(rw, pg, rw->shape.shadow->oid, &after, err)) != PAWL_OK ||
         (st = pawl_hanging_unprepare(pg, err)) != PAWL_OK ||
         (st = compare_with(rw, k.before, after, true, diff, err)) != PAWL_OK ||

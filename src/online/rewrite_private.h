@@ -112,6 +112,9 @@ PAWL_NODISCARD pawl_status pawl_rewrite_indexes(pawl_rewrite *rw, const pawl_car
 PAWL_NODISCARD pawl_status pawl_rewrite_units(pawl_rewrite *rw, const pawl_carry_list *list,
                                               bool is_on_shadow, pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_rewrite_build_settings(const pawl_rewrite *rw, pawl_pg *pg, pawl_error *err);
+
+/* In the transaction at hand, whose lock_timeout stays: nobody else uses the shadow table, so this may wait for longer. */
+PAWL_NODISCARD pawl_status pawl_rewrite_lock_shadow(const pawl_rewrite *rw, pawl_pg *pg, pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_rewrite_settle(pawl_rewrite *rw, pawl_error *err);
 
 /* rewrite_cut.c: drain until the moment has come, then cut over. *end is VOID when the copy has to start over. */
@@ -121,7 +124,6 @@ PAWL_NODISCARD pawl_status pawl_rewrite_cut_over(pawl_rewrite *rw, pawl_drain_en
                                                  size_t size, pawl_error *err);
 
 /* A list in the transaction at hand; what hangs on a table, by the plan that the cut-over has prepared. */
-PAWL_NODISCARD pawl_status pawl_rewrite_run_list(pawl_pg *pg, const pawl_carry_list *list, pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_rewrite_list(pawl_rewrite *rw, pawl_pg *pg, uint32_t oid, pawl_hanging **out,
                                              pawl_error *err);
 

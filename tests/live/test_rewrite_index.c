@@ -275,6 +275,56 @@ build_of_a_process_that_was_taken_for_dead_is_rolled_back(void **state)
     assert_text(db, "SELECT count(*) FROM pg_index WHERE indrelid = 'pawl_1_new'::regclass", "1");
 }
 
+static const char manual_text[] = "revision: \"aaaa0001\"\n"
+                                  "parents: []\n"
+                                  "up:\n"
+                                  "  - rewrite_table:\n"
+                                  "      table: product\n"
+                                  "      change: { price: { type: numeric, using: \"price::numeric\" } }\n"
+                                  "      cutover: manual\n"
+                                  "      keep_old: false\n";
+
+static void
+application_does_not_stand_behind_an_autovacuum_of_the_new_table(void **state)
+{
+    static const char *const args[] = {"upgrade", "head", NULL};
+    const char *db = NULL;
+    const char *dir = project("index_vacuumed", &db);
+    pawl_test_process *process;
+    pawl_test_output output;
+    PGconn *vacuum;
+
+    (void) state;
+    pawl_test_project_write(dir, "migrations/aaaa0001.yaml", manual_text);
+    process = pawl_test_start(args, NULL, dir);
+    pawl_test_wait_until(
+        db,
+        "SELECT to_regclass('pawl.job') IS NOT NULL AND (xpath('/row/n/text()', query_to_xml("
+        "'SELECT count(*) AS n FROM pawl.job WHERE phase = ''ready''', false, true, '')))[1]::text "
+        "= '1'",
+        60000);
+    vacuum = pawl_test_connect(db);
+    pawl_test_run_on(vacuum, "BEGIN; LOCK TABLE pawl_1_new IN SHARE UPDATE EXCLUSIVE MODE");
+    pawl_test_pawl_exits(dir, "cutover", "1", 0);
+    pawl_test_wait_until(
+        db,
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock' AND "
+        "relation = to_regclass('pawl_1_new'))",
+        60000);
+    assert_text(db,
+                "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = "
+                "'product'::regclass",
+                "0");
+    pawl_test_exec(db, "SET lock_timeout = '100ms'; UPDATE product SET n = -1 WHERE id = 1");
+    pawl_test_run_on(vacuum, "COMMIT");
+    PQfinish(vacuum);
+    output = pawl_test_wait(process, 60000);
+    if (output.exit_code != 0)
+        fail_msg("%s", output.err);
+    pawl_test_output_free(&output);
+    assert_text(db, "SELECT n || pg_typeof(price)::text FROM product WHERE id = 1", "-1numeric");
+}
+
 int
 main(void)
 {
@@ -288,6 +338,7 @@ main(void)
         cmocka_unit_test(new_primary_key_takes_an_index_as_well),
         cmocka_unit_test(what_was_built_before_a_kill_stays),
         cmocka_unit_test(build_of_a_process_that_was_taken_for_dead_is_rolled_back),
+        cmocka_unit_test(application_does_not_stand_behind_an_autovacuum_of_the_new_table),
     };
 
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
