@@ -12,6 +12,7 @@ struct pipe_state
     pawl_block *ring;
     size_t first;
     size_t count;
+    size_t bytes;       /* in the blocks that wait */
     bool is_closed;     /* the reader has ended */
     bool is_given_up;   /* the loader has */
     pawl_status status; /* of the reader */
@@ -21,6 +22,7 @@ struct pipe_state
 struct pawl_block_pipe
 {
     size_t most;
+    size_t most_bytes;
     pawl_mutex lock;
     pawl_cond changed;
     bool has_lock;
@@ -43,13 +45,14 @@ pawl_block_fini(pawl_block *block)
 }
 
 pawl_status
-pawl_block_pipe_new(size_t most, pawl_block_pipe **out, pawl_error *err)
+pawl_block_pipe_new(size_t most, size_t most_bytes, pawl_block_pipe **out, pawl_error *err)
 {
     PAWL_AUTO(pawl_block_pipe) p = pawl_calloc(1, sizeof *p);
 
     if (p == NULL)
         return pawl_error_nomem(err, "a pipe");
     p->most = most;
+    p->most_bytes = most_bytes;
     p->state_.ring = pawl_calloc(most, sizeof *p->state_.ring);
     p->has_lock = pawl_mutex_can_init(&p->lock);
     p->has_cond = p->has_lock && pawl_cond_can_init(&p->changed);
@@ -76,19 +79,27 @@ pawl_block_pipe_free(pawl_block_pipe *p)
     pawl_free(p);
 }
 
+/* One block goes in in any case, however large. */
+static bool
+is_full(const pawl_block_pipe *p, const struct pipe_state *s)
+{
+    return s->count == p->most || (s->count > 0 && s->bytes >= p->most_bytes);
+}
+
 pawl_status
 pawl_block_pipe_put(pawl_block_pipe *p, pawl_block *block, pawl_error *err)
 {
     bool is_given_up;
 
     pawl_mutex_lock(&p->lock);
-    while (locked(p)->count == p->most && !locked(p)->is_given_up)
+    while (is_full(p, locked(p)) && !locked(p)->is_given_up)
         pawl_cond_wait(&p->changed, &p->lock);
     is_given_up = locked(p)->is_given_up;
     if (!is_given_up)
     {
         struct pipe_state *s = locked(p);
 
+        s->bytes += block->bytes.length;
         s->ring[(s->first + s->count++) % p->most] = *block;
         *block = (pawl_block){.bytes = PAWL_STRBUF_INIT};
         pawl_cond_broadcast(&p->changed);
@@ -149,6 +160,7 @@ pawl_block_pipe_take(pawl_block_pipe *p, pawl_block *out, pawl_error *err)
     if (s->count > 0)
     {
         *out = s->ring[s->first];
+        s->bytes -= out->bytes.length;
         s->first = (s->first + 1) % p->most;
         s->count--;
         pawl_cond_broadcast(&p->changed);

@@ -26,7 +26,9 @@ typedef struct pawl_block
 
 typedef struct pawl_block_pipe pawl_block_pipe;
 
-PAWL_NODISCARD pawl_status pawl_block_pipe_new(size_t most, pawl_block_pipe **out, pawl_error *err);
+/* Holds at most so many blocks, and no further one when there are so many bytes in it. */
+PAWL_NODISCARD pawl_status pawl_block_pipe_new(size_t most, size_t most_bytes, pawl_block_pipe **out,
+                                               pawl_error *err);
 void pawl_block_pipe_free(pawl_block_pipe *pipe);
 
 /* Waits while the pipe is full. The block's contents move into it. PAWL_E_STOPPED when the taker has given up. */

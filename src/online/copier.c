@@ -17,7 +17,8 @@
 
 enum
 {
-    MOST_BLOCKS = 256, /* of 64 kB between the two threads: the one reads on while the other commits */
+    MOST_BLOCKS = 256, /* of 64 kB between the two threads: the one reads on while the other commits ... */
+    MOST_BYTES = 16777216, /* ... and where rows are wide, about so much */
     TICK_US = 250000,
     CLAIM_TRIES = 20,
 };
@@ -425,7 +426,7 @@ run(pawl_copier *c, pawl_error *err)
         (st = pawl_copier_connect(c->options->env, "pawl rewrite (loader)", &c->pg, err)) != PAWL_OK ||
         (st = claim(c, &is_done, err)) != PAWL_OK || is_done || (st = totals(c, &meter, err)) != PAWL_OK ||
         (st = pawl_meter_new(&meter, &c->meter, err)) != PAWL_OK ||
-        (st = pawl_block_pipe_new(MOST_BLOCKS, &c->pipe, err)) != PAWL_OK)
+        (st = pawl_block_pipe_new(MOST_BLOCKS, MOST_BYTES, &c->pipe, err)) != PAWL_OK)
         return st;
     if ((st = make_control(c, err)) != PAWL_OK || (st = pawl_control_begin(c->control, err)) != PAWL_OK)
         return st;

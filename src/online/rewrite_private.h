@@ -123,7 +123,7 @@ PAWL_NODISCARD pawl_status pawl_rewrite_drain(pawl_rewrite *rw, pawl_drain_end *
 PAWL_NODISCARD pawl_status pawl_rewrite_cut_over(pawl_rewrite *rw, pawl_drain_end *end, char *why,
                                                  size_t size, pawl_error *err);
 
-/* A list in the transaction at hand; what hangs on a table, by the plan that the cut-over has prepared. */
+/* What hangs on a table, by the plan that the cut-over has prepared. */
 PAWL_NODISCARD pawl_status pawl_rewrite_list(pawl_rewrite *rw, pawl_pg *pg, uint32_t oid, pawl_hanging **out,
                                              pawl_error *err);
 
