@@ -1,6 +1,7 @@
 /* The thread of copier.h that reads and transforms. */
 #include "online/copier_private.h"
 #include "pawl_sql.h"
+#include "util/clock.h"
 
 #include "util/banned.h"
 
@@ -8,6 +9,9 @@ enum
 {
     DEFAULT_ROWS = 1000000,
     DEFAULT_BYTES = 100000000,
+    FIRST_ROWS = 100000, /* of the first range: nobody knows yet what a row takes */
+    SLOW_US = 20000000, /* a range that takes longer is halved: its snapshot keeps VACUUM from its work ... */
+    FAST_US = 5000000,  /* ... one that takes less is doubled */
 };
 
 typedef struct reader
@@ -20,6 +24,7 @@ typedef struct reader
     bool is_last;
     bool is_counted; /* a range ends with the last of so many rows; else its end is looked for beforehand */
     int64_t rows;    /* of the next range */
+    int64_t paced;   /* how many may be, by the time that the last ones took */
 } reader;
 
 static pawl_status
@@ -102,6 +107,8 @@ size_range(reader *r)
     pawl_pacing pacing = pawl_control_pacing(r->c->control);
 
     r->rows = pawl_copier_rows(r->c);
+    if (r->rows > r->paced)
+        r->rows = r->paced;
     if (pacing.throttle.max_rate > 0 && r->rows > pacing.throttle.max_rate)
         r->rows = pacing.throttle.max_rate;
 }
@@ -132,6 +139,15 @@ wait_for_leave(reader *r, pawl_error *err)
     }
 }
 
+static void
+follow_pace(reader *r, int64_t took_us)
+{
+    if (took_us > SLOW_US && r->rows > 1)
+        r->paced = r->rows / 2;
+    else if (took_us < FAST_US && r->rows == r->paced)
+        r->paced *= 2;
+}
+
 /* Read one range, without locks, and tell the loader where it ends. */
 static pawl_status
 read_range(reader *r, pawl_error *err)
@@ -146,7 +162,11 @@ read_range(reader *r, pawl_error *err)
 
     if ((st = wait_for_leave(r, err)) != PAWL_OK || (st = pawl_pg_begin(r->pg, &pins, err)) != PAWL_OK)
         return st;
+
+    int64_t began_us = pawl_clock_us();
+
     st = read_range_inside(r, &end.counts, err);
+    follow_pace(r, pawl_clock_us() - began_us);
     pawl_control_settle(r->c->control, 0, r->rows, st == PAWL_OK ? end.counts.read : 0);
     if (st != PAWL_OK)
         return st; /* the session is closed: it may be in the middle of a COPY */
@@ -171,6 +191,7 @@ read_all(reader *r, pawl_error *err)
         (st = pawl_stream_open(o->shape, o->env, o->now_us, &r->stream, err)) != PAWL_OK ||
         (st = pawl_keyval_copy(&r->lo, &r->c->cursor, err)) != PAWL_OK)
         return st;
+    r->paced = FIRST_ROWS;
     /* With a condition a range of so many rows could be the whole table, in one transaction. */
     r->is_counted = o->shape->spec->where == NULL && pawl_rowkey_is_there(o->shape);
     while (st == PAWL_OK && !r->is_last)

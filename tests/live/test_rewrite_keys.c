@@ -159,6 +159,23 @@ key_that_becomes_wider_is_followed(void **state)
     must_copy(make(&cases[0], "keys_wider"), &cases[0], &spec, NULL, "true");
 }
 
+/* Nobody knows beforehand how long a transform takes, and a range is one snapshot. */
+static void
+first_range_is_a_small_one(void **state)
+{
+    const char *db = pawl_test_database_new("keys_first");
+    const pawl_rewrite_spec spec = {.table = "t", .change = by_sql, .nchange = 1, .keeps_old = true};
+
+    (void) state;
+    pawl_test_ledger(db);
+    pawl_test_exec(
+        db, "CREATE TABLE t (a int PRIMARY KEY, note text, price text);"
+            "INSERT INTO t SELECT i, CASE WHEN i = 1 THEN NULL ELSE '' END, '1' FROM generate_series(1, "
+            "150000) i; ANALYZE t");
+    must_copy(db, &cases[0], &spec, NULL, "true");
+    assert_int_equal(pawl_test_query_i64(db, "SELECT sum(batches) FROM pawl.progress WHERE chunk_id = 1"), 2);
+}
+
 int
 main(void)
 {
@@ -168,6 +185,7 @@ main(void)
         cmocka_unit_test(ranges_end_where_the_rows_do),
         cmocka_unit_test(rows_that_a_condition_leaves_out_are_passed_over),
         cmocka_unit_test(key_that_becomes_wider_is_followed),
+        cmocka_unit_test(first_range_is_a_small_one),
     };
 
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
