@@ -60,6 +60,7 @@ def read_arguments():
     parser.add_argument("--workers", type=int, default=2, help="sessions in which pawl builds indexes (default: 2)")
     parser.add_argument("--no-foreground", action="store_true")
     args = parser.parse_args()
+    args.pawl = os.path.abspath(args.pawl)  # it is run in other directories
     unknown = [n for n in args.only.split(",") if n and n not in CONTENDERS]
     if unknown:
         parser.error(f"no contender is called {unknown[0]}; there are {', '.join(CONTENDERS)}")
