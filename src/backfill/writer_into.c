@@ -95,12 +95,20 @@ prepare_insert(pawl_writer *w, const pawl_attempt *attempt, pawl_error *err)
                               : pawl_outrows_args(&w->out, w->args + LOCK_ARGS, err);
 }
 
-/* The rows of a COPY, which cannot stand in a pipeline. Of a few, as they are when a row that is held is waited for, every
- * try would leave dead ones behind: those are locked first. */
+/*
+ * The rows of a COPY, which cannot stand in a pipeline; for `merge` only BEGIN, before arguments that are long. Of a few,
+ * as they are when a row that is held is waited for, every try would leave dead ones behind: those are locked first.
+ */
 static bool
 into_has_load(const pawl_writer *w)
 {
-    return w->job->nmerge == 0 && w->out.read > FEW_ROWS && pawl_outrows_live(&w->out) > 0;
+    return w->out.read > FEW_ROWS && pawl_outrows_live(&w->out) > 0;
+}
+
+static bool
+is_copied(const pawl_writer *w)
+{
+    return w->job->nmerge == 0 && into_has_load(w);
 }
 
 static pawl_status
@@ -126,7 +134,7 @@ into_take(pawl_writer *w, pawl_attempt *attempt, pawl_error *err)
     pawl_rejects_reset(&w->rejects);
     if ((st = pawl_outrows_transform(&w->out, &source, err)) != PAWL_OK)
         return st;
-    return into_has_load(w) ? PAWL_OK : prepare_insert(w, attempt, err);
+    return is_copied(w) ? PAWL_OK : prepare_insert(w, attempt, err);
 }
 
 /* The statement that locks what was read, and its arguments. Returns their number. */
@@ -161,6 +169,8 @@ into_load(pawl_writer *w, pawl_pg *pg, pawl_attempt *attempt, pawl_error *err)
     int64_t taken = 0;
     pawl_status st;
 
+    if (!is_copied(w))
+        return PAWL_OK;
     PAWL_FAILPOINT("into.before_write");
     if ((st = pawl_into_copy(&w->out, pg, &w->sql, &taken, err)) != PAWL_OK)
         return st;
@@ -177,7 +187,7 @@ into_queue_write(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attempt
     w->insert_slot = -1;
     if (w->out.read > 0 && !w->job->spec->is_unlocked)
         slot = queue_lock(w, pipe, attempt);
-    if (into_has_load(w) || attempt->is_exact || pawl_outrows_live(&w->out) == 0)
+    if (is_copied(w) || attempt->is_exact || pawl_outrows_live(&w->out) == 0)
         return slot;
     pawl_stmt_insert(&w->sql, w->job);
     w->insert_slot = pawl_pg_pipe_add_long(pipe, w->sql.data, w->job->nwrite, w->args + LOCK_ARGS);
@@ -327,7 +337,7 @@ into_finish(pawl_writer *w, const pawl_pg_pipe *pipe, pawl_attempt *attempt, paw
     int64_t taken = 0;
     pawl_status st = PAWL_OK;
 
-    if (!attempt->is_exact && into_has_load(w))
+    if (!attempt->is_exact && is_copied(w))
         return PAWL_OK;
     PAWL_FAILPOINT("into.before_write");
     attempt->written = 0;

@@ -54,6 +54,7 @@ prepare(pawl_pg_pipe *p, bool for_sync)
         return PAWL_OK;
     if (pawl_pg_ready(p->pg, &p->failed) != PAWL_OK)
         return p->failed.code;
+    p->in_transaction = PQtransactionStatus(p->pg->conn) == PQTRANS_INTRANS;
     if (PQenterPipelineMode(p->pg->conn) != 1)
         return pawl_pg_fail(p->pg, NULL, NULL, &p->failed);
     p->in_pipeline = true;
@@ -133,8 +134,11 @@ pawl_pg_pipe_sync(pawl_pg_pipe *p)
 int
 pawl_pg_pipe_add_long(pawl_pg_pipe *p, const char *sql, int nargs, const pawl_pg_arg *args)
 {
-    assert(nargs > 0);
-    if (prepare(p, false) != PAWL_OK || pawl_pg_send_parse(p->pg, sql, nargs, args, &p->failed) != PAWL_OK)
+    if (prepare(p, false) != PAWL_OK)
+        return -1;
+    if (!p->in_transaction)
+        return pawl_pg_pipe_add(p, sql, nargs, args);
+    if (pawl_pg_send_parse(p->pg, sql, nargs, args, &p->failed) != PAWL_OK)
         return -1;
     p->length++;
     (void) pawl_pg_pipe_sync(p);

@@ -37,6 +37,7 @@ typedef struct pawl_pg_pipe
     int length;
     pawl_error failed; /* a queueing error is kept and reported by run */
     bool in_pipeline;
+    bool in_transaction; /* as it was begun */
 } pawl_pg_pipe;
 
 void pawl_pg_pipe_init(pawl_pg_pipe *p, pawl_pg *pg);
@@ -62,8 +63,9 @@ int pawl_pg_pipe_sync(pawl_pg_pipe *p);
  * that is stopped half-way, or a network that has gone, ends with it. So the statement's text goes before a sync and its
  * arguments behind it. Takes three slots, and returns that of the answer.
  *
- * Such a sync does not part what belongs together: in a transaction that has failed nothing runs. Where not even BEGIN
- * succeeded, the arguments find another text than theirs, or none, and are refused; so there must be at least one.
+ * Such a sync does not part what belongs together: in a transaction that has failed nothing runs. That has to be open when
+ * the pipe is begun: where BEGIN itself stands in the pipe and fails, what is behind the sync would run outside of one. Then
+ * the statement is sent as any other.
  */
 int pawl_pg_pipe_add_long(pawl_pg_pipe *p, const char *sql, int nargs, const pawl_pg_arg *args);
 

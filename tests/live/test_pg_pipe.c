@@ -219,12 +219,14 @@ a_long_statement_does_not_outlive_what_stands_before_it(void **state)
     pawl_error err = PAWL_ERROR_INIT;
 
     (void) state;
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 9; i++)
     {
         pawl_pg_pipe p;
 
-        pawl_pg_pipe_init(&p, pg);
         if (i < 3)
+            assert_int_equal(pawl_pg_begin(pg, NULL, &err), PAWL_OK);
+        pawl_pg_pipe_init(&p, pg);
+        if (i >= 6)
             (void) pawl_pg_pipe_begin(&p, NULL);
         (void) pawl_pg_pipe_add(&p, before[i % 3], 0, NULL);
         (void) pawl_pg_pipe_add_long(&p, "INSERT INTO public.t VALUES ($1::int)", 1, args);
