@@ -210,7 +210,7 @@ drain(pawl_rewrite *rw, const char *next, pawl_error *err)
 {
     pawl_drain_end end = PAWL_DRAIN_MORE;
     char why[480] = "";
-    pawl_status st = pawl_rewrite_drain(rw, &end, why, sizeof why, err);
+    pawl_status st = pawl_rewrite_drain(rw, 0, &end, why, sizeof why, err);
 
     if (st != PAWL_OK)
         return st;
@@ -243,7 +243,7 @@ build(pawl_rewrite *rw, pawl_error *err)
             return pawl_error_hint(err,
                                    "the new values are not unique: correct the rows and run it again, or "
                                    "downgrade and change the step");
-        if ((st = pawl_rewrite_drain(rw, &end, why, sizeof why, err)) != PAWL_OK)
+        if ((st = pawl_rewrite_drain(rw, 0, &end, why, sizeof why, err)) != PAWL_OK)
             return st;
         if (end == PAWL_DRAIN_VOID)
             return start_over(rw, why, err);
@@ -520,6 +520,22 @@ pawl_rewrite_undo(const pawl_rewrite_spec *spec, const pawl_rewrite_env *env, co
         else
             st = walk(&rw, pawl_rewrite_step_back, err);
     }
+    end(&rw);
+    return st;
+}
+
+pawl_status
+pawl_rewrite_follow(const pawl_rewrite_spec *spec, const pawl_rewrite_env *env, const pawl_rewrite_id *id,
+                    int64_t budget_ms, bool *left, pawl_error *err)
+{
+    pawl_rewrite rw;
+    pawl_status st;
+
+    *left = false;
+    if ((st = begin(&rw, spec, env, id, err)) == PAWL_OK)
+        st = pawl_rewrite_find(&rw, err);
+    if (st == PAWL_OK && rw.job != 0 && !rw.is_done && is_in(&rw, "mirror"))
+        st = pawl_rewrite_tend(&rw, budget_ms, left, err);
     end(&rw);
     return st;
 }

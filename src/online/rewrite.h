@@ -55,4 +55,12 @@ PAWL_NODISCARD pawl_status pawl_rewrite_run(const pawl_rewrite_spec *spec, const
 PAWL_NODISCARD pawl_status pawl_rewrite_undo(const pawl_rewrite_spec *spec, const pawl_rewrite_env *env,
                                              const pawl_rewrite_id *id, pawl_error *err);
 
+/*
+ * Carry over what the mirror has logged, for so long (0: until there is no more); *left: there is more. Not needed, but
+ * the log grows until somebody does it, and a downgrade has the less to do.
+ */
+PAWL_NODISCARD pawl_status pawl_rewrite_follow(const pawl_rewrite_spec *spec, const pawl_rewrite_env *env,
+                                               const pawl_rewrite_id *id, int64_t budget_ms, bool *left,
+                                               pawl_error *err);
+
 #endif

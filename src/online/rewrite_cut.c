@@ -37,7 +37,8 @@ open_drain(pawl_rewrite *rw, pawl_rewrite_applier *applier, pawl_drain **out, pa
 }
 
 pawl_status
-pawl_rewrite_drain(pawl_rewrite *rw, pawl_drain_end *end, char *why, size_t size, pawl_error *err)
+pawl_rewrite_drain(pawl_rewrite *rw, int64_t budget_ms, pawl_drain_end *end, char *why, size_t size,
+                   pawl_error *err)
 {
     PAWL_AUTO(pawl_rewrite_applier) applier = NULL;
     PAWL_AUTO(pawl_drain) drain = NULL;
@@ -45,7 +46,8 @@ pawl_rewrite_drain(pawl_rewrite *rw, pawl_drain_end *end, char *why, size_t size
 
     if ((st = pawl_rewrite_applier_new(rw, &applier, err)) != PAWL_OK ||
         (st = open_drain(rw, applier, &drain, err)) != PAWL_OK ||
-        (st = pawl_rewrite_check(rw, err)) != PAWL_OK || (st = pawl_drain_run(drain, 0, end, err)) != PAWL_OK)
+        (st = pawl_rewrite_check(rw, err)) != PAWL_OK ||
+        (st = pawl_drain_run(drain, budget_ms, end, err)) != PAWL_OK)
         return st;
     if (*end == PAWL_DRAIN_VOID)
         pawl_fmt(why, size, "%s", pawl_drain_why(drain));

@@ -258,15 +258,21 @@ plan_back(pawl_rewrite *rw, const kept *k, pawl_error *err)
 }
 
 static pawl_status
-load_back(pawl_rewrite *rw, const kept *k, pawl_error *err)
+load_shape(pawl_rewrite *rw, const kept *k, pawl_error *err)
 {
     const pawl_shape_back back = {.told = rw->spec,
                                   .new_oid = k->new_oid,
                                   .old_name = rw->old,
                                   .key = (const char *const *) (const void *) k->key.part,
                                   .nkey = (size_t) k->key.count};
+    return pawl_shape_load_back(&back, rw->arena, rw->pg, &rw->shape, err);
+}
+
+static pawl_status
+load_back(pawl_rewrite *rw, const kept *k, pawl_error *err)
+{
     PAWL_STRBUF_AUTO(name);
-    pawl_status st = pawl_shape_load_back(&back, rw->arena, rw->pg, &rw->shape, err);
+    pawl_status st = load_shape(rw, k, err);
 
     if (st != PAWL_OK)
         return st;
@@ -306,6 +312,34 @@ lost(const pawl_rewrite *rw, const char *why, pawl_error *err)
         rw->old);
 }
 
+static pawl_status
+load_shape_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
+{
+    kept k;
+    pawl_status st = read_kept(rw, rw->pg, &k, err);
+
+    (void) ctx;
+    if (st == PAWL_OK)
+        st = load_shape(rw, &k, err);
+    pawl_keyval_fini(&k.key);
+    return st;
+}
+
+pawl_status
+pawl_rewrite_tend(pawl_rewrite *rw, int64_t budget_ms, bool *left, pawl_error *err)
+{
+    pawl_drain_end end = PAWL_DRAIN_MORE;
+    char why[480] = "";
+    pawl_status st;
+
+    rw->is_back = true;
+    if ((st = pawl_rewrite_txn(rw, load_shape_inside, NULL, err)) != PAWL_OK ||
+        (st = pawl_rewrite_drain(rw, budget_ms, &end, why, sizeof why, err)) != PAWL_OK)
+        return st;
+    *left = end == PAWL_DRAIN_MORE;
+    return end == PAWL_DRAIN_VOID ? lost(rw, why, err) : PAWL_OK;
+}
+
 /* Drain, then exchange the two tables again. */
 static pawl_status
 go_back(pawl_rewrite *rw, pawl_error *err)
@@ -316,7 +350,7 @@ go_back(pawl_rewrite *rw, pawl_error *err)
 
     rw->is_back = true;
     if ((st = pawl_rewrite_txn(rw, load_back_inside, NULL, err)) != PAWL_OK ||
-        (st = pawl_rewrite_drain(rw, &end, why, sizeof why, err)) != PAWL_OK)
+        (st = pawl_rewrite_drain(rw, 0, &end, why, sizeof why, err)) != PAWL_OK)
         return st;
     PAWL_FAILPOINT("rewrite.back_drained");
     if (end != PAWL_DRAIN_VOID && (st = pawl_rewrite_cut_over(rw, &end, why, sizeof why, err)) != PAWL_OK)

@@ -117,9 +117,9 @@ PAWL_NODISCARD pawl_status pawl_rewrite_build_settings(const pawl_rewrite *rw, p
 PAWL_NODISCARD pawl_status pawl_rewrite_lock_shadow(const pawl_rewrite *rw, pawl_pg *pg, pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_rewrite_settle(pawl_rewrite *rw, pawl_error *err);
 
-/* rewrite_cut.c: drain until the moment has come, then cut over. *end is VOID when the copy has to start over. */
-PAWL_NODISCARD pawl_status pawl_rewrite_drain(pawl_rewrite *rw, pawl_drain_end *end, char *why, size_t size,
-                                              pawl_error *err);
+/* rewrite_cut.c: drain (budget 0: until the log is empty), until the moment has come, then cut over. *end is VOID when the copy has to start over. */
+PAWL_NODISCARD pawl_status pawl_rewrite_drain(pawl_rewrite *rw, int64_t budget_ms, pawl_drain_end *end,
+                                              char *why, size_t size, pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_rewrite_cut_over(pawl_rewrite *rw, pawl_drain_end *end, char *why,
                                                  size_t size, pawl_error *err);
 
@@ -134,6 +134,9 @@ PAWL_NODISCARD pawl_status pawl_rewrite_arm(pawl_rewrite *rw, pawl_pg *pg, const
                                             pawl_error *err);
 /* In the transaction that opens the mirror: what hangs on the new table, to be compared before the way back. */
 PAWL_NODISCARD pawl_status pawl_rewrite_note_baseline(pawl_rewrite *rw, pawl_error *err);
+/* Let the old table follow for a while; *left: there is more. */
+PAWL_NODISCARD pawl_status pawl_rewrite_tend(pawl_rewrite *rw, int64_t budget_ms, bool *left,
+                                             pawl_error *err);
 /* One state further on the way back; rw->is_done at its end. */
 PAWL_NODISCARD pawl_status pawl_rewrite_step_back(pawl_rewrite *rw, pawl_error *err);
 /* The rest of the cut-over back, behind the last drain. */

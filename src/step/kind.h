@@ -70,6 +70,8 @@ PAWL_KIND_PARSE(rewrite_table);
 PAWL_KIND_RUN(rewrite_table, apply);
 PAWL_KIND_RUN(rewrite_table, revert);
 PAWL_KIND_SCRIPT(rewrite_table);
+pawl_status pawl_kind_rewrite_table_tend(pawl_step_run *run, const pawl_step *step, int64_t budget_ms,
+                                         bool *left, pawl_error *err);
 PAWL_KIND_PARSE(swap_column);
 PAWL_KIND_RUN(swap_column, apply);
 PAWL_KIND_RUN(swap_column, revert);

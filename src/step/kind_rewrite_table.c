@@ -437,6 +437,19 @@ pawl_kind_rewrite_table_revert(pawl_step_run *run, const pawl_step *step, pawl_e
     return pawl_rewrite_undo(&d->spec, &env, &id, err);
 }
 
+pawl_status
+pawl_kind_rewrite_table_tend(pawl_step_run *run, const pawl_step *step, int64_t budget_ms, bool *left,
+                             pawl_error *err)
+{
+    pawl_backfill_env base;
+    pawl_rewrite_id id;
+    const data *d = step->data;
+    const pawl_rewrite_env env = {.base = &base, .runner = run->runner};
+
+    fill(run, step, &base, &id);
+    return pawl_rewrite_follow(&d->spec, &env, &id, budget_ms, left, err);
+}
+
 /* The rows pass through this program, whatever makes the columns. */
 pawl_status
 pawl_kind_rewrite_table_script(const pawl_step_script *s PAWL_UNUSED, const pawl_step *step,

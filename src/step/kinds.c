@@ -146,6 +146,7 @@ static const pawl_step_kind kinds[] = {
         .parse = pawl_kind_rewrite_table_parse,
         .apply = pawl_kind_rewrite_table_apply,
         .revert = pawl_kind_rewrite_table_revert,
+        .tend = pawl_kind_rewrite_table_tend,
         .script = pawl_kind_rewrite_table_script,
     },
     {

@@ -337,6 +337,27 @@ mirror_that_missed_changes_is_no_way_back(void **state)
 }
 
 static void
+mirror_follows_without_a_downgrade(void **state)
+{
+    const char *db = NULL;
+    const char *dir = begin(&db, "      change: { id: bigint }\n      reverse: true\n", NULL);
+
+    (void) state;
+    pawl_test_pawl_exits(dir, "upgrade", "head", 0);
+    pawl_test_exec(db, "UPDATE item SET price = 'w' WHERE id <= 700; DELETE FROM item WHERE id = 701");
+    pawl_test_pawl_exits(dir, "work", "1", 0);
+    assert_text(db, "SELECT count(*) FROM pawl.change_1", "0");
+    assert_text(db, "SELECT count(*) FILTER (WHERE price = 'w') || ' ' || count(*) FROM pawl_1_old",
+                "700 1999");
+    pawl_test_exec(db, "UPDATE item SET price = 'v' WHERE id = 3");
+    pawl_test_pawl_exits(dir, "upgrade", "head", 0);
+    assert_text(db, "SELECT price FROM pawl_1_old WHERE id = 3", "v");
+    pawl_test_pawl_exits(dir, "downgrade", "base", 0);
+    assert_text(db, "SELECT count(*) FILTER (WHERE price IN ('v', 'w')) || ' ' || count(*) FROM item",
+                "700 1999");
+}
+
+static void
 contract_ends_the_mirror_and_the_way_back(void **state)
 {
     const char *db = NULL;
@@ -391,6 +412,7 @@ main(void)
         cmocka_unit_test(column_without_a_way_back_is_refused_beforehand),
         cmocka_unit_test(what_was_made_of_the_new_table_since_is_not_lost_silently),
         cmocka_unit_test(mirror_that_missed_changes_is_no_way_back),
+        cmocka_unit_test(mirror_follows_without_a_downgrade),
         cmocka_unit_test(contract_ends_the_mirror_and_the_way_back),
         cmocka_unit_test(foreign_key_that_the_new_table_cannot_have_is_refused_beforehand),
     };

@@ -7,6 +7,7 @@ SELECT j.job_id, j.revision_id, j.ordinal, s.checksum, s.info, j.table_name, pg_
                       AND s.state = 'done'
   JOIN pg_class m ON m.oid = j.tableoid
   JOIN pg_class c ON c.relnamespace = m.relnamespace AND c.relname = 'change_' || j.job_id
- WHERE j.kind IN ('swap_column', 'switch') AND j.state = 'open' AND j.phase = 'mirror' AND j.direction = 'up'
+ WHERE j.kind IN ('swap_column', 'switch', 'rewrite') AND j.state = 'open' AND j.phase = 'mirror'
+   AND j.direction = 'up'
    AND ($1::bigint IS NULL OR j.job_id = $1::bigint)
  ORDER BY j.job_id
