@@ -212,13 +212,13 @@ const char *
 pawl_figures_advise(const pawl_bench_report *report, const pawl_advice *facts, pawl_arena *arena)
 {
     PAWL_STRBUF_AUTO(b);
-    const pawl_bench_cell *chosen = NULL;
+    const pawl_bench_cell *chosen = &report->cells[0];
     char time[32];
 
     for (size_t i = 0; i < report->ncells; i++)
         if (report->cells[i].is_recommended)
             chosen = &report->cells[i];
-    assert(chosen != NULL);
+    assert(chosen->is_recommended);
 
     add_reason(&b, report, chosen);
     pawl_strbuf_addf(&b, "In the step: `workers: %d` and `batch: %d`.", (int) chosen->workers,
