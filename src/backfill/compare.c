@@ -19,6 +19,7 @@ pawl_checker_open(pawl_checker *c, pawl_checking *run, pawl_error *err)
     const pawl_job *job = run->job;
     const pawl_backfill_env *env = job->env;
     const pawl_pg_options session = {.conninfo = env->conninfo,
+                                     .is_pooled = env->is_pooled,
                                      .application = "pawl verify",
                                      .stop = env->stop,
                                      .connect_timeout_ms = env->connect_timeout_ms,

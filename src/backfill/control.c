@@ -204,6 +204,7 @@ connect(pawl_control *control, pawl_error *err)
     pawl_fmt(application, sizeof application, "pawl job %lld control", (long long) control->options.job->id);
 
     const pawl_pg_options options = {.conninfo = env->conninfo,
+                                     .is_pooled = env->is_pooled,
                                      .application = application,
                                      .stop = control->ending,
                                      .connect_timeout_ms = env->connect_timeout_ms};

@@ -487,6 +487,7 @@ pawl_backfill_preview(const pawl_backfill_spec *spec, const pawl_backfill_env *e
     PAWL_AUTO(pawl_pg) pg = NULL;
     preview p = {.what = what, .arena = arena, .report = report};
     const pawl_pg_options options = {.conninfo = env->conninfo,
+                                     .is_pooled = env->is_pooled,
                                      .application = "pawl preview",
                                      .stop = env->stop,
                                      .connect_timeout_ms = env->connect_timeout_ms,

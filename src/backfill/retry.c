@@ -74,6 +74,7 @@ open_session(retry *r, pawl_error *err)
 {
     const pawl_backfill_env *env = r->whole.env;
     const pawl_pg_options options = {.conninfo = env->conninfo,
+                                     .is_pooled = env->is_pooled,
                                      .application = "pawl rejects",
                                      .stop = env->stop,
                                      .connect_timeout_ms = env->connect_timeout_ms};

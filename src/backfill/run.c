@@ -19,6 +19,7 @@ static pawl_status
 open_session(const pawl_backfill_env *env, pawl_pg **out, pawl_error *err)
 {
     const pawl_pg_options options = {.conninfo = env->conninfo,
+                                     .is_pooled = env->is_pooled,
                                      .application = "pawl backfill",
                                      .stop = env->stop,
                                      .connect_timeout_ms = env->connect_timeout_ms};

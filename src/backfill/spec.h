@@ -81,6 +81,7 @@ typedef struct pawl_backfill_spec
 typedef struct pawl_backfill_env
 {
     const char *conninfo;
+    bool is_pooled;     /* it is known to lead to a pooler in transaction mode */
     const char *schema; /* of the ledger, which exists */
     const char *search_path;
     const char *lua_root;

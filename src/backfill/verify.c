@@ -451,6 +451,7 @@ static pawl_status
 look(verifying *v, pawl_job *whole, pawl_error *err)
 {
     const pawl_pg_options options = {.conninfo = v->env->conninfo,
+                                     .is_pooled = v->env->is_pooled,
                                      .application = "pawl verify",
                                      .stop = v->env->stop,
                                      .connect_timeout_ms = v->env->connect_timeout_ms,

@@ -23,6 +23,7 @@ pawl_worker_connect(pawl_worker *w, pawl_error *err)
              w->number + 1);
 
     const pawl_pg_options options = {.conninfo = env->conninfo,
+                                     .is_pooled = env->is_pooled,
                                      .application = application,
                                      .stop = env->stop,
                                      .connect_timeout_ms = env->connect_timeout_ms};

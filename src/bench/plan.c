@@ -88,6 +88,7 @@ fill_env(pawl_bench_plan *plan, pawl_error *err)
         return st;
     plan->env =
         (pawl_backfill_env){.conninfo = plan->conninfo, /* as the step itself, through a pooler or not */
+                            .is_pooled = pawl_settings_has_pooler(&p->settings),
                             .search_path = own != NULL ? own : s->search_path,
                             .lua_root = plan->loaded->root,
                             .x = p->x,

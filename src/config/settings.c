@@ -221,6 +221,12 @@ pawl_setting_has_value(pawl_setting setting, const char *text, pawl_settings *ou
 }
 
 bool
+pawl_settings_has_pooler(const pawl_settings *s)
+{
+    return strcmp(s->pooler, "transaction") == 0;
+}
+
+bool
 pawl_settings_is_yielding(const pawl_settings *s, pawl_setting setting)
 {
     return s->origin[setting] < PAWL_ORIGIN_VARIABLE;

@@ -99,6 +99,9 @@ bool pawl_setting_has_value(pawl_setting setting, const char *text, pawl_setting
 /* True when a revision's own value for this setting counts. */
 bool pawl_settings_is_yielding(const pawl_settings *s, pawl_setting setting);
 
+/* `pooler: transaction`: one stands in between, even where that does not show. */
+bool pawl_settings_has_pooler(const pawl_settings *s);
+
 /*
  * Load. `options` carries --config, --env and the flags. A missing pawl.yaml is no error unless it was named; every
  * wrong key or value of the file is a problem. PAWL_E_IO when the file is there and cannot be read, PAWL_E_USAGE for an

@@ -40,6 +40,7 @@ struct shared
 struct pawl_runner
 {
     char *conninfo;
+    bool is_pooled;
     char *schema;
     int64_t lease_ms;
     int64_t fence;
@@ -128,6 +129,7 @@ open_heart(const pawl_runner *runner, pawl_pg **pg, pawl_error *err)
 {
     const pawl_pg_options options = {
         .conninfo = runner->conninfo,
+        .is_pooled = runner->is_pooled,
         .application = "pawl heartbeat",
         .stop = runner->ending,
     };
@@ -253,6 +255,7 @@ runner_new(const pawl_runner_options *options, pawl_runner **out, pawl_error *er
     if (runner == NULL)
         return pawl_error_nomem(err, "the runner");
     runner->lease_ms = options->lease_ms;
+    runner->is_pooled = options->is_pooled;
     runner->conninfo = pawl_strdup(options->conninfo);
     runner->schema = pawl_strdup(options->schema);
     if (runner->conninfo == NULL || runner->schema == NULL)

@@ -32,6 +32,7 @@ typedef struct pawl_runner pawl_runner;
 typedef struct pawl_runner_options
 {
     const char *conninfo; /* for the heartbeat's connection */
+    bool is_pooled;       /* it is known to lead to a pooler in transaction mode */
     const char *schema;
     const char *doing; /* "upgrade head" */
     int64_t lease_ms;  /* renewed every third of it */

@@ -52,8 +52,10 @@ ensure_ledger(const pawl_backfill_env *env, bool are_ready, pawl_error *err)
 {
     PAWL_AUTO(pawl_ledger) ledger = NULL;
     PAWL_AUTO(pawl_pg) pg = NULL;
-    pawl_pg_options options = {
-        .conninfo = env->conninfo, .stop = env->stop, .connect_timeout_ms = env->connect_timeout_ms};
+    pawl_pg_options options = {.conninfo = env->conninfo,
+                               .is_pooled = env->is_pooled,
+                               .stop = env->stop,
+                               .connect_timeout_ms = env->connect_timeout_ms};
     pawl_status st = pawl_ledger_new(env->schema, &ledger, err);
 
     if (st == PAWL_OK)

@@ -133,6 +133,7 @@ fill_env(pawl_datastep *d, const pawl_run_options *options, pawl_arena *arena, p
         (st = pawl_project_secrets(p, arena, &secrets, &nsecrets, err)) != PAWL_OK)
         return st;
     d->env = (pawl_backfill_env){.conninfo = conninfo,
+                                 .is_pooled = pawl_settings_has_pooler(&p->settings),
                                  .schema = s->schema,
                                  .search_path = own != NULL ? own : s->search_path,
                                  .lua_root = d->loaded->root,

@@ -360,14 +360,56 @@ pawl_project_secrets(const pawl_project *project, pawl_arena *arena, pawl_lua_pa
     return PAWL_OK;
 }
 
+/* `pooler` is said of `database`, not of `direct_database`. */
+static pawl_status
+find_pooler(const pawl_project *project, const char *conninfo, bool *is_pooled, pawl_error *err)
+{
+    PAWL_AUTO(pawl_arena) arena = pawl_arena_new();
+    const char *usual = NULL;
+    pawl_status st;
+
+    *is_pooled = false;
+    if (!pawl_settings_has_pooler(&project->settings))
+        return PAWL_OK;
+    if (arena == NULL)
+        return pawl_error_nomem(err, "a connection");
+    st = pawl_project_conninfo(project, arena, &usual, err);
+    *is_pooled = st == PAWL_OK && strcmp(conninfo, usual) == 0;
+    return st;
+}
+
+static pawl_status
+refuse_pooler(const pawl_project *project, const pawl_pg *pg, pawl_error *err)
+{
+    if (strcmp(project->settings.pooler, "none") != 0 || !pawl_pg_is_pooled(pg))
+        return PAWL_OK;
+    (void) pawl_error_set(err, PAWL_E_REFUSED,
+                          "%s is behind a pooler in transaction mode, and the settings say `pooler: none`",
+                          pawl_pg_target(pg));
+    return pawl_error_hint(err, "give the server's own address under `database`, or say `pooler: auto`");
+}
+
 pawl_status
 pawl_project_connect(const pawl_project *project, const char *conninfo, bool read_only, const pawl_stop *stop,
                      pawl_pg **out, pawl_error *err)
 {
+    PAWL_AUTO(pawl_pg) pg = NULL;
+    bool is_pooled = false;
+    pawl_status st = find_pooler(project, conninfo, &is_pooled, err);
+
+    if (st != PAWL_OK)
+        return st;
+
     pawl_pg_options options = {.conninfo = conninfo,
+                               .is_pooled = is_pooled,
                                .stop = stop,
                                .connect_timeout_ms = project->settings.connect_timeout_ms,
                                .read_only_ok = read_only};
 
-    return pawl_pg_open(&options, out, err);
+    if ((st = pawl_pg_open(&options, &pg, err)) != PAWL_OK ||
+        (st = refuse_pooler(project, pg, err)) != PAWL_OK)
+        return st;
+    *out = pg;
+    pg = NULL;
+    return PAWL_OK;
 }

@@ -32,6 +32,7 @@ take_lease(pawl_migration *m, const char *doing, pawl_error *err)
 {
     const pawl_settings *s = &m->project->settings;
     pawl_runner_options options = {.conninfo = m->conninfo,
+                                   .is_pooled = pawl_settings_has_pooler(&m->project->settings),
                                    .schema = s->schema,
                                    .doing = doing,
                                    .lease_ms = s->lease_ms,

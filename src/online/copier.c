@@ -27,6 +27,7 @@ pawl_status
 pawl_copier_connect(const pawl_backfill_env *env, const char *application, pawl_pg **out, pawl_error *err)
 {
     const pawl_pg_options options = {.conninfo = env->conninfo,
+                                     .is_pooled = env->is_pooled,
                                      .application = application,
                                      .stop = env->stop,
                                      .connect_timeout_ms = env->connect_timeout_ms};

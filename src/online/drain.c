@@ -119,6 +119,7 @@ pawl_drain_connect(pawl_drain *d, pawl_error *err)
 {
     const pawl_backfill_env *env = d->options.env;
     const pawl_pg_options options = {.conninfo = env->conninfo,
+                                     .is_pooled = env->is_pooled,
                                      .application = "pawl drain",
                                      .stop = env->stop,
                                      .connect_timeout_ms = env->connect_timeout_ms};

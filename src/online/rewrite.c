@@ -32,6 +32,7 @@ pawl_rewrite_connect(pawl_rewrite *rw, pawl_error *err)
 {
     const pawl_backfill_env *env = rw->env->base;
     const pawl_pg_options options = {.conninfo = env->conninfo,
+                                     .is_pooled = env->is_pooled,
                                      .application = "pawl rewrite",
                                      .stop = env->stop,
                                      .connect_timeout_ms = env->connect_timeout_ms};

@@ -164,6 +164,7 @@ come(builder *me)
 {
     const pawl_backfill_env *env = me->site->rw->env->base;
     const pawl_pg_options options = {.conninfo = env->conninfo,
+                                     .is_pooled = env->is_pooled,
                                      .application = "pawl rewrite (index)",
                                      .stop = env->stop,
                                      .connect_timeout_ms = env->connect_timeout_ms};

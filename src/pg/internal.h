@@ -34,6 +34,7 @@ struct pawl_pg
     int64_t cancelled_us; /* when a stop first made us cancel the statement in flight; 0: it did not */
     bool is_abandoned;    /* an answer is outstanding that nobody waits for: of no use to anyone any more */
     bool in_recovery;
+    bool expects_pooler;
     bool is_pooled;
     int server_version;
     int32_t backend_pid;

@@ -21,6 +21,7 @@ pawl_pg_open(const pawl_pg_options *options, pawl_pg **out, pawl_error *err)
     if (pg == NULL)
         return pawl_error_nomem(err, "a session");
     pg->stop = options->stop;
+    pg->expects_pooler = options->is_pooled;
     pawl_strbuf_init(&pg->target);
     pawl_strbuf_init(&pg->notices);
     pawl_strbuf_init(&pg->taken);
@@ -54,7 +55,7 @@ remember_backend(pawl_pg *pg, const pawl_pg_result *res)
 {
     int32_t pid = (int32_t) pawl_pg_i64(res, 0, 1);
 
-    pg->is_pooled = PQbackendPID(pg->conn) != pid;
+    pg->is_pooled = pg->expects_pooler || PQbackendPID(pg->conn) != pid;
     pg->backend_pid = pg->is_pooled ? 0 : pid;
     pawl_fmt(pg->backend_start, sizeof pg->backend_start, "%s", pg->is_pooled ? "" : pawl_pg_text(res, 0, 2));
 }

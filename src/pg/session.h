@@ -29,6 +29,7 @@ typedef struct pawl_pg_options
     const pawl_stop *stop;      /* may be NULL; must outlive the session */
     int64_t connect_timeout_ms; /* for each host; 0: 10 s; the conninfo's own connect_timeout wins */
     bool read_only_ok;          /* a standby will do; otherwise a server in recovery is refused (25006) */
+    bool is_pooled; /* a pooler in transaction mode is known to stand in between, whether or not it shows */
 } pawl_pg_options;
 
 /*

@@ -555,6 +555,7 @@ pawl_kind_backfill_apply(pawl_step_run *run, const pawl_step *step, pawl_error *
     pawl_backfill_result result;
     pawl_backfill_env env = {
         .conninfo = run->conninfo,
+        .is_pooled = pawl_settings_has_pooler(run->settings),
         .schema = run->settings->schema,
         .search_path = run->search_path,
         .lua_root = run->root,

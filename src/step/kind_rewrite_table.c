@@ -366,6 +366,7 @@ fill(const pawl_step_run *run, const pawl_step *step, pawl_backfill_env *base, p
 {
     *base = (pawl_backfill_env){
         .conninfo = run->conninfo,
+        .is_pooled = pawl_settings_has_pooler(run->settings),
         .schema = run->settings->schema,
         .search_path = run->search_path,
         .lua_root = run->root,

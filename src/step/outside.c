@@ -1,7 +1,5 @@
 #include "step/outside.h"
 
-#include <string.h>
-
 #include "pawl_sql.h"
 #include "pg/exec.h"
 
@@ -10,15 +8,12 @@
 pawl_status
 pawl_step_open_outside(const pawl_step_run *run, bool can_wait, pawl_pg **out, pawl_error *err)
 {
-    const char *pooler = run->settings->pooler;
-    bool is_pooled =
-        strcmp(pooler, "transaction") == 0 || (strcmp(pooler, "none") != 0 && pawl_pg_is_pooled(run->pg));
     const char *direct = run->direct_conninfo;
     char lock_ms[24];
     char statement_ms[24];
     PAWL_AUTO(pawl_pg) pg = NULL;
 
-    if (is_pooled && (direct == NULL || direct[0] == '\0'))
+    if (pawl_pg_is_pooled(run->pg) && (direct == NULL || direct[0] == '\0'))
     {
         pawl_error_set(err, PAWL_E_REFUSED, "a statement outside a transaction cannot run through a pooler");
         return pawl_error_hint(err,

@@ -35,6 +35,7 @@ pawl_swap_fill_env(pawl_swap *s)
 
     s->env = (pawl_backfill_env){
         .conninfo = run->conninfo,
+        .is_pooled = pawl_settings_has_pooler(run->settings),
         .schema = run->settings->schema,
         .search_path = run->search_path,
         .lua_root = run->root,

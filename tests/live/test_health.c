@@ -21,7 +21,7 @@ typedef struct fixture
 {
     const char *db;
     const char *dir;
-    pawl_key_value database[1]; /* another conninfo than that of pawl.yaml */
+    pawl_key_value database[1]; /* a setting, mostly another conninfo than that of pawl.yaml */
     size_t noverrides;
     pawl_health_report *report;
     pawl_error err;
@@ -500,6 +500,39 @@ doctor_behind_a_pooler_asks_for_a_direct_way(void **state)
     end(&f);
 }
 
+/* It need not show: one that gives its server's pid to its client is believed in when the settings say so. */
+static void
+pooler_that_does_not_show_is_known_by_the_settings(void **state)
+{
+    fixture f = begin("doctor_told");
+
+    (void) state;
+    f.database[0] = (pawl_key_value){"pooler", "transaction"};
+    f.noverrides = 1;
+    doctor(&f);
+    expect(&f, PAWL_HEALTH_WARNING, "pooler", "set `direct_database`");
+    end(&f);
+}
+
+static void
+pooler_where_there_is_to_be_none_is_refused(void **state)
+{
+    fixture f = begin("doctor_none");
+    const char *pooled = pawl_test_pooled_conninfo("doctor_none");
+    const char *const args[] = {"current", "--database", pooled, "--pooler", "none", NULL};
+    pawl_test_output output;
+
+    (void) state;
+    if (pooled == NULL)
+        skip();
+    output = pawl_test_run(args, NULL, f.dir);
+    assert_int_equal(output.exit_code, 1);
+    assert_non_null(
+        strstr(output.err, "is behind a pooler in transaction mode, and the settings say `pooler: none`"));
+    pawl_test_output_free(&output);
+    end(&f);
+}
+
 static void
 doctor_without_a_server_fails_with_exit_code_1(void **state)
 {
@@ -534,6 +567,8 @@ main(void)
         cmocka_unit_test(missing_rights_are_told_with_their_grants),
         cmocka_unit_test(settings_of_the_role_that_bite_are_found),
         cmocka_unit_test(doctor_behind_a_pooler_asks_for_a_direct_way),
+        cmocka_unit_test(pooler_that_does_not_show_is_known_by_the_settings),
+        cmocka_unit_test(pooler_where_there_is_to_be_none_is_refused),
         cmocka_unit_test(doctor_without_a_server_fails_with_exit_code_1),
     };
 
