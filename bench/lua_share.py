@@ -6,8 +6,8 @@
 
 "Lua's" is all that src/lua and the Lua library do: values in, the call, values out. "Whole" is pawl, its threads and the
 server's processes (backends, WAL writer, checkpointer), from the first connection to the last. Samples of perf say
-where pawl spends its time; the kernel's accounts say how much it and the server spend. Time of malloc and free in pawl
-is counted as Lua's, although the engine calls them too: the share is an upper bound.
+where pawl spends its time; the kernel's accounts, of another run without perf, say how much it and the server spend.
+Time of malloc and free in pawl is counted as Lua's, although the engine calls them too: the share is an upper bound.
 
 Two transforms: `plain` takes a row and gives a value, so that what is left is the way in, the call and the way out; `race`
 is that of run.py, which takes a price apart by two patterns: work that any language would have to do.
@@ -118,23 +118,30 @@ def shares(data, ours, shared):
     return {key: counts[key] / counts["all"] for key in ("lua", "heap", "unclear")}
 
 
-def measure(server, pawl, workers, names, transform):
+def run_pawl(server, pawl, workers, transform, sampling):
+    """One backfill; returns the processor time of pawl and of the server. `sampling` stands before the command."""
     server.sql(*COPY)
     with tempfile.TemporaryDirectory(prefix="pawl-share-") as directory:
         write_project(server, directory, BY_LUA, BATCH, workers)
         if transform is not None:
             pathlib.Path(directory, "migrations", "transforms", "price.lua").write_text(transform, encoding="utf-8")
-        data = os.path.join(directory, "perf.data")
         before, mine = server_cpu(server), os.times()
-        done = subprocess.run(["perf", "record", "-q", "-e", "cpu-clock", "-F", "2000", "-o", data, "--", str(pawl),
-                               "upgrade", "--quiet"], cwd=directory, env=clean_environment(), stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True)
+        done = subprocess.run([*sampling, str(pawl), "upgrade", "--quiet"], cwd=directory, env=clean_environment(),
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True)
         if done.returncode != 0:
             raise Failure(f"pawl upgrade failed: {done.stdout[-1000:]}{done.stderr[-1000:]}")
         after, now = server_cpu(server), os.times()
-        found = shares(data, *names)
-    client = now.children_user + now.children_system - mine.children_user - mine.children_system
-    return {"pawl_s": client, "server_s": after - before, **found}
+    return now.children_user + now.children_system - mine.children_user - mine.children_system, after - before
+
+
+def measure(server, pawl, workers, names, transform):
+    """The times are those of a run without perf, whose own processor time could not be told from pawl's."""
+    client, served = run_pawl(server, pawl, workers, transform, [])
+    with tempfile.NamedTemporaryFile(prefix="pawl-share-") as data:
+        run_pawl(server, pawl, workers, transform,
+                 ["perf", "record", "-q", "-e", "cpu-clock", "-F", "2000", "-o", data.name, "--"])
+        found = shares(data.name, *names)
+    return {"pawl_s": client, "server_s": served, **found}
 
 
 def describe(rows, m):
