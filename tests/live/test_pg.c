@@ -404,7 +404,7 @@ hostile_defaults_of_a_role_are_pinned_away(void **state)
         {"client_encoding", "UTF8"},
         {"standard_conforming_strings", "on"},
         {"transform_null_equals", "off"},
-        {"plan_cache_mode", "force_custom_plan"},
+        {"plan_cache_mode", "auto"},
         {"jit", "off"},
         {"statement_timeout", "0"},
         {"lock_timeout", "500ms"},
