@@ -150,8 +150,8 @@ merged_rows_are_looked_for_by_their_key(void **state)
     pawl_test_assert_contains(message(difference(&f, 2)), "has no such row");
     assert_string_equal(text(json_object_get(difference(&f, 3), "error"), "sqlstate"), "22001");
 
-    f.output = (pawl_test_output_free(&f.output),
-                pawl_test_run((const char *[]){"verify", "aaaa", "--all", NULL}, NULL, f.dir));
+    pawl_test_output_free(&f.output);
+    f.output = pawl_test_run((const char *[]){"verify", "aaaa", "--all", NULL}, NULL, f.dir);
     pawl_test_assert_contains(f.output.out, "(id) = (7) into (source, part) = (7, 1)");
     drop_output(&f);
 }
@@ -271,8 +271,8 @@ each_partition_is_compared_in_its_own_order(void **state)
     pawl_test_exec(f.db, "ALTER TABLE t DETACH PARTITION t2; CREATE UNIQUE INDEX ON t3 (id)");
     verify_all(&f, 2000, 2);
     pawl_test_assert_contains(f.output.out, "public.t2 was dropped or detached");
-    f.output = (pawl_test_output_free(&f.output),
-                pawl_test_run((const char *[]){"verify", "aaaa", "--all", NULL}, NULL, f.dir));
+    pawl_test_output_free(&f.output);
+    f.output = pawl_test_run((const char *[]){"verify", "aaaa", "--all", NULL}, NULL, f.dir);
     pawl_test_assert_contains(f.output.out, "public.t1 (id) = (5)");
     drop_output(&f);
 }
