@@ -85,7 +85,10 @@ pawl_pg_pipe_add_kept(pawl_pg_pipe *p, const char *sql, int nargs, const pawl_pg
     if (is_new)
     {
         if (pawl_pg_send_prepare(p->pg, &p->pg->kept[which], &p->failed) != PAWL_OK)
+        {
+            pawl_pg_kept_drop(p->pg, which);
             return -1;
+        }
         p->slots[p->length++].kept = which + 1;
     }
     if (prepare(p, false) != PAWL_OK ||

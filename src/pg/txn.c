@@ -55,8 +55,8 @@ pawl_pg_pin_fill(const pawl_pg *pg, const pawl_pg_pins *pins, pawl_pg_pin_args *
     out->args[7] = pins->worker == 0 ? PAWL_ARG_NULL : pawl_arg_i64(pins->worker, out->text[3]);
 }
 
-pawl_status
-pawl_pg_begin(pawl_pg *pg, const pawl_pg_pins *pins, pawl_error *err)
+static pawl_status
+begin_once(pawl_pg *pg, const pawl_pg_pins *pins, pawl_error *err)
 {
     pawl_pg_pipe pipe;
     pawl_status st;
@@ -67,6 +67,21 @@ pawl_pg_begin(pawl_pg *pg, const pawl_pg_pins *pins, pawl_error *err)
     pawl_pg_pipe_fini(&pipe);
     if (st != PAWL_OK)
         pawl_pg_rollback(pg);
+    return st;
+}
+
+/* DEALLOCATE ALL in a step takes away what the server kept for us: nothing is kept then, and nothing else was sent. */
+pawl_status
+pawl_pg_begin(pawl_pg *pg, const pawl_pg_pins *pins, pawl_error *err)
+{
+    pawl_error failure = PAWL_ERROR_INIT;
+    pawl_status st = begin_once(pg, pins, &failure);
+
+    if (st == PAWL_OK)
+        return st;
+    if (strcmp(failure.sqlstate, "26000") == 0 || strcmp(failure.sqlstate, "42P05") == 0)
+        return begin_once(pg, pins, err);
+    *err = failure;
     return st;
 }
 

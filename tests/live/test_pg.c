@@ -563,6 +563,23 @@ setup(void **state)
     return st;
 }
 
+/* What a step may do. It is the last test: nothing is kept after it. */
+static void
+transaction_begins_although_what_was_kept_is_gone(void **state)
+{
+    PAWL_AUTO(pawl_pg) pg = pawl_test_open(db, NULL);
+    pawl_error err = PAWL_ERROR_INIT;
+
+    (void) state;
+    for (int round = 0; round < 3; round++)
+    {
+        assert_int_equal(pawl_pg_begin(pg, NULL, &err), PAWL_OK);
+        assert_true(pawl_pg_is_in_transaction(pg));
+        assert_int_equal(pawl_pg_exec(pg, "DEALLOCATE ALL", &err), PAWL_OK);
+        assert_int_equal(pawl_pg_commit(pg, &err), PAWL_OK);
+    }
+}
+
 int
 main(void)
 {
@@ -589,6 +606,7 @@ main(void)
         cmocka_unit_test(commit_of_a_failed_transaction_is_an_error),
         cmocka_unit_test(lockers_are_described),
         cmocka_unit_test(failed_allocations_leave_the_session_alone),
+        cmocka_unit_test(transaction_begins_although_what_was_kept_is_gone),
     };
 
     return cmocka_run_group_tests(tests, setup, pawl_test_teardown);
