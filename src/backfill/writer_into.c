@@ -28,6 +28,7 @@ enum
 {
     SETTLE_ROUNDS = 10, /* as in writer_update.c */
     FEW_ROWS = 10,
+    LONG_BYTES = 64 << 10,           /* of few rows: what a socket may not take at once */
     LOCK_ARGS = 3 * PAWL_KEY_MAX + 2 /* of w->args; those of an INSERT stand behind them */
 };
 
@@ -100,15 +101,15 @@ prepare_insert(pawl_writer *w, const pawl_attempt *attempt, pawl_error *err)
  * as they are when a row that is held is waited for, every try would leave dead ones behind: those are locked first.
  */
 static bool
-into_has_load(const pawl_writer *w)
+is_copied(const pawl_writer *w)
 {
-    return w->out.read > FEW_ROWS && pawl_outrows_live(&w->out) > 0;
+    return w->job->nmerge == 0 && w->out.read > FEW_ROWS && pawl_outrows_live(&w->out) > 0;
 }
 
 static bool
-is_copied(const pawl_writer *w)
+into_has_load(const pawl_writer *w)
 {
-    return w->job->nmerge == 0 && into_has_load(w);
+    return pawl_outrows_live(&w->out) > 0 && (w->out.read > FEW_ROWS || w->out.bytes.length > LONG_BYTES);
 }
 
 static pawl_status
@@ -175,7 +176,7 @@ into_load(pawl_writer *w, pawl_pg *pg, pawl_attempt *attempt, pawl_error *err)
     if ((st = pawl_into_copy(&w->out, pg, &w->sql, &taken, err)) != PAWL_OK)
         return st;
     attempt->written = taken;
-    return pawl_into_check(&w->out, taken, err);
+    return PAWL_OK;
 }
 
 /* Locks, and the write as well where it is an INSERT. */
@@ -337,8 +338,9 @@ into_finish(pawl_writer *w, const pawl_pg_pipe *pipe, pawl_attempt *attempt, paw
     int64_t taken = 0;
     pawl_status st = PAWL_OK;
 
+    /* Only now: a row that was changed, or a chunk that was lost, would have been the reason. */
     if (!attempt->is_exact && is_copied(w))
-        return PAWL_OK;
+        return pawl_into_check(&w->out, attempt->written, err);
     PAWL_FAILPOINT("into.before_write");
     attempt->written = 0;
     if (live == 0)
