@@ -158,8 +158,9 @@ check_inside(context *c, pawl_error *err)
         if ((st = note(c, salt, err)) == PAWL_OK)
             st = look(c, err);
     }
-    if (st == PAWL_OK && (st = compare(c, err)) == PAWL_OK)
-        st = note(c, pawl_pg_text(c->noted, 0, 2), err);
+    if (st == PAWL_OK && (st = compare(c, err)) == PAWL_OK &&
+        (st = note(c, pawl_pg_text(c->noted, 0, 2), err)) == PAWL_OK && (st = look(c, err)) == PAWL_OK)
+        st = compare(c, err);
     return st;
 }
 

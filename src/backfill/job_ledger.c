@@ -336,6 +336,7 @@ typedef struct opening
     job_args *args;
     pawl_ledger *ledger;
     pawl_pg *pg;
+    bool *has_waited; /* out: for a row of the ledger, as often as it may */
 } opening;
 
 /* Look in a transaction of its own; with `may_create` under the guard, and what is not there is made. */
@@ -376,8 +377,9 @@ look(const opening *o, bool may_create, bool *found, pawl_error *err)
         if (st == PAWL_OK)
             return st;
         *err = failure;
+        *o->has_waited = i >= env->lock_attempts;
         if ((pawl_fault_of(err) != PAWL_FAULT_LOCK && pawl_fault_of(err) != PAWL_FAULT_REPEAT) ||
-            i >= env->lock_attempts)
+            *o->has_waited)
             return st;
         if ((st = pawl_backoff_sleep(&backoff, env->stop, err)) != PAWL_OK)
             return st;
@@ -421,20 +423,24 @@ pawl_job_open(pawl_job *job, const pawl_backfill_spec *spec, const pawl_backfill
     for (int64_t tries = 1;; tries++)
     {
         pawl_error failure = PAWL_ERROR_INIT;
+        bool has_waited = false;
         job_args a;
         pawl_status st = pawl_job_check(job, spec, env, pg, err);
 
         if (st != PAWL_OK)
             return st;
         args_fill(&a, job, id);
-        st = find_or_create(&(opening){.job = job, .id = id, .args = &a, .ledger = ledger, .pg = pg},
-                            &failure);
+        const opening o = {
+            .job = job, .id = id, .args = &a, .ledger = ledger, .pg = pg, .has_waited = &has_waited};
+
+        st = find_or_create(&o, &failure);
         args_fini(&a);
         if (st == PAWL_OK && !job->is_done &&
             (st = pawl_context_check(job->id, env, spec->lua_file != NULL, ledger, pg, err)) != PAWL_OK)
             return st;
         PAWL_FAILPOINT("job.after_open");
-        if (st == PAWL_OK || (st = pawl_job_try_later(env, &backoff, tries, &failure, err)) != PAWL_OK)
+        if (st == PAWL_OK || (st = pawl_job_try_later(env, &backoff, has_waited ? env->lock_attempts : tries,
+                                                      &failure, err)) != PAWL_OK)
             return st;
         pawl_job_fini(job);
     }
