@@ -30,16 +30,6 @@ static const char *const points[] = {"captured.after_job", "captured.after_arm",
                                      "step.before_commit", "step.before_record"};
 
 static void
-assert_text(const char *db, const char *sql, const char *expected)
-{
-    char *got = pawl_test_query_text(db, sql);
-
-    if (strcmp(got, expected) != 0)
-        fail_msg("%s: \"%s\", expected \"%s\"", sql, got, expected);
-    free(got);
-}
-
-static void
 write_some(const char *db, int round)
 {
     PAWL_STRBUF_AUTO(sql);
@@ -120,13 +110,13 @@ kill_once(const char *point, int passage)
     if (was_killed && gives_up)
     {
         pawl_test_pawl_exits(dir, "downgrade", "base", 0);
-        assert_text(db, LEFT, "0");
+        pawl_test_assert_query(db, LEFT, "0");
         gives_up = false;
         (void) go_on_until_done(db, dir, point, 1000000, &gives_up);
     }
-    assert_text(db, WRONG, "0");
-    assert_text(db, LEFT, "0");
-    assert_text(db, "SELECT state FROM pawl.job WHERE state <> 'abandoned'", "done");
+    pawl_test_assert_query(db, WRONG, "0");
+    pawl_test_assert_query(db, LEFT, "0");
+    pawl_test_assert_query(db, "SELECT state FROM pawl.job WHERE state <> 'abandoned'", "done");
     return was_killed;
 }
 

@@ -11,10 +11,9 @@
 
 #include <cmocka.h>
 
-#include "support/process.h"
+#include "support/kill.h"
 #include "support/project.h"
 #include "support/session.h"
-#include "util/rng.h"
 
 #include "util/banned.h"
 
@@ -98,85 +97,41 @@ assert_none_twice(const char *db)
                      0);
 }
 
-static void
-end_with(const char *dir, const char *const *args, int exit_code)
+typedef struct place
 {
-    pawl_test_output output = pawl_test_run(args, NULL, dir);
-
-    if (output.exit_code != exit_code)
-        fail_msg("exit code %d, not %d: %s%s", output.exit_code, exit_code, output.out, output.err);
-    pawl_test_output_free(&output);
-}
-
-static void
-kill_at(const char *dir, const char *const *args, const char *point)
-{
-    char variable[100];
-    const char *const env[] = {variable, NULL};
-    pawl_test_output output;
-
-    (void) snprintf(variable, sizeof variable, "PAWL_FAILPOINT=%s", point);
-    output = pawl_test_run(args, env, dir);
-    if (output.signal_number != SIGKILL)
-        fail_msg("%s was not met: exit code %d, %s", point, output.exit_code, output.err);
-    pawl_test_output_free(&output);
-}
+    const char *point;
+    int passage;
+} place;
 
 static void
 killed_at_each_failpoint_every_row_is_written_or_set_aside_once(void **state)
 {
-    static const char *const points[] = {"backfill.after_read=kill@20",   "into.before_write=kill@20",
-                                         "backfill.after_write=kill@20",  "backfill.before_commit=kill@20",
-                                         "backfill.after_commit=kill@20", "backfill.before_condemn=kill@5"};
-    static const char *const again[] = {"retry.after_write=kill@1", "retry.before_commit=kill@1",
-                                        "retry.after_commit=kill@1"};
+    static const place points[] = {{"backfill.after_read", 20},   {"into.before_write", 20},
+                                   {"backfill.after_write", 20},  {"backfill.before_commit", 20},
+                                   {"backfill.after_commit", 20}, {"backfill.before_condemn", 5}};
+    static const place again[] = {
+        {"retry.after_write", 1}, {"retry.before_commit", 1}, {"retry.after_commit", 1}};
     const char *db = NULL;
     const char *dir = project_of("points", &db);
 
     (void) state;
     for (size_t i = 0; i < sizeof points / sizeof *points; i++)
     {
-        kill_at(dir, UPGRADE, points[i]);
+        pawl_test_must_die(dir, UPGRADE, points[i].point, points[i].passage);
         assert_none_twice(db);
     }
-    end_with(dir, UPGRADE, 4);
+    pawl_test_run_exits(dir, UPGRADE, 4);
     assert_each_once(db, BAD);
 
     mend(db, dir);
     for (size_t i = 0; i < sizeof again / sizeof *again; i++)
     {
-        kill_at(dir, RETRY, again[i]);
+        pawl_test_must_die(dir, RETRY, again[i].point, again[i].passage);
         assert_none_twice(db);
     }
-    end_with(dir, RETRY, 0);
-    end_with(dir, UPGRADE, 0);
+    pawl_test_run_exits(dir, RETRY, 0);
+    pawl_test_run_exits(dir, UPGRADE, 0);
     assert_each_once(db, 0);
-}
-
-static void
-kill_at_random(const char *db, const char *dir, const char *const *args, const char *point, pawl_rng *rng,
-               int kills)
-{
-    const char *const env[] = {point, NULL};
-    int killed = 0;
-
-    for (int i = 0; i < kills; i++)
-    {
-        pawl_test_process *p = pawl_test_start(args, env, dir);
-
-        pawl_test_sleep_ms((int) (20 + pawl_rng_below(rng, 150)));
-        pawl_test_kill(pawl_test_process_pid(p), SIGKILL);
-
-        pawl_test_output output = pawl_test_wait(p, 30000);
-
-        killed += output.signal_number == SIGKILL ? 1 : 0;
-        if (output.signal_number == 0 && output.exit_code != 0 && output.exit_code != 4)
-            fail_msg("pawl failed: %s", output.err);
-        pawl_test_output_free(&output);
-    }
-    assert_true(killed > 0);
-    if (pawl_test_query_i64(db, "SELECT count(*) FROM pg_class WHERE relname = 'reject'") > 0)
-        assert_none_twice(db);
 }
 
 static void
@@ -188,19 +143,31 @@ killed_at_random_moments_every_row_is_written_or_set_aside_once(void **state)
 
     (void) state;
     pawl_rng_init(&rng, 23);
-    kill_at_random(db, dir, UPGRADE,
-                   "PAWL_FAILPOINT=into.before_write=sleep:2;backfill.after_write=sleep:2;backfill.before_"
-                   "commit=sleep:2;backfill.before_condemn=sleep:2",
-                   &rng, 10);
-    end_with(dir, UPGRADE, 4);
+    pawl_test_kill_at_random(
+        &(pawl_test_kills){.dir = dir,
+                           .args = UPGRADE,
+                           .points = "into.before_write=sleep:2;backfill.after_write=sleep:2;backfill.before_"
+                                     "commit=sleep:2;backfill.before_condemn=sleep:2",
+                           .most_ms = 150,
+                           .times = 10,
+                           .look = assert_none_twice,
+                           .db = db},
+        &rng);
+    pawl_test_run_exits(dir, UPGRADE, 4);
     assert_each_once(db, BAD);
     mend(db, dir);
-    kill_at_random(
-        db, dir, RETRY,
-        "PAWL_FAILPOINT=retry.after_write=sleep:20;retry.before_commit=sleep:20;retry.after_commit=sleep:20",
-        &rng, 5);
-    end_with(dir, RETRY, 0);
-    end_with(dir, UPGRADE, 0);
+    pawl_test_kill_at_random(
+        &(pawl_test_kills){
+            .dir = dir,
+            .args = RETRY,
+            .points = "retry.after_write=sleep:20;retry.before_commit=sleep:20;retry.after_commit=sleep:20",
+            .most_ms = 150,
+            .times = 5,
+            .look = assert_none_twice,
+            .db = db},
+        &rng);
+    pawl_test_run_exits(dir, RETRY, 0);
+    pawl_test_run_exits(dir, UPGRADE, 0);
     assert_each_once(db, 0);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM pawl.reject WHERE state = 'done'"), BAD);
 }

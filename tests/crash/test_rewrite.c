@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "support/kill.h"
 #include "support/project.h"
 #include "support/server.h"
 #include "util/strbuf.h"
@@ -71,15 +72,6 @@ static const place places[] = {
     "relnamespace = "                                                                                 \
     "'public'::regnamespace) || ' ' || (SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'pawl%')"
 
-static void
-assert_text(const char *db, const char *sql, const char *expected)
-{
-    char *got = pawl_test_query_text(db, sql);
-
-    assert_string_equal(got, expected);
-    free(got);
-}
-
 static const char *
 begin(const char **db)
 {
@@ -95,30 +87,17 @@ begin(const char **db)
 }
 
 static void
-kill_at(const char *dir, const place *p)
-{
-    PAWL_STRBUF_AUTO(variable);
-
-    pawl_strbuf_addf(&variable, "PAWL_FAILPOINT=%s=kill@%d", p->point, p->passage);
-    const char *const env[] = {variable.data, NULL};
-    pawl_test_output output = pawl_test_pawl(dir, "upgrade", "head", env);
-
-    if (output.signal_number != SIGKILL)
-        fail_msg("nothing passes %s %d times: %s", p->point, p->passage, output.err);
-    pawl_test_output_free(&output);
-}
-
-static void
 assert_rewritten(const char *db)
 {
-    assert_text(
+    pawl_test_assert_query(
         db, SHAPE,
         "id integer,price numeric(10,2),shop integer,at timestamp with time zone,code integer,day date");
-    assert_text(db, KEYS, "line_pkey,line_product_fkey,product_code_key,product_pkey,product_shop_fkey");
-    assert_text(db, LEFT, "1 0"); /* the old table */
-    assert_text(db, "SELECT count(*) || ' ' || sum(price) || ' ' || min(day) FROM product",
-                "1500 1126500.00 2020-01-01");
-    assert_text(
+    pawl_test_assert_query(db, KEYS,
+                           "line_pkey,line_product_fkey,product_code_key,product_pkey,product_shop_fkey");
+    pawl_test_assert_query(db, LEFT, "1 0"); /* the old table */
+    pawl_test_assert_query(db, "SELECT count(*) || ' ' || sum(price) || ' ' || min(day) FROM product",
+                           "1500 1126500.00 2020-01-01");
+    pawl_test_assert_query(
         db,
         "SELECT string_agg(indexname, ',' ORDER BY indexname) FROM pg_indexes WHERE tablename = 'product'",
         "product_at_idx,product_code_key,product_pkey");
@@ -133,7 +112,7 @@ killed_anywhere_it_goes_on(void **state)
         const char *db = NULL;
         const char *dir = begin(&db);
 
-        kill_at(dir, &places[i]);
+        pawl_test_must_be_killed(dir, "upgrade", "head", places[i].point, places[i].passage);
         pawl_test_exec(
             db,
             "UPDATE product SET price = '2.5' WHERE id = 1; UPDATE product SET price = '1.5' WHERE id = 2");
@@ -154,12 +133,14 @@ killed_before_the_cut_over_it_is_taken_back_without_a_trace(void **state)
         if (places[i].is_cut)
             continue;
         dir = begin(&db);
-        kill_at(dir, &places[i]);
+        pawl_test_must_be_killed(dir, "upgrade", "head", places[i].point, places[i].passage);
         pawl_test_pawl_exits(dir, "downgrade", "base", 0);
-        assert_text(db, SHAPE, "id integer,price text,shop integer,at timestamp with time zone,code integer");
-        assert_text(db, KEYS, "line_pkey,line_product_fkey,product_code_key,product_pkey,product_shop_fkey");
-        assert_text(db, LEFT, "0 0");
-        assert_text(db, "SELECT count(*) FROM pg_class WHERE relname LIKE 'change\\_%'", "0");
+        pawl_test_assert_query(db, SHAPE,
+                               "id integer,price text,shop integer,at timestamp with time zone,code integer");
+        pawl_test_assert_query(db, KEYS,
+                               "line_pkey,line_product_fkey,product_code_key,product_pkey,product_shop_fkey");
+        pawl_test_assert_query(db, LEFT, "0 0");
+        pawl_test_assert_query(db, "SELECT count(*) FROM pg_class WHERE relname LIKE 'change\\_%'", "0");
     }
 }
 

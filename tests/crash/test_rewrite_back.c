@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "support/kill.h"
 #include "support/project.h"
 #include "support/server.h"
 #include "util/strbuf.h"
@@ -75,15 +76,6 @@ static const place places[] = {
     {"rewrite.before_end", 1},
 };
 
-static void
-assert_text(const char *db, const char *sql, const char *expected)
-{
-    char *got = pawl_test_query_text(db, sql);
-
-    assert_string_equal(got, expected);
-    free(got);
-}
-
 static const char *
 begin(const char **db)
 {
@@ -101,43 +93,32 @@ begin(const char **db)
 }
 
 static void
-kill_at(const char *dir, const char *verb, const char *target, const place *p)
-{
-    PAWL_STRBUF_AUTO(variable);
-
-    pawl_strbuf_addf(&variable, "PAWL_FAILPOINT=%s=kill@%d", p->point, p->passage);
-    const char *const env[] = {variable.data, NULL};
-    pawl_test_output output = pawl_test_pawl(dir, verb, target, env);
-
-    if (output.signal_number != SIGKILL)
-        fail_msg("nothing passes %s %d times: %s", p->point, p->passage, output.err);
-    pawl_test_output_free(&output);
-}
-
-static void
 assert_is_back(const char *db)
 {
-    assert_text(
+    pawl_test_assert_query(
         db,
         "SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ',' ORDER BY attnum) FROM "
         "pg_attribute WHERE attrelid = 'product'::regclass AND attnum > 0",
         "id integer,price text,shop integer,code integer");
-    assert_text(db,
-                "SELECT string_agg(conname || CASE WHEN convalidated THEN '' ELSE '?' END, ',' ORDER BY "
-                "conname) FROM "
-                "pg_constraint WHERE conrelid IN ('product'::regclass, 'line'::regclass) AND contype <> 'n'",
-                "line_pkey,line_product_fkey,product_code_key,product_pkey,product_shop_fkey");
-    assert_text(db,
-                "SELECT (SELECT count(*) FROM pg_class WHERE relname ~ '^(pawl_|change_|lost_)[0-9]') || ' ' "
-                "|| (SELECT "
-                "count(*) FROM pg_trigger WHERE tgname LIKE 'pawl%')",
-                "0 0");
-    assert_text(db,
-                "SELECT count(*) FROM product p FULL JOIN oracle o USING (id) WHERE (p.price, p.shop, "
-                "p.code) IS DISTINCT "
-                "FROM (o.price, o.shop, o.code)",
-                "0");
-    assert_text(db, "SELECT state FROM pawl.job ORDER BY job_id LIMIT 1", "abandoned");
+    pawl_test_assert_query(
+        db,
+        "SELECT string_agg(conname || CASE WHEN convalidated THEN '' ELSE '?' END, ',' ORDER BY "
+        "conname) FROM "
+        "pg_constraint WHERE conrelid IN ('product'::regclass, 'line'::regclass) AND contype <> 'n'",
+        "line_pkey,line_product_fkey,product_code_key,product_pkey,product_shop_fkey");
+    pawl_test_assert_query(
+        db,
+        "SELECT (SELECT count(*) FROM pg_class WHERE relname ~ '^(pawl_|change_|lost_)[0-9]') || ' ' "
+        "|| (SELECT "
+        "count(*) FROM pg_trigger WHERE tgname LIKE 'pawl%')",
+        "0 0");
+    pawl_test_assert_query(
+        db,
+        "SELECT count(*) FROM product p FULL JOIN oracle o USING (id) WHERE (p.price, p.shop, "
+        "p.code) IS DISTINCT "
+        "FROM (o.price, o.shop, o.code)",
+        "0");
+    pawl_test_assert_query(db, "SELECT state FROM pawl.job ORDER BY job_id LIMIT 1", "abandoned");
 }
 
 static void
@@ -151,7 +132,7 @@ killed_anywhere_it_goes_on(void **state)
 
         pawl_test_pawl_exits(dir, "upgrade", "head", 0);
         write_to(db, 1);
-        kill_at(dir, "downgrade", "base", &places[i]);
+        pawl_test_must_be_killed(dir, "downgrade", "base", places[i].point, places[i].passage);
         write_to(db, 2);
         pawl_test_pawl_exits(dir, "downgrade", "base", 0);
         write_to(db, 3);
@@ -172,8 +153,8 @@ killed_behind_the_cut_over_the_way_back_is_open(void **state)
         const char *db = NULL;
         const char *dir = begin(&db);
 
-        kill_at(dir, "upgrade", "head", &there[i]);
-        assert_text(db, "SELECT phase FROM pawl.job", "after");
+        pawl_test_must_be_killed(dir, "upgrade", "head", there[i].point, there[i].passage);
+        pawl_test_assert_query(db, "SELECT phase FROM pawl.job", "after");
         write_to(db, 1);
         pawl_test_pawl_exits(dir, "downgrade", "base", 0);
         assert_is_back(db);
@@ -191,7 +172,7 @@ way_there_and_back_can_be_gone_again(void **state)
     {
         pawl_test_pawl_exits(dir, "upgrade", "head", 0);
         write_to(db, round);
-        assert_text(db, "SELECT pg_typeof(price)::text FROM product LIMIT 1", "numeric");
+        pawl_test_assert_query(db, "SELECT pg_typeof(price)::text FROM product LIMIT 1", "numeric");
         pawl_test_pawl_exits(dir, "downgrade", "base", 0);
         assert_is_back(db);
     }

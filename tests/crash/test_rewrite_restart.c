@@ -21,15 +21,6 @@
 
 #include "util/banned.h"
 
-static void
-assert_text(const char *db, const char *sql, const char *expected)
-{
-    char *got = pawl_test_query_text(db, sql);
-
-    assert_string_equal(got, expected);
-    free(got);
-}
-
 /* The phase of the first job, before there is a ledger as well. */
 #define PHASE                                                                                        \
     "CREATE FUNCTION phase() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT j.phase FROM " \
@@ -77,7 +68,7 @@ copy_that_begins_anew_meets_no_unique_index(void **state)
     pawl_test_wait_until(db, PHASE_IS("ready"), 120000);
     pawl_test_exec(db, "BEGIN; TRUNCATE product; " FILL " COMMIT");
     wait_for_stop(pawl_test_process_pid(process)); /* with the first 400 rows in the shadow table again */
-    assert_text(db, "SELECT count(*) FROM pawl.event WHERE kind = 'job_restarted'", "1");
+    pawl_test_assert_query(db, "SELECT count(*) FROM pawl.event WHERE kind = 'job_restarted'", "1");
     pawl_test_exec(
         db, "BEGIN; DELETE FROM product WHERE id = 1; UPDATE product SET code = 1 WHERE id = 1450; COMMIT");
     pawl_test_kill(pawl_test_process_pid(process), SIGCONT);
@@ -88,11 +79,12 @@ copy_that_begins_anew_meets_no_unique_index(void **state)
     if (output.exit_code != 0)
         fail_msg("%s", output.err);
     pawl_test_output_free(&output);
-    assert_text(db, INDEXES, "product_code_key,product_pkey");
-    assert_text(db,
-                "SELECT count(*) || ' ' || sum(code) || ' ' || (SELECT code FROM product WHERE id = 1450) "
-                "FROM product",
-                "1499 1124300 1");
+    pawl_test_assert_query(db, INDEXES, "product_code_key,product_pkey");
+    pawl_test_assert_query(
+        db,
+        "SELECT count(*) || ' ' || sum(code) || ' ' || (SELECT code FROM product WHERE id = 1450) "
+        "FROM product",
+        "1499 1124300 1");
 }
 
 /* ---- the cut-over waits to be told ------------------------------------------------------------------------------------ */
@@ -119,11 +111,12 @@ manual_cut_over_waits_to_be_told_over_a_stop(void **state)
 
     assert_int_equal(output.exit_code, 3);
     pawl_test_output_free(&output);
-    assert_text(db, "SELECT pg_typeof(price)::text FROM product LIMIT 1", "text");
+    pawl_test_assert_query(db, "SELECT pg_typeof(price)::text FROM product LIMIT 1", "text");
     pawl_test_exec(db, "UPDATE product SET price = '7.25' WHERE id = 7");
     pawl_test_pawl_exits(dir, "cutover", "1", 0);
     pawl_test_pawl_exits(dir, "upgrade", "head", 0);
-    assert_text(db, "SELECT pg_typeof(price) || ' ' || price FROM product WHERE id = 7", "numeric 7.25");
+    pawl_test_assert_query(db, "SELECT pg_typeof(price) || ' ' || price FROM product WHERE id = 7",
+                           "numeric 7.25");
 }
 
 /* ---- two processes ---------------------------------------------------------------------------------------------------- */
@@ -182,11 +175,11 @@ process_that_stalled_changes_nothing_of_a_copy_begun_anew(void **state)
     older = start_until_stop(db, "rewrite.after_copy=stop@1");
     pawl_test_exec(db, "BEGIN; TRUNCATE product; " FILL " COMMIT");
     newer = start_until_stop(db, "copier.after_commit=stop@1");
-    assert_text(db, "SELECT count(*) FROM pawl.event WHERE kind = 'job_restarted'", "1");
+    pawl_test_assert_query(db, "SELECT count(*) FROM pawl.event WHERE kind = 'job_restarted'", "1");
     assert_int_equal(go_on(older), 1);
-    assert_text(db, "SELECT phase FROM pawl.job", "copy");
+    pawl_test_assert_query(db, "SELECT phase FROM pawl.job", "copy");
     assert_int_equal(go_on(newer), 0);
-    assert_text(db, "SELECT count(*) FROM product", "1500");
+    pawl_test_assert_query(db, "SELECT count(*) FROM product", "1500");
 }
 
 /* ---- values exchanged at the last moment ------------------------------------------------------------------------------- */
@@ -260,9 +253,9 @@ values_exchanged_at_the_last_moment_let_go_of_the_lock(void **state)
     if (strstr(r.heard.data, "attempt 1 of ") == NULL)
         fail_msg("the lock was not let go: %s", r.heard.data);
     pawl_strbuf_fini(&r.heard);
-    assert_text(db, "SELECT count(*) || ' ' || sum(n) FROM product", "25002 25000");
-    assert_text(db, "SELECT string_agg(code::text, ',' ORDER BY id) FROM product WHERE id IN (1, 25002)",
-                "25002,1");
+    pawl_test_assert_query(db, "SELECT count(*) || ' ' || sum(n) FROM product", "25002 25000");
+    pawl_test_assert_query(
+        db, "SELECT string_agg(code::text, ',' ORDER BY id) FROM product WHERE id IN (1, 25002)", "25002,1");
 }
 
 /* A lock is to be waited for as long as the test wants. */

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "support/kill.h"
 #include "support/project.h"
 #include "support/server.h"
 #include "util/strbuf.h"
@@ -57,15 +58,8 @@ assert_text(const char *db, const char *point, int passage, const char *sql, con
 static bool
 was_killed(const char *dir, const char *verb, const char *target, const char *point, int passage)
 {
-    PAWL_STRBUF_AUTO(variable);
+    bool is_killed = pawl_test_is_killed(dir, verb, target, point, passage);
 
-    pawl_strbuf_addf(&variable, "PAWL_FAILPOINT=%s=kill@%d", point, passage);
-    const char *const env[] = {variable.data, NULL};
-    pawl_test_output output = pawl_test_pawl(dir, verb, target, env);
-    bool is_killed = output.signal_number == SIGKILL;
-    if (!is_killed && output.exit_code != 0)
-        fail_msg("%s at %s@%d: %s", verb, point, passage, output.err);
-    pawl_test_output_free(&output);
     if (is_killed)
         pawl_test_pawl_exits(dir, verb, target, 0);
     return is_killed;

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "support/kill.h"
 #include "support/project.h"
 #include "support/server.h"
 #include "util/strbuf.h"
@@ -48,31 +49,6 @@ static const char revision_text[] =
     "WHERE attrelid = 't'::regclass AND attnum > 0 AND NOT attisdropped"
 
 static void
-assert_text(const char *db, const char *sql, const char *expected)
-{
-    char *got = pawl_test_query_text(db, sql);
-
-    assert_string_equal(got, expected);
-    free(got);
-}
-
-/* Run the verb until it gets through, killed at the n-th passage of a point each time it gets that far. */
-static bool
-was_killed(const char *dir, const char *verb, const char *target, const char *point, int passage)
-{
-    PAWL_STRBUF_AUTO(variable);
-
-    pawl_strbuf_addf(&variable, "PAWL_FAILPOINT=%s=kill@%d", point, passage);
-    const char *const env[] = {variable.data, NULL};
-    pawl_test_output output = pawl_test_pawl(dir, verb, target, env);
-    bool is_killed = output.signal_number == SIGKILL;
-    if (!is_killed && output.exit_code != 0)
-        fail_msg("%s at %s@%d: %s", verb, point, passage, output.err);
-    pawl_test_output_free(&output);
-    return is_killed;
-}
-
-static void
 kill_at(const char *point, int *killed)
 {
     for (int passage = 1; passage <= MOST_PASSAGES; passage++)
@@ -83,19 +59,19 @@ kill_at(const char *point, int *killed)
                            "INSERT INTO t SELECT g, 'v' || g FROM generate_series(1, 1000) g");
         pawl_test_project_write(dir, "migrations/aaaa0001.yaml", revision_text);
 
-        bool is_killed_up = was_killed(dir, "upgrade", "head", point, passage);
+        bool is_killed_up = pawl_test_is_killed(dir, "upgrade", "head", point, passage);
         if (is_killed_up)
             pawl_test_pawl_exits(dir, "upgrade", "head", 0);
-        assert_text(db, SHAPE, "id!,c,b! 0");
-        assert_text(db, "SELECT string_agg(what, ',') FROM tally", "up");
-        assert_text(db, "SELECT count(*)::text FROM t WHERE b = c || '!'", "1000");
+        pawl_test_assert_query(db, SHAPE, "id!,c,b! 0");
+        pawl_test_assert_query(db, "SELECT string_agg(what, ',') FROM tally", "up");
+        pawl_test_assert_query(db, "SELECT count(*)::text FROM t WHERE b = c || '!'", "1000");
 
-        bool is_killed_down = was_killed(dir, "downgrade", "base", point, passage);
+        bool is_killed_down = pawl_test_is_killed(dir, "downgrade", "base", point, passage);
         if (is_killed_down)
             pawl_test_pawl_exits(dir, "downgrade", "base", 0);
-        assert_text(db, SHAPE, "id!,a 0");
-        assert_text(db, "SELECT string_agg(what, ',') FROM tally", "up,down");
-        assert_text(db, "SELECT count(*)::text FROM pawl.revision", "0");
+        pawl_test_assert_query(db, SHAPE, "id!,a 0");
+        pawl_test_assert_query(db, "SELECT string_agg(what, ',') FROM tally", "up,down");
+        pawl_test_assert_query(db, "SELECT count(*)::text FROM pawl.revision", "0");
 
         *killed += (is_killed_up ? 1 : 0) + (is_killed_down ? 1 : 0);
         if (!is_killed_up && !is_killed_down)

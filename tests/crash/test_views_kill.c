@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "support/kill.h"
 #include "support/project.h"
 #include "support/server.h"
 #include "util/strbuf.h"
@@ -37,30 +38,6 @@ static const char *const points[] = {"swap.in_cut", "swap.after_cut"};
 #define TYPE "SELECT pg_typeof(price)::text FROM api.p LIMIT 1"
 
 static void
-assert_text(const char *db, const char *sql, const char *expected)
-{
-    char *got = pawl_test_query_text(db, sql);
-
-    if (strcmp(got, expected) != 0)
-        fail_msg("%s: \"%s\", expected \"%s\"", sql, got, expected);
-    free(got);
-}
-
-static void
-must_be_killed(const char *dir, const char *verb, const char *target, const char *point)
-{
-    PAWL_STRBUF_AUTO(variable);
-
-    pawl_strbuf_addf(&variable, "PAWL_FAILPOINT=%s=kill", point);
-    const char *const env[] = {variable.data, NULL};
-    pawl_test_output output = pawl_test_pawl(dir, verb, target, env);
-
-    if (output.signal_number != SIGKILL)
-        fail_msg("%s at %s was not killed: %d %s", verb, point, output.exit_code, output.err);
-    pawl_test_output_free(&output);
-}
-
-static void
 views_are_there_whenever_it_is_killed(void **state)
 {
     (void) state;
@@ -75,19 +52,19 @@ views_are_there_whenever_it_is_killed(void **state)
         pawl_test_exec(db, TABLE);
         pawl_test_project_write(dir, "migrations/aaaa0001.yaml", REVISION);
         before = pawl_test_query_text(db, LOOKS);
-        must_be_killed(dir, "upgrade", "head", points[i]);
-        assert_text(db, TYPE, is_over ? "bigint" : "text");
+        pawl_test_must_be_killed(dir, "upgrade", "head", points[i], 1);
+        pawl_test_assert_query(db, TYPE, is_over ? "bigint" : "text");
         if (!is_over)
-            assert_text(db, LOOKS, before);
+            pawl_test_assert_query(db, LOOKS, before);
         pawl_test_pawl_exits(dir, "upgrade", "head", 0);
-        assert_text(db, TYPE, "bigint");
+        pawl_test_assert_query(db, TYPE, "bigint");
         after = pawl_test_query_text(db, LOOKS);
-        must_be_killed(dir, "downgrade", "base", points[i]);
-        assert_text(db, TYPE, is_over ? "text" : "bigint");
-        assert_text(db, LOOKS, is_over ? before : after);
+        pawl_test_must_be_killed(dir, "downgrade", "base", points[i], 1);
+        pawl_test_assert_query(db, TYPE, is_over ? "text" : "bigint");
+        pawl_test_assert_query(db, LOOKS, is_over ? before : after);
         pawl_test_pawl_exits(dir, "downgrade", "base", 0);
-        assert_text(db, TYPE, "text");
-        assert_text(db, LOOKS, before);
+        pawl_test_assert_query(db, TYPE, "text");
+        pawl_test_assert_query(db, LOOKS, before);
         free(before);
         free(after);
         pawl_test_exec(db, "DROP OWNED BY killed_reader; DROP ROLE killed_reader");
@@ -113,16 +90,17 @@ views_of_a_rewritten_table_are_there_too(void **state)
         pawl_test_exec(db, TABLE);
         pawl_test_project_write(dir, "migrations/aaaa0001.yaml", REWRITE);
         before = pawl_test_query_text(db, LOOKS);
-        must_be_killed(dir, "upgrade", "head", at[i]);
-        assert_text(db, TYPE, i == 1 ? "bigint" : "text");
+        pawl_test_must_be_killed(dir, "upgrade", "head", at[i], 1);
+        pawl_test_assert_query(db, TYPE, i == 1 ? "bigint" : "text");
         if (i == 0)
-            assert_text(db, LOOKS, before);
+            pawl_test_assert_query(db, LOOKS, before);
         pawl_test_pawl_exits(dir, "upgrade", "head", 0);
-        assert_text(db, TYPE, "bigint");
-        assert_text(db,
-                    "SELECT count(*) || obj_description('api.p'::regclass) FROM api.p WHERE next = id + 1",
-                    "300over it");
-        assert_text(db, "SELECT has_table_privilege('killed_reader', 'v', 'SELECT')::text", "true");
+        pawl_test_assert_query(db, TYPE, "bigint");
+        pawl_test_assert_query(
+            db, "SELECT count(*) || obj_description('api.p'::regclass) FROM api.p WHERE next = id + 1",
+            "300over it");
+        pawl_test_assert_query(db, "SELECT has_table_privilege('killed_reader', 'v', 'SELECT')::text",
+                               "true");
         free(before);
         pawl_test_exec(db, "DROP OWNED BY killed_reader; DROP ROLE killed_reader");
     }

@@ -80,15 +80,6 @@ retry_ok(pawl_test_job *j)
 }
 
 static void
-assert_text(const char *db, const char *sql, const char *expected)
-{
-    char *text = pawl_test_query_text(db, sql);
-
-    assert_string_equal(text, expected);
-    free(text);
-}
-
-static void
 assert_i64(const char *db, const char *sql, int64_t expected)
 {
     assert_int_equal(pawl_test_query_i64(db, sql), expected);
@@ -124,13 +115,13 @@ rows_that_the_transform_refuses_leave_nothing_behind(void **state)
     assert_i64(db, "SELECT count(*) FROM h", 492);
     assert_i64(db, "SELECT count(*) FROM h JOIN t ON id = source AND part LIKE s || '%'", 492);
     assert_i64(db, "SELECT count(*) FROM h WHERE source IN (3, 5, 7, 8)", 0);
-    assert_text(db,
-                "SELECT string_agg(key[1], ', ' ORDER BY reject_id) FROM pawl.reject WHERE state = 'open'",
-                "3, 5, 7, 8");
-    assert_text(db, "SELECT input::text FROM pawl.reject WHERE key = '{5}'",
-                "{\"s\": \"x5\", \"id\": \"5\"}");
-    assert_text(db, "SELECT message FROM pawl.reject WHERE key = '{5}'",
-                "the transform rejects the row: a five");
+    pawl_test_assert_query(
+        db, "SELECT string_agg(key[1], ', ' ORDER BY reject_id) FROM pawl.reject WHERE state = 'open'",
+        "3, 5, 7, 8");
+    pawl_test_assert_query(db, "SELECT input::text FROM pawl.reject WHERE key = '{5}'",
+                           "{\"s\": \"x5\", \"id\": \"5\"}");
+    pawl_test_assert_query(db, "SELECT message FROM pawl.reject WHERE key = '{5}'",
+                           "the transform rejects the row: a five");
     assert_i64(db, "SELECT count(*) FROM pawl.reject WHERE key = '{8}' AND message LIKE '%\"sorce\"%'", 1);
 }
 
@@ -152,7 +143,7 @@ a_batch_that_raises_as_a_whole_is_searched_by_halves(void **state)
             "  return out\n"
             "end }\n");
     run(&j);
-    assert_text(db, REJECTED, "50 , 100 ");
+    pawl_test_assert_query(db, REJECTED, "50 , 100 ");
     assert_i64(db, "SELECT count(*) FROM h", 256);
     assert_i64(db, "SELECT count(DISTINCT (source, part)) FROM h WHERE source % 50 <> 0", 256);
 }
@@ -183,7 +174,8 @@ refused_by_the_server(const char *name, bool is_merge)
         merge(&j);
     j.spec.workers = 1;
     run(&j);
-    assert_text(db, REJECTED, "77 23514, 500 22001, 501 22001, 600 27000, 601 ZZ001, 700 23514, 999 22001");
+    pawl_test_assert_query(db, REJECTED,
+                           "77 23514, 500 22001, 501 22001, 600 27000, 601 ZZ001, 700 23514, 999 22001");
     assert_i64(
         db, "SELECT count(*) FROM pawl.reject WHERE input->>'s' = (SELECT s FROM t WHERE id = key[1]::int)",
         7);
@@ -201,8 +193,9 @@ refused_by_the_server(const char *name, bool is_merge)
     assert_int_equal(out.done, 3);
     assert_int_equal(out.refused, 3);
     assert_int_equal(out.gone, 1);
-    assert_text(db, "SELECT string_agg(key[1] || ' ' || state, ', ' ORDER BY reject_id) FROM pawl.reject",
-                "77 done, 500 done, 501 gone, 600 open, 601 open, 700 done, 999 open");
+    pawl_test_assert_query(
+        db, "SELECT string_agg(key[1] || ' ' || state, ', ' ORDER BY reject_id) FROM pawl.reject",
+        "77 done, 500 done, 501 gone, 600 open, 601 open, 700 done, 999 open");
     assert_i64(db, "SELECT count(*) FROM t JOIN h ON id = source AND part = s", 996);
     assert_i64(db, "SELECT count(*) FROM h", 996);
     pawl_test_exec(db, "DROP TRIGGER f ON h; UPDATE t SET s = 'ok' WHERE id = 999");
@@ -254,7 +247,8 @@ rows_that_merge_into_one_and_differ_are_all_set_aside(void **state)
     prepare(&j, db, "clash", CLASHING);
     merge(&j);
     run(&j);
-    assert_text(db, "SELECT string_agg(key[1], ', ' ORDER BY key[1]) FROM pawl.reject", "10, 11, 12, 30");
+    pawl_test_assert_query(db, "SELECT string_agg(key[1], ', ' ORDER BY key[1]) FROM pawl.reject",
+                           "10, 11, 12, 30");
     assert_i64(db, "SELECT count(*) FROM pawl.reject WHERE message LIKE '%(source) = (1010)%'", 3);
     assert_i64(db, "SELECT count(*) FROM h", 55);
     assert_i64(db, "SELECT count(*) FROM h WHERE source = 1020 AND part = 'same'", 1);
@@ -267,7 +261,7 @@ rows_that_merge_into_one_and_differ_are_all_set_aside(void **state)
     assert_int_equal(out.done, 2);
     assert_int_equal(out.gone, 1);
     assert_int_equal(out.refused, 1);
-    assert_text(db, "SELECT part FROM h WHERE source = 1010", "a");
+    pawl_test_assert_query(db, "SELECT part FROM h WHERE source = 1010", "a");
 }
 
 /* Rows that only the server takes for the same: halving would let the order decide. */
@@ -342,7 +336,7 @@ without_locks_a_retry_takes_none(void **state)
     prepare(&j, as_reader, "unlocked", ONE);
     j.spec.is_unlocked = true;
     run(&j);
-    assert_text(db, REJECTED, "100 23514");
+    pawl_test_assert_query(db, REJECTED, "100 23514");
     pawl_test_exec(db, "ALTER TABLE h DROP CONSTRAINT h_source_check");
     assert_int_equal(retry_ok(&j).done, 1);
     assert_i64(db, "SELECT count(DISTINCT source) FROM h", 300);

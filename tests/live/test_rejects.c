@@ -45,15 +45,6 @@ run_ok(pawl_test_job *r)
         fail_msg("%s; %s; %s [%s]", r->err.message, r->err.detail, r->err.hint, r->err.sqlstate);
 }
 
-static void
-assert_text(const char *db, const char *sql, const char *expected)
-{
-    char *text = pawl_test_query_text(db, sql);
-
-    assert_string_equal(text, expected);
-    free(text);
-}
-
 /* Every row is done once or set aside once; `rejects` of them are set aside. */
 static void
 assert_each_once(const char *db, int rows, int rejects)
@@ -91,16 +82,19 @@ rows_that_the_transform_refuses_are_set_aside_and_the_rest_is_done(void **state)
     assert_int_equal(r.result.progress.rows_rejected, 13);
     /* Known by their place: no batch was tried twice. */
     assert_int_equal(pawl_test_query_i64(db, "SELECT sum(batches) FROM pawl.progress"), 11);
-    assert_text(db,
-                "SELECT string_agg(input::text, ' ' ORDER BY reject_id) FROM pawl.reject WHERE key[1] IN "
-                "('200', '300')",
-                "{\"n\": \"0\", \"s\": \"x\", \"id\": \"200\"} {\"n\": \"0\", \"s\": null, \"id\": \"300\"}");
-    assert_text(db, "SELECT message FROM pawl.reject WHERE key = '{100}'",
-                "the transform rejects the row: a round one");
-    assert_text(db, "SELECT message FROM pawl.reject WHERE key = '{7}'", "transforms/transform.lua:3: seven");
+    pawl_test_assert_query(
+        db,
+        "SELECT string_agg(input::text, ' ' ORDER BY reject_id) FROM pawl.reject WHERE key[1] IN "
+        "('200', '300')",
+        "{\"n\": \"0\", \"s\": \"x\", \"id\": \"200\"} {\"n\": \"0\", \"s\": null, \"id\": \"300\"}");
+    pawl_test_assert_query(db, "SELECT message FROM pawl.reject WHERE key = '{100}'",
+                           "the transform rejects the row: a round one");
+    pawl_test_assert_query(db, "SELECT message FROM pawl.reject WHERE key = '{7}'",
+                           "transforms/transform.lua:3: seven");
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM pawl.reject WHERE sqlstate = ''"), 13);
-    assert_text(db, "SELECT state FROM pawl.job", "findings");
-    assert_text(db, "SELECT detail FROM pawl.event WHERE kind = 'job_findings'", "13 rows rejected");
+    pawl_test_assert_query(db, "SELECT state FROM pawl.job", "findings");
+    pawl_test_assert_query(db, "SELECT detail FROM pawl.event WHERE kind = 'job_findings'",
+                           "13 rows rejected");
 }
 
 static void
@@ -142,9 +136,9 @@ rows_that_the_server_refuses_are_found_by_halves(void **state)
     r.spec.chunk_rows = 500;
     run_ok(&r);
     assert_each_once(db, 2000, 5);
-    assert_text(db,
-                "SELECT string_agg(key[1] || ' ' || sqlstate, ', ' ORDER BY key[1]::int) FROM pawl.reject",
-                "5 23514, 6 23514, 1000 23514, 1500 ZZ001, 1700 23503");
+    pawl_test_assert_query(
+        db, "SELECT string_agg(key[1] || ' ' || sqlstate, ', ' ORDER BY key[1]::int) FROM pawl.reject",
+        "5 23514, 6 23514, 1000 23514, 1500 ZZ001, 1700 23503");
     /* A search by halves takes about two batches a doubling of the hundred rows, and the row itself. */
     assert_in_range(pawl_test_query_i64(db, "SELECT sum(batches) FROM pawl.progress"), 20, 90);
 }
@@ -169,7 +163,7 @@ a_row_that_fails_at_the_commit_is_found(void **state)
     prepare(&r, db, "commit", "return function(row) return { n = row.n + 1 } end");
     run_ok(&r);
     assert_each_once(db, 300, 1);
-    assert_text(db, "SELECT key[1] || ' ' || sqlstate FROM pawl.reject", "123 23514");
+    pawl_test_assert_query(db, "SELECT key[1] || ' ' || sqlstate FROM pawl.reject", "123 23514");
 }
 
 static void
@@ -185,8 +179,8 @@ a_row_whose_update_a_trigger_suppresses_is_set_aside(void **state)
     prepare(&r, db, "suppressed", "return function(row) return { n = row.n + 1 } end");
     run_ok(&r);
     assert_each_once(db, 300, 3);
-    assert_text(db, "SELECT DISTINCT message FROM pawl.reject",
-                "a trigger on the table suppresses the update");
+    pawl_test_assert_query(db, "SELECT DISTINCT message FROM pawl.reject",
+                           "a trigger on the table suppresses the update");
 }
 
 static void
@@ -208,7 +202,7 @@ the_expressions_of_set_reject_rows_as_well(void **state)
     r.spec.nset = 1;
     run_ok(&r);
     assert_each_once(db, 998, 3);
-    assert_text(
+    pawl_test_assert_query(
         db,
         "SELECT string_agg(key[1] || ' ' || sqlstate || ' ' || (input ->> 's'), ', ' ORDER BY key[1]::int)"
         " FROM pawl.reject",
@@ -229,10 +223,11 @@ skipped_rows_are_counted_and_their_input_is_not_kept(void **state)
     run_ok(&r);
     assert_each_once(db, 300, 2);
     assert_false(r.result.has_findings);
-    assert_text(db, "SELECT string_agg(key[1] || state || input, ' ' ORDER BY reject_id) FROM pawl.reject",
-                "5skipped{} 200skipped{}");
-    assert_text(db, "SELECT state FROM pawl.job", "done");
-    assert_text(db, "SELECT detail FROM pawl.event WHERE kind = 'job_done'", "2 rows skipped");
+    pawl_test_assert_query(
+        db, "SELECT string_agg(key[1] || state || input, ' ' ORDER BY reject_id) FROM pawl.reject",
+        "5skipped{} 200skipped{}");
+    pawl_test_assert_query(db, "SELECT state FROM pawl.job", "done");
+    pawl_test_assert_query(db, "SELECT detail FROM pawl.event WHERE kind = 'job_done'", "2 rows skipped");
 }
 
 static void
@@ -266,7 +261,7 @@ too_many_rejects_stop_the_job_and_it_goes_on_when_more_are_allowed(void **state)
     r.spec.allow_rejects = 100;
     run_ok(&r);
     assert_false(r.result.has_findings);
-    assert_text(db, "SELECT state FROM pawl.job", "done");
+    pawl_test_assert_query(db, "SELECT state FROM pawl.job", "done");
 }
 
 /* The error of each kind ends the run, whatever the step says of bad rows. */

@@ -78,15 +78,6 @@ retry_ok(pawl_test_job *j)
 }
 
 static void
-assert_text(const char *db, const char *sql, const char *expected)
-{
-    char *text = pawl_test_query_text(db, sql);
-
-    assert_string_equal(text, expected);
-    free(text);
-}
-
-static void
 each_row_ends_as_it_is_found(void **state)
 {
     const char *db = pawl_test_counted("ends", "bigint", 1000);
@@ -106,7 +97,7 @@ each_row_ends_as_it_is_found(void **state)
     assert_int_equal(out.refused, 10);
     assert_int_equal(out.left, 10);
     assert_true(out.has_findings);
-    assert_text(db, "SELECT DISTINCT attempts::text FROM pawl.reject", "2");
+    pawl_test_assert_query(db, "SELECT DISTINCT attempts::text FROM pawl.reject", "2");
 
     (void) pawl_test_transform("ends", MENDED);
     pawl_test_exec(
@@ -119,15 +110,18 @@ each_row_ends_as_it_is_found(void **state)
     assert_int_equal(out.gone, 1);
     assert_int_equal(out.unmatched, 1);
     assert_int_equal(out.left, 2);
-    assert_text(db, "SELECT string_agg(key[1] || ' ' || state, ', ' ORDER BY reject_id) FROM pawl.reject",
-                "1 open, 2 done, 3 gone, 4 unmatched, 5 done, 6 open, 7 done, 8 done, 9 done, 10 done");
-    assert_text(db, "SELECT string_agg(id || ' ' || n, ', ' ORDER BY id) FROM t WHERE id <= 10",
-                "1 0, 2 0, 4 100, 5 51, 6 0, 7 71, 8 1, 9 1, 10 1");
-    assert_text(db,
-                "SELECT string_agg(message, ', ' ORDER BY reject_id) FROM pawl.reject WHERE state = 'open' "
-                "AND sqlstate = ''",
-                "the transform rejects the row: still bad");
-    assert_text(db, "SELECT key[1] FROM pawl.reject WHERE state = 'open' AND sqlstate = '23514'", "6");
+    pawl_test_assert_query(
+        db, "SELECT string_agg(key[1] || ' ' || state, ', ' ORDER BY reject_id) FROM pawl.reject",
+        "1 open, 2 done, 3 gone, 4 unmatched, 5 done, 6 open, 7 done, 8 done, 9 done, 10 done");
+    pawl_test_assert_query(db, "SELECT string_agg(id || ' ' || n, ', ' ORDER BY id) FROM t WHERE id <= 10",
+                           "1 0, 2 0, 4 100, 5 51, 6 0, 7 71, 8 1, 9 1, 10 1");
+    pawl_test_assert_query(
+        db,
+        "SELECT string_agg(message, ', ' ORDER BY reject_id) FROM pawl.reject WHERE state = 'open' "
+        "AND sqlstate = ''",
+        "the transform rejects the row: still bad");
+    pawl_test_assert_query(db, "SELECT key[1] FROM pawl.reject WHERE state = 'open' AND sqlstate = '23514'",
+                           "6");
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1 AND id > 10"), 990);
 
     pawl_test_exec(db, "UPDATE t SET s = 'good' WHERE id = 1; ALTER TABLE t DROP CONSTRAINT t_check");
@@ -135,10 +129,10 @@ each_row_ends_as_it_is_found(void **state)
     assert_int_equal(out.done, 2);
     assert_int_equal(out.left, 0);
     assert_false(out.has_findings);
-    assert_text(db, "SELECT state FROM pawl.job", "done");
+    pawl_test_assert_query(db, "SELECT state FROM pawl.job", "done");
     out = retry_ok(&j);
     assert_int_equal(out.done, 0);
-    assert_text(db, "SELECT count(*)::text FROM pawl.event WHERE kind = 'rejects_retried'", "3");
+    pawl_test_assert_query(db, "SELECT count(*)::text FROM pawl.event WHERE kind = 'rejects_retried'", "3");
 }
 
 static void
@@ -153,8 +147,9 @@ the_input_of_a_row_refused_again_is_what_was_tried(void **state)
     run(&j);
     pawl_test_exec(db, "UPDATE t SET s = 'b' WHERE id = 50");
     (void) retry_ok(&j);
-    assert_text(db, "SELECT input ->> 's' FROM pawl.reject", "b");
-    assert_text(db, "SELECT message FROM pawl.reject", "the transform rejects the row: not an x: b");
+    pawl_test_assert_query(db, "SELECT input ->> 's' FROM pawl.reject", "b");
+    pawl_test_assert_query(db, "SELECT message FROM pawl.reject",
+                           "the transform rejects the row: not an x: b");
 }
 
 static void
@@ -183,7 +178,7 @@ expressions_and_triggers_are_retried_by_the_same_rules(void **state)
     assert_int_equal(out.done, 1);
     assert_int_equal(out.gone, 1);
     assert_int_equal(out.refused, 2);
-    assert_text(
+    pawl_test_assert_query(
         db,
         "SELECT string_agg(key[1] || ' ' || sqlstate || ' ' || (input ->> 's'), ', ' ORDER BY reject_id)"
         " FROM pawl.reject WHERE state = 'open'",
@@ -317,7 +312,8 @@ a_row_that_is_held_is_waited_for(void **state)
     assert_int_equal(pthread_join(j.thread, NULL), 0);
     PQfinish(holder);
     assert_int_equal(j.st, PAWL_OK);
-    assert_text(db, "SELECT string_agg(n::text, ' ' ORDER BY id) FROM t WHERE id IN (5, 6)", "41 1");
+    pawl_test_assert_query(db, "SELECT string_agg(n::text, ' ' ORDER BY id) FROM t WHERE id IN (5, 6)",
+                           "41 1");
 }
 
 /* A retry is on its way to blame a row that the server has refused; what happens meanwhile is the test's. */
@@ -366,7 +362,7 @@ a_row_that_is_inserted_again_while_it_is_blamed_is_not_gone(void **state)
     pawl_test_run_on(holder, "COMMIT");
     PQfinish(holder);
     go_on_and_blame(&j);
-    assert_text(db, "SELECT state FROM pawl.reject", "done");
+    pawl_test_assert_query(db, "SELECT state FROM pawl.reject", "done");
     assert_int_equal(pawl_test_query_i64(db, "SELECT n FROM t WHERE id = 5"), 1);
 }
 
@@ -388,13 +384,15 @@ nobody_is_blamed_for_another_row(void **state)
     begin_to_blame(&j);
     pawl_test_exec(db, "UPDATE t SET s = 'good' WHERE id = 5; UPDATE t SET s = 'bad' WHERE id = 6");
     (void) retry_ok(&other);
-    assert_text(db, "SELECT string_agg(key[1] || ' ' || state, ', ' ORDER BY reject_id) FROM pawl.reject",
-                "5 done, 6 open");
+    pawl_test_assert_query(
+        db, "SELECT string_agg(key[1] || ' ' || state, ', ' ORDER BY reject_id) FROM pawl.reject",
+        "5 done, 6 open");
     pawl_failpoint_open("retry.before_condemn", true);
     go_on_and_blame(&j);
-    assert_text(db, "SELECT message FROM pawl.reject WHERE state = 'open'",
-                "the transform rejects the row: still bad");
-    assert_text(db, "SELECT state || ' ' || sqlstate FROM pawl.reject WHERE key[1] = '5'", "done ");
+    pawl_test_assert_query(db, "SELECT message FROM pawl.reject WHERE state = 'open'",
+                           "the transform rejects the row: still bad");
+    pawl_test_assert_query(db, "SELECT state || ' ' || sqlstate FROM pawl.reject WHERE key[1] = '5'",
+                           "done ");
 }
 
 /* Its part ended when it was detached; attached again, its rows are to be had. */
@@ -436,7 +434,7 @@ rows_that_went_with_their_partition_come_back_with_it(void **state)
     pawl_test_job_join(&j);
     assert_int_equal(j.st, PAWL_E_SERVER);
     j.result.job_id = 1;
-    assert_text(db, "SELECT string_agg(part || ' ' || key[1], ', ') FROM pawl.reject", "1 5");
+    pawl_test_assert_query(db, "SELECT string_agg(part || ' ' || key[1], ', ') FROM pawl.reject", "1 5");
     (void) pawl_test_transform("went", MENDED);
     pawl_test_exec(db, "ALTER TABLE t DETACH PARTITION t2");
     out = retry_ok(&j);
@@ -445,7 +443,7 @@ rows_that_went_with_their_partition_come_back_with_it(void **state)
     j.err = (pawl_error) PAWL_ERROR_INIT;
     j.spec.max_rejects = 1000;
     run(&j);
-    assert_text(db, "SELECT state FROM pawl.reject WHERE part = 1", "open");
+    pawl_test_assert_query(db, "SELECT state FROM pawl.reject WHERE part = 1", "open");
     out = retry_ok(&j);
     assert_int_equal(out.done, 1);
     assert_int_equal(out.left, 0);

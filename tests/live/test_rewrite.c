@@ -47,15 +47,6 @@ must_rewrite(const char *db, const pawl_rewrite_spec *spec, const char *lua_root
         fail_msg("%s (%s) %s / %s", err.message, err.sqlstate, err.detail, err.hint);
 }
 
-static void
-assert_text(const char *db, const char *sql, const char *expected)
-{
-    char *text = pawl_test_query_text(db, sql);
-
-    assert_string_equal(text, expected);
-    free(text);
-}
-
 static const char *
 products(const char *name)
 {
@@ -81,24 +72,25 @@ column_gets_another_type_by_an_expression(void **state)
 
     (void) state;
     must_rewrite(db, &spec, NULL);
-    assert_text(
+    pawl_test_assert_query(
         db,
         "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'product'::regclass "
         "AND attname = 'price'",
         "numeric(10,2)");
-    assert_text(
+    pawl_test_assert_query(
         db,
         "SELECT count(*) FROM product n FULL JOIN pawl_1_old o USING (id) WHERE n.price IS DISTINCT FROM "
         "o.price::numeric OR (n.name, n.note, n.at) IS DISTINCT FROM (o.name, o.note, o.at)",
         "0");
-    assert_text(db, "SELECT count(*) FROM product", "5000");
-    assert_text(db,
-                "SELECT string_agg(conname, ',') FROM pg_constraint WHERE conrelid = 'product'::regclass AND "
-                "contype = 'p'",
-                "product_pkey");
-    assert_text(db, "SELECT state || phase FROM pawl.job", "doneafter");
-    assert_text(db, "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'pawl%'", "0");
-    assert_text(db, "SELECT to_regclass('pawl.change_1') IS NULL", "t");
+    pawl_test_assert_query(db, "SELECT count(*) FROM product", "5000");
+    pawl_test_assert_query(
+        db,
+        "SELECT string_agg(conname, ',') FROM pg_constraint WHERE conrelid = 'product'::regclass AND "
+        "contype = 'p'",
+        "product_pkey");
+    pawl_test_assert_query(db, "SELECT state || phase FROM pawl.job", "doneafter");
+    pawl_test_assert_query(db, "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'pawl%'", "0");
+    pawl_test_assert_query(db, "SELECT to_regclass('pawl.change_1') IS NULL", "t");
 }
 
 static void
@@ -134,12 +126,13 @@ transform_in_lua_makes_columns_and_leaves_rows_out(void **state)
                                      "  if row.id % 10 == 0 then return nil end\n"
                                      "  return { price = row.price or pawl.null, tag = row.name .. '!' }\n"
                                      "end\n"));
-    assert_text(db,
-                "SELECT string_agg(attname, ',' ORDER BY attnum) FROM pg_attribute WHERE attrelid = "
-                "'product'::regclass AND attnum > 0",
-                "id,tag,name,price,at,day");
-    assert_text(db, "SELECT count(*) FROM product", "4499");
-    assert_text(
+    pawl_test_assert_query(
+        db,
+        "SELECT string_agg(attname, ',' ORDER BY attnum) FROM pg_attribute WHERE attrelid = "
+        "'product'::regclass AND attnum > 0",
+        "id,tag,name,price,at,day");
+    pawl_test_assert_query(db, "SELECT count(*) FROM product", "4499");
+    pawl_test_assert_query(
         db,
         "SELECT count(*) FROM product n FULL JOIN (SELECT * FROM pawl_1_old WHERE id % 10 <> 0 AND id <> 13) "
         "o USING (id) WHERE (n.price, n.tag, n.day) IS DISTINCT FROM (o.price::numeric, o.name || '!', "
@@ -166,7 +159,7 @@ types_without_an_encoding_go_as_text(void **state)
     must_rewrite(
         db, &spec,
         pawl_test_transform("t", "return function(row) return { tags = { row.name, 'a b', n = 2 } } end\n"));
-    assert_text(
+    pawl_test_assert_query(
         db,
         "SELECT count(*) FROM product n FULL JOIN pawl_1_old o USING (id) WHERE n.tags IS DISTINCT FROM "
         "ARRAY[o.name, 'a b'] OR (n.name, n.note, n.at, n.price) IS DISTINCT FROM (o.name, o.note, o.at, "
@@ -224,31 +217,34 @@ everything_that_hangs_on_the_table_comes_along(void **state)
     /* The check compares with a text: the new type does not bear it, and nothing of the attempt is left. */
     assert_int_equal(rewrite(db, &spec, NULL, &result, &err), PAWL_E_SERVER);
     pawl_test_assert_contains(err.message, "item_price_check");
-    assert_text(db, "SELECT count(*) FROM pg_class WHERE relname LIKE 'pawl%' AND relkind = 'r'", "0");
-    assert_text(db, "SELECT string_agg(state, ',') FROM pawl.job", "abandoned");
+    pawl_test_assert_query(db, "SELECT count(*) FROM pg_class WHERE relname LIKE 'pawl%' AND relkind = 'r'",
+                           "0");
+    pawl_test_assert_query(db, "SELECT string_agg(state, ',') FROM pawl.job", "abandoned");
     pawl_test_exec(
         db, "ALTER TABLE item DROP CONSTRAINT item_price_check, ADD CONSTRAINT item_code_c CHECK (code > 0)");
     must_rewrite(db, &spec, NULL);
-    assert_text(
+    pawl_test_assert_query(
         db,
         "SELECT count(*) FROM pg_class WHERE relname LIKE 'pawl%' AND relnamespace = 'public'::regnamespace",
         "0");
-    assert_text(
+    pawl_test_assert_query(
         db,
         "SELECT string_agg(conname || contype::text || convalidated::text, ',' ORDER BY conname) FROM "
         "pg_constraint WHERE "
         "(conrelid = 'item'::regclass OR confrelid = 'item'::regclass) AND contype <> 'n'",
         "item_code_cctrue,item_code_uutrue,item_parent_fkeyftrue,item_pkeyptrue,item_shop_fkeyftrue,"
         "item_span_exclxtrue,line_item_fkftrue");
-    assert_text(db, "SELECT relacl::text FROM pg_class WHERE oid = 'item'::regclass",
-                "{postgres=arwdDxt/postgres,reader=r/postgres}");
-    assert_text(
+    pawl_test_assert_query(db, "SELECT relacl::text FROM pg_class WHERE oid = 'item'::regclass",
+                           "{postgres=arwdDxt/postgres,reader=r/postgres}");
+    pawl_test_assert_query(
         db, "SELECT attacl::text FROM pg_attribute WHERE attrelid = 'item'::regclass AND attname = 'price'",
         "{reader=w/postgres}");
-    assert_text(db, "SELECT pg_get_serial_sequence('item', 'id') || pg_get_serial_sequence('item', 'seq')",
-                "public.item_id_seqpublic.item_seq_seq");
+    pawl_test_assert_query(
+        db, "SELECT pg_get_serial_sequence('item', 'id') || pg_get_serial_sequence('item', 'seq')",
+        "public.item_id_seqpublic.item_seq_seq");
     pawl_test_exec(db, "INSERT INTO item (shop, price, code) VALUES (1, 7.25, 9999)");
-    assert_text(db, "SELECT id || ' ' || seq || ' ' || twice FROM item WHERE code = 9999", "2001 2001 19998");
+    pawl_test_assert_query(db, "SELECT id || ' ' || seq || ' ' || twice FROM item WHERE code = 9999",
+                           "2001 2001 19998");
 }
 
 static void
@@ -272,18 +268,20 @@ plain_table_becomes_partitioned_with_another_key(void **state)
         db,
         "UPDATE product SET at = '2023-05-05' WHERE id % 3 = 0; CREATE INDEX product_note ON product (name)");
     must_rewrite(db, &spec, NULL);
-    assert_text(db, "SELECT relkind FROM pg_class WHERE oid = 'product'::regclass", "p");
-    assert_text(db, "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'product_pkey'",
-                "PRIMARY KEY (id, at)");
-    assert_text(db,
-                "SELECT (SELECT count(*) FROM product_2020) || ' ' || (SELECT count(*) FROM product_rest)",
-                "3334 1666");
-    assert_text(db,
-                "SELECT count(*) FROM product n FULL JOIN pawl_1_old o USING (id) WHERE n IS NULL OR o IS "
-                "NULL OR (n.name, "
-                "n.price, n.at) IS DISTINCT FROM (o.name, o.price, o.at)",
-                "0");
-    assert_text(
+    pawl_test_assert_query(db, "SELECT relkind FROM pg_class WHERE oid = 'product'::regclass", "p");
+    pawl_test_assert_query(
+        db, "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'product_pkey'",
+        "PRIMARY KEY (id, at)");
+    pawl_test_assert_query(
+        db, "SELECT (SELECT count(*) FROM product_2020) || ' ' || (SELECT count(*) FROM product_rest)",
+        "3334 1666");
+    pawl_test_assert_query(
+        db,
+        "SELECT count(*) FROM product n FULL JOIN pawl_1_old o USING (id) WHERE n IS NULL OR o IS "
+        "NULL OR (n.name, "
+        "n.price, n.at) IS DISTINCT FROM (o.name, o.price, o.at)",
+        "0");
+    pawl_test_assert_query(
         db,
         "SELECT string_agg(indexname, ',' ORDER BY indexname) FROM pg_indexes WHERE tablename = 'product'",
         "product_note,product_pkey");
@@ -303,7 +301,7 @@ what_cannot_be_carried_is_refused_by_name(void **state)
     pawl_test_exec(db, "CREATE VIEW cheap AS SELECT id FROM product WHERE price < '2'");
     assert_int_equal(rewrite(db, &spec, NULL, &result, &err), PAWL_E_REFUSED);
     pawl_test_assert_contains(err.message, "cheap");
-    assert_text(db, "SELECT count(*) FROM pawl.job", "0");
+    pawl_test_assert_query(db, "SELECT count(*) FROM pawl.job", "0");
 }
 
 static int

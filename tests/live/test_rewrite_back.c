@@ -14,15 +14,6 @@
 #include "util/banned.h"
 
 static void
-assert_text(const char *db, const char *sql, const char *expected)
-{
-    char *got = pawl_test_query_text(db, sql);
-
-    assert_string_equal(got, expected);
-    free(got);
-}
-
-static void
 must_say(const char *dir, const char *verb, const char *target, int code, const char *words)
 {
     pawl_test_output output = pawl_test_pawl(dir, verb, target, NULL);
@@ -148,17 +139,17 @@ go_there_and_back(const char *db, const char *dir)
 {
     pawl_test_exec(db, NOTE_CATALOGUE);
     pawl_test_pawl_exits(dir, "upgrade", "head", 0);
-    assert_text(db, "SELECT phase || state FROM pawl.job", "mirroropen");
+    pawl_test_assert_query(db, "SELECT phase || state FROM pawl.job", "mirroropen");
     pawl_test_exec(db, writes_sql);
     pawl_test_exec(db, REMEMBER);
     pawl_test_exec(db, "GRANT INSERT ON item TO back_writer");
     pawl_test_pawl_exits(dir, "downgrade", "base", 0);
     pawl_test_exec(db, "REVOKE INSERT ON item FROM back_writer");
-    assert_text(db, DIFFERENT, "0");
-    assert_text(db, "SELECT count(*) FROM item", "1914");
-    assert_text(db, CATALOGUE_CHANGES, "");
-    assert_text(db, LEFT, "0 0 abandoned");
-    assert_text(db, "SELECT count(*) FROM pawl.revision", "0");
+    pawl_test_assert_query(db, DIFFERENT, "0");
+    pawl_test_assert_query(db, "SELECT count(*) FROM item", "1914");
+    pawl_test_assert_query(db, CATALOGUE_CHANGES, "");
+    pawl_test_assert_query(db, LEFT, "0 0 abandoned");
+    pawl_test_assert_query(db, "SELECT count(*) FROM pawl.revision", "0");
     pawl_test_exec(
         db, "INSERT INTO item (shop, price, code) VALUES (1, 'x', 7777)"); /* the sequences went along */
 }
@@ -188,7 +179,7 @@ nothing_is_lost_with_a_function_in_lua(void **state)
 
     (void) state;
     go_there_and_back(db, dir);
-    assert_text(db, "SELECT note FROM item WHERE id = 1999", "s2");
+    pawl_test_assert_query(db, "SELECT note FROM item WHERE id = 1999", "s2");
 }
 
 static void
@@ -218,8 +209,9 @@ emptied_table_is_emptied_on_the_way_back(void **state)
         "INSERT INTO item (id, shop, price, code) VALUES (1, 2, 'again', 999)");
     pawl_test_exec(db, REMEMBER);
     pawl_test_pawl_exits(dir, "downgrade", "base", 0);
-    assert_text(db, DIFFERENT, "0");
-    assert_text(db, "SELECT count(*) || ' ' || (SELECT price FROM item WHERE id = 1) FROM item", "31 again");
+    pawl_test_assert_query(db, DIFFERENT, "0");
+    pawl_test_assert_query(db, "SELECT count(*) || ' ' || (SELECT price FROM item WHERE id = 1) FROM item",
+                           "31 again");
 }
 
 static void
@@ -246,10 +238,10 @@ partitioned_table_becomes_a_plain_one_again(void **state)
         "(3, 2, 'y', 1)");
     pawl_test_exec(db, REMEMBER);
     pawl_test_pawl_exits(dir, "downgrade", "base", 0);
-    assert_text(db, DIFFERENT, "0");
-    assert_text(db, "SELECT count(*) FROM item", "1334");
-    assert_text(db, CATALOGUE_CHANGES, "");
-    assert_text(db, LEFT, "0 0 abandoned");
+    pawl_test_assert_query(db, DIFFERENT, "0");
+    pawl_test_assert_query(db, "SELECT count(*) FROM item", "1334");
+    pawl_test_assert_query(db, CATALOGUE_CHANGES, "");
+    pawl_test_assert_query(db, LEFT, "0 0 abandoned");
 }
 
 /* ---- what is in the way ------------------------------------------------------------------------------------------------ */
@@ -270,11 +262,11 @@ row_that_reverse_rejects_blocks_the_way_back_and_is_shown(void **state)
                    "UPDATE item SET price = 13 WHERE id = 777; UPDATE item SET price = 14 WHERE id = 778");
     must_say(dir, "downgrade", "base", 1, "(id) = (777)");
     must_say(dir, "downgrade", "base", 1, "unlucky");
-    assert_text(db, "SELECT price::text FROM item WHERE id = 777", "13.00");
+    pawl_test_assert_query(db, "SELECT price::text FROM item WHERE id = 777", "13.00");
     pawl_test_exec(db, "UPDATE item SET price = 15 WHERE id = 777");
     pawl_test_pawl_exits(dir, "downgrade", "base", 0);
-    assert_text(db, "SELECT string_agg(price, ',' ORDER BY id) FROM item WHERE id IN (777, 778)",
-                "15.00,14.00");
+    pawl_test_assert_query(db, "SELECT string_agg(price, ',' ORDER BY id) FROM item WHERE id IN (777, 778)",
+                           "15.00,14.00");
 }
 
 static void
@@ -290,7 +282,8 @@ value_that_the_old_table_does_not_take_is_shown_with_its_key(void **state)
     must_say(dir, "downgrade", "base", 1, "id = 1234");
     pawl_test_exec(db, "UPDATE item SET code = 1234 WHERE id = 1234");
     pawl_test_pawl_exits(dir, "downgrade", "base", 0);
-    assert_text(db, "SELECT count(*) || ' ' || sum(code) FROM item WHERE price = 'w'", "2000 2001000");
+    pawl_test_assert_query(db, "SELECT count(*) || ' ' || sum(code) FROM item WHERE price = 'w'",
+                           "2000 2001000");
 }
 
 static void
@@ -304,7 +297,7 @@ column_without_a_way_back_is_refused_beforehand(void **state)
     const char *dir = begin(&db, rest.data, NULL);
 
     must_say(dir, "upgrade", "head", 1, "column \"note\" of \"public.item\" has no way back");
-    assert_text(db, "SELECT count(*) FROM pg_class WHERE relname ~ '^pawl_[0-9]'", "0");
+    pawl_test_assert_query(db, "SELECT count(*) FROM pg_class WHERE relname ~ '^pawl_[0-9]'", "0");
 }
 
 static void
@@ -333,7 +326,7 @@ mirror_that_missed_changes_is_no_way_back(void **state)
                        "ALTER TABLE item "
                        "ENABLE ALWAYS TRIGGER pawl_1_u");
     must_say(dir, "downgrade", "base", 1, "has no way back any more");
-    assert_text(db, "SELECT price FROM item WHERE id = 9", "z");
+    pawl_test_assert_query(db, "SELECT price FROM item WHERE id = 9", "z");
 }
 
 static void
@@ -346,15 +339,15 @@ mirror_follows_without_a_downgrade(void **state)
     pawl_test_pawl_exits(dir, "upgrade", "head", 0);
     pawl_test_exec(db, "UPDATE item SET price = 'w' WHERE id <= 700; DELETE FROM item WHERE id = 701");
     pawl_test_pawl_exits(dir, "work", "1", 0);
-    assert_text(db, "SELECT count(*) FROM pawl.change_1", "0");
-    assert_text(db, "SELECT count(*) FILTER (WHERE price = 'w') || ' ' || count(*) FROM pawl_1_old",
-                "700 1999");
+    pawl_test_assert_query(db, "SELECT count(*) FROM pawl.change_1", "0");
+    pawl_test_assert_query(
+        db, "SELECT count(*) FILTER (WHERE price = 'w') || ' ' || count(*) FROM pawl_1_old", "700 1999");
     pawl_test_exec(db, "UPDATE item SET price = 'v' WHERE id = 3");
     pawl_test_pawl_exits(dir, "upgrade", "head", 0);
-    assert_text(db, "SELECT price FROM pawl_1_old WHERE id = 3", "v");
+    pawl_test_assert_query(db, "SELECT price FROM pawl_1_old WHERE id = 3", "v");
     pawl_test_pawl_exits(dir, "downgrade", "base", 0);
-    assert_text(db, "SELECT count(*) FILTER (WHERE price IN ('v', 'w')) || ' ' || count(*) FROM item",
-                "700 1999");
+    pawl_test_assert_query(
+        db, "SELECT count(*) FILTER (WHERE price IN ('v', 'w')) || ' ' || count(*) FROM item", "700 1999");
 }
 
 static void
@@ -373,8 +366,8 @@ contract_ends_the_mirror_and_the_way_back(void **state)
     pawl_test_pawl_exits(dir, "upgrade", "aaaa0001", 0);
     pawl_test_exec(db, "UPDATE item SET price = 'z' WHERE id = 9");
     pawl_test_pawl_exits(dir, "upgrade", "head", 0);
-    assert_text(db, LEFT, "0 0 done");
-    assert_text(db, "SELECT price FROM item WHERE id = 9", "z");
+    pawl_test_assert_query(db, LEFT, "0 0 done");
+    pawl_test_assert_query(db, "SELECT price FROM item WHERE id = 9", "z");
     must_say(dir, "downgrade", "base", 1, "a `contract` has dropped the old table");
 }
 
@@ -392,10 +385,10 @@ foreign_key_that_the_new_table_cannot_have_is_refused_beforehand(void **state)
     (void) state;
     pawl_test_exec(db, "ALTER TABLE item DROP CONSTRAINT item_code_u");
     must_say(dir, "upgrade", "head", 1, "item_shop_fk");
-    assert_text(db, "SELECT count(*) FROM pg_class WHERE relname ~ '^pawl_[0-9]'", "0");
+    pawl_test_assert_query(db, "SELECT count(*) FROM pg_class WHERE relname ~ '^pawl_[0-9]'", "0");
     pawl_test_exec(db, "ALTER TABLE item DROP CONSTRAINT item_shop_fk");
     must_say(dir, "upgrade", "head", 1, "line_item_fk");
-    assert_text(db, "SELECT count(*) FROM pg_class WHERE relname ~ '^pawl_[0-9]'", "0");
+    pawl_test_assert_query(db, "SELECT count(*) FROM pg_class WHERE relname ~ '^pawl_[0-9]'", "0");
 }
 
 int

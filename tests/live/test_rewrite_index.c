@@ -41,15 +41,6 @@ must_rewrite(const char *db, const pawl_rewrite_spec *spec)
         fail_msg("%s (%s) %s / %s", err.message, err.sqlstate, err.detail, err.hint);
 }
 
-static void
-assert_text(const char *db, const char *sql, const char *expected)
-{
-    char *text = pawl_test_query_text(db, sql);
-
-    assert_string_equal(text, expected);
-    free(text);
-}
-
 /* `body` runs in every CREATE INDEX that meets a row, through the expression look(n) of an index. */
 static const char *
 table_that_looks(const char *name, const char *body, const char *indexes)
@@ -86,7 +77,7 @@ indexes_are_built_side_by_side(void **state)
 
     (void) state;
     must_rewrite(db, &spec);
-    assert_text(
+    pawl_test_assert_query(
         db,
         "SELECT string_agg(indexname, ',' ORDER BY indexname) FROM pg_indexes WHERE tablename = 'product'",
         "product_a,product_b,product_pkey");
@@ -133,8 +124,9 @@ memory_that_is_none_is_refused_before_the_copy(void **state)
     (void) state;
     assert_int_equal(rewrite(db, &spec, &err), PAWL_E_SERVER);
     pawl_test_assert_contains(err.message, "maintenance_work_mem");
-    assert_text(db, "SELECT count(*) FROM pawl.progress", "0");
-    assert_text(db, "SELECT count(*) FROM pg_class WHERE relname LIKE 'pawl%' AND relkind = 'r'", "0");
+    pawl_test_assert_query(db, "SELECT count(*) FROM pawl.progress", "0");
+    pawl_test_assert_query(db, "SELECT count(*) FROM pg_class WHERE relname LIKE 'pawl%' AND relkind = 'r'",
+                           "0");
 }
 
 static void
@@ -152,12 +144,12 @@ values_that_are_not_unique_any_more_end_the_rewrite(void **state)
     pawl_test_assert_contains(err.message, "product_n_key");
     pawl_test_assert_contains(err.hint, "not unique");
     /* The other one was built all the same. */
-    assert_text(
+    pawl_test_assert_query(
         db, "SELECT count(*) FROM pg_index WHERE indrelid = 'pawl_1_new'::regclass AND NOT indisunique", "1");
     /* Mended in the table, it goes on. */
     pawl_test_exec(db, "UPDATE product SET n = n * 2 + 2000");
     must_rewrite(db, &spec);
-    assert_text(db, "SELECT count(DISTINCT n) || ' ' || max(n) FROM product", "500 1500");
+    pawl_test_assert_query(db, "SELECT count(DISTINCT n) || ' ' || max(n) FROM product", "500 1500");
 }
 
 static void
@@ -172,14 +164,16 @@ constraints_take_the_indexes_that_were_built(void **state)
 
     (void) state;
     must_rewrite(db, &spec);
-    assert_text(db,
-                "SELECT string_agg(conname || ' ' || pg_get_constraintdef(oid), '; ' ORDER BY conname) FROM "
-                "pg_constraint WHERE conrelid = 'product'::regclass AND contype IN ('u', 'p')",
-                "filled UNIQUE (price, n); late UNIQUE (n, id) INCLUDE (price) DEFERRABLE "
-                "INITIALLY DEFERRED; product_pkey PRIMARY KEY (id)");
-    assert_text(db, "SELECT reloptions::text FROM pg_class WHERE relname = 'filled'", "{fillfactor=70}");
-    assert_text(db, "SELECT reloptions::text FROM pg_class WHERE relname = 'product_pkey'",
-                "{fillfactor=60}");
+    pawl_test_assert_query(
+        db,
+        "SELECT string_agg(conname || ' ' || pg_get_constraintdef(oid), '; ' ORDER BY conname) FROM "
+        "pg_constraint WHERE conrelid = 'product'::regclass AND contype IN ('u', 'p')",
+        "filled UNIQUE (price, n); late UNIQUE (n, id) INCLUDE (price) DEFERRABLE "
+        "INITIALLY DEFERRED; product_pkey PRIMARY KEY (id)");
+    pawl_test_assert_query(db, "SELECT reloptions::text FROM pg_class WHERE relname = 'filled'",
+                           "{fillfactor=70}");
+    pawl_test_assert_query(db, "SELECT reloptions::text FROM pg_class WHERE relname = 'product_pkey'",
+                           "{fillfactor=60}");
 }
 
 static void
@@ -191,13 +185,13 @@ new_primary_key_takes_an_index_as_well(void **state)
 
     (void) state;
     must_rewrite(db, &spec);
-    assert_text(
+    pawl_test_assert_query(
         db,
         "SELECT string_agg(conname || ' ' || pg_get_constraintdef(oid), '; ') FROM pg_constraint WHERE "
         "conrelid = 'product'::regclass AND contype = 'p'",
         "product_pkey PRIMARY KEY (n, id)");
-    assert_text(db, "SELECT string_agg(indexname, ',') FROM pg_indexes WHERE tablename = 'product'",
-                "product_pkey");
+    pawl_test_assert_query(
+        db, "SELECT string_agg(indexname, ',') FROM pg_indexes WHERE tablename = 'product'", "product_pkey");
 }
 
 static const char revision_text[] =
@@ -244,8 +238,8 @@ what_was_built_before_a_kill_stays(void **state)
     assert_null(strchr(built, ','));
     assert_true(built[0] != '\0');
     pawl_test_pawl_exits(dir, "upgrade", "head", 0);
-    assert_text(db, "SELECT 'product_a'::regclass::oid", built);
-    assert_text(db, "SELECT count(*) FROM pg_index WHERE indrelid = 'product'::regclass", "3");
+    pawl_test_assert_query(db, "SELECT 'product_a'::regclass::oid", built);
+    pawl_test_assert_query(db, "SELECT count(*) FROM pg_index WHERE indrelid = 'product'::regclass", "3");
     free(built);
 }
 
@@ -272,7 +266,7 @@ build_of_a_process_that_was_taken_for_dead_is_rolled_back(void **state)
     output = pawl_test_wait(process, 60000);
     assert_int_equal(output.exit_code, 1);
     pawl_test_output_free(&output);
-    assert_text(db, "SELECT count(*) FROM pg_index WHERE indrelid = 'pawl_1_new'::regclass", "1");
+    pawl_test_assert_query(db, "SELECT count(*) FROM pg_index WHERE indrelid = 'pawl_1_new'::regclass", "1");
 }
 
 static const char manual_text[] = "revision: \"aaaa0001\"\n"
@@ -311,10 +305,10 @@ application_does_not_stand_behind_an_autovacuum_of_the_new_table(void **state)
         "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock' AND "
         "relation = to_regclass('pawl_1_new'))",
         60000);
-    assert_text(db,
-                "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = "
-                "'product'::regclass",
-                "0");
+    pawl_test_assert_query(db,
+                           "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation = "
+                           "'product'::regclass",
+                           "0");
     pawl_test_exec(db, "SET lock_timeout = '100ms'; UPDATE product SET n = -1 WHERE id = 1");
     pawl_test_run_on(vacuum, "COMMIT");
     PQfinish(vacuum);
@@ -322,7 +316,7 @@ application_does_not_stand_behind_an_autovacuum_of_the_new_table(void **state)
     if (output.exit_code != 0)
         fail_msg("%s", output.err);
     pawl_test_output_free(&output);
-    assert_text(db, "SELECT n || pg_typeof(price)::text FROM product WHERE id = 1", "-1numeric");
+    pawl_test_assert_query(db, "SELECT n || pg_typeof(price)::text FROM product WHERE id = 1", "-1numeric");
 }
 
 int

@@ -172,15 +172,6 @@ assert_untouched(const char *dir)
     assert_int_equal(pawl_test_query_i64(pawl_test_conninfo("postgres"), SCRATCH), 0);
 }
 
-static void
-assert_text(const char *db, const char *sql, const char *expected)
-{
-    char *got = pawl_test_query_text(db, sql);
-
-    assert_string_equal(got, expected);
-    free(got);
-}
-
 /* ---- what it proves ---- */
 
 static void
@@ -212,9 +203,9 @@ rich_schema_is_proved_equal_and_built_again(void **state)
     EXPECT(dir, 0, "applied 2 revisions", "upgrade", "--database", fresh);
     EXPECT(dir, 0, "nothing is pending", "check", "--database", fresh);
     EXPECT(dir, 0, ID, "show", "catalog");
-    assert_text(fresh, "SELECT count(*) FROM app.filled", "0");
-    assert_text(fresh, "SELECT relispopulated FROM pg_class WHERE relname = 'unfilled'", "f");
-    assert_text(fresh, "SELECT app.f(1)", "0");
+    pawl_test_assert_query(fresh, "SELECT count(*) FROM app.filled", "0");
+    pawl_test_assert_query(fresh, "SELECT relispopulated FROM pg_class WHERE relname = 'unfilled'", "f");
+    pawl_test_assert_query(fresh, "SELECT app.f(1)", "0");
 }
 
 static void
@@ -231,9 +222,9 @@ database_past_the_range_is_recognised(void **state)
     EXPECT(dir, 0, "applied revisions are as on disk", "check");
     /* What follows is untouched, and goes both ways. */
     EXPECT(dir, 0, "was squashed: " ID " stands for it", "downgrade", "bbbb2222");
-    assert_text(db, TABLES, "u1 u2");
+    pawl_test_assert_query(db, TABLES, "u1 u2");
     pawl_test_pawl_exits(dir, "upgrade", NULL, 0);
-    assert_text(db, TABLES, "u1 u2 u3");
+    pawl_test_assert_query(db, TABLES, "u1 u2 u3");
 }
 
 static void
@@ -248,10 +239,10 @@ database_in_the_middle_is_brought_on_from_the_squashed_files(void **state)
     pawl_test_pawl_exits(dir, "upgrade", "aaaa1111", 0);
     SQUASH(dir, 0, "squashed into " ID, ":bbbb2222");
     EXPECT(dir, 1, "pawl upgrade bbbb2222 --dir migrations/squashed/" ID, "upgrade");
-    assert_text(db, TABLES, "u1");
+    pawl_test_assert_query(db, TABLES, "u1");
     EXPECT(dir, 0, "applied 1 revision", "upgrade", "bbbb2222", "--dir", "migrations/squashed/" ID);
     EXPECT(dir, 0, "applied 1 revision", "upgrade");
-    assert_text(db, TABLES, "u1 u2 u3");
+    pawl_test_assert_query(db, TABLES, "u1 u2 u3");
 }
 
 static void
@@ -268,8 +259,8 @@ second_baseline_takes_over_what_the_first_replaced(void **state)
            "e0000002");
     /* This database never heard of the first one. */
     EXPECT(dir, 0, "recorded revision e0000002", "upgrade");
-    assert_text(db, "SELECT detail FROM pawl.event WHERE kind = 'squashed'",
-                "aaaa1111 bbbb2222 " ID " cccc3333");
+    pawl_test_assert_query(db, "SELECT detail FROM pawl.event WHERE kind = 'squashed'",
+                           "aaaa1111 bbbb2222 " ID " cccc3333");
     EXPECT(dir, 0, "nothing is pending", "check");
 }
 
@@ -342,7 +333,7 @@ statements_that_reach_beyond_the_database_are_not_run(void **state)
     revision(dir, "bbbb2222", "aaaa1111",
              "up:\n  - sql: |\n      -- a comment\n      CREATE   ROLE squash_new;\n    down: nothing\n");
     SQUASH(dir, 4, "lost: statement of bbbb2222, step 1: CREATE   ROLE squash_new", ":bbbb2222");
-    assert_text(db, "SELECT count(*) FROM pg_roles WHERE rolname = 'squash_new'", "0");
+    pawl_test_assert_query(db, "SELECT count(*) FROM pg_roles WHERE rolname = 'squash_new'", "0");
     assert_untouched(dir);
     SQUASH(dir, 0, "squashed into " ID, ":bbbb2222", "--outside-ok");
     pawl_test_exec(db, "DROP ROLE squash_new");

@@ -116,8 +116,5 @@ pawl_test_must_fail(pawl_test_fixture *f, bool is_up, const char *target, pawl_s
 void
 pawl_test_assert_text(const pawl_test_fixture *f, const char *sql, const char *expected)
 {
-    char *got = pawl_test_query_text(f->db, sql);
-
-    assert_string_equal(got, expected);
-    free(got);
+    pawl_test_assert_query(f->db, sql, expected);
 }

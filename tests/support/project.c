@@ -72,12 +72,20 @@ pawl_test_pawl(const char *dir, const char *verb, const char *arg, const char *c
 }
 
 void
-pawl_test_pawl_exits(const char *dir, const char *verb, const char *arg, int exit_code)
+pawl_test_run_exits(const char *dir, const char *const *args, int exit_code)
 {
-    pawl_test_output output = pawl_test_pawl(dir, verb, arg, NULL);
+    pawl_test_output output = pawl_test_run(args, NULL, dir);
 
     if (output.exit_code != exit_code)
-        fail_msg("pawl %s %s: exit code %d, not %d\n%s%s", verb, arg != NULL ? arg : "", output.exit_code,
-                 exit_code, output.out, output.err);
+        fail_msg("pawl %s %s: exit code %d, not %d\n%s%s", args[0], args[1] != NULL ? args[1] : "",
+                 output.exit_code, exit_code, output.out, output.err);
     pawl_test_output_free(&output);
+}
+
+void
+pawl_test_pawl_exits(const char *dir, const char *verb, const char *arg, int exit_code)
+{
+    const char *const args[] = {verb, arg, NULL};
+
+    pawl_test_run_exits(dir, args, exit_code);
 }

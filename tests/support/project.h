@@ -22,4 +22,7 @@ pawl_test_output pawl_test_pawl(const char *dir, const char *verb, const char *a
 /* The same, and fail the test with its messages unless it exits with `exit_code`. */
 void pawl_test_pawl_exits(const char *dir, const char *verb, const char *arg, int exit_code);
 
+/* The same for a program with all its arguments, which end with NULL. */
+void pawl_test_run_exits(const char *dir, const char *const *args, int exit_code);
+
 #endif

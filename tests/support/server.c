@@ -687,6 +687,16 @@ pawl_test_query_text(const char *conninfo, const char *sql)
     return text;
 }
 
+void
+pawl_test_assert_query(const char *conninfo, const char *sql, const char *expected)
+{
+    char *got = pawl_test_query_text(conninfo, sql);
+
+    if (strcmp(got, expected) != 0)
+        fail_msg("%s: \"%s\", expected \"%s\"", sql, got, expected);
+    free(got);
+}
+
 int64_t
 pawl_test_query_i64(const char *conninfo, const char *sql)
 {

@@ -67,6 +67,9 @@ void pawl_test_exec(const char *conninfo, const char *sql);
 char *pawl_test_query_text(const char *conninfo, const char *sql);
 int64_t pawl_test_query_i64(const char *conninfo, const char *sql);
 
+/* Fail the test, with both texts, unless query_text gives the expected one. */
+void pawl_test_assert_query(const char *conninfo, const char *sql, const char *expected);
+
 /* Wait until the query says true; fail the test when it does not in time. */
 void pawl_test_wait_until(const char *conninfo, const char *sql, int timeout_ms);
 
