@@ -259,6 +259,45 @@ abandoned_revision_can_be_taken_back(void **state)
     assert_int_equal(pawl_test_query_i64(p.db, "SELECT count(*) FROM pawl.revision"), 0);
 }
 
+static void
+what_is_tuned_is_the_last_word_of_each_key_and_part(void **state)
+{
+    static const struct
+    {
+        const char *said;
+        const char *tuned;
+    } cases[] = {
+        {"{}", ""},
+        {"{max_rate=5,batch=10,max_rate=7}", "batch=10|max_rate=7"},
+        {"{max_rate=5,max_rate=default}", ""},
+        {"{max_lag=64MB,max_lag=5s}", "max_lag=64MB|max_lag=5s"},
+        {"{max_lag=5 s,max_lag=64 MB,max_lag=1min}", "max_lag=64 MB|max_lag=1min"},
+        {"{max_lag=1 GiB 3 s,max_lag=5s}", "max_lag=1 GiB 3 s|max_lag=5s"},
+        {"{max_lag=5s,max_lag=64MB,max_lag=3s 1kB}", "max_lag=3s 1kB"},
+        {"{max_lag=5s,max_lag=64MB,max_lag=default}", ""},
+        {"{max_lag=5s,max_lag=64MB,max_lag=none}", "max_lag=none"},
+        {"{max_lag=none,max_lag=5s}", "max_lag=none|max_lag=5s"},
+        {"{max_lag=64MB,max_lag=default,max_lag=5s}", "max_lag=5s"},
+    };
+    place p = new_place("tuned", 10, REVISION("50"));
+
+    (void) state;
+    pawl_test_pawl_exits(p.dir, "upgrade", NULL, 0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+    {
+        char sql[400];
+
+        (void) snprintf(
+            sql, sizeof sql,
+            "DELETE FROM pawl.control; INSERT INTO pawl.control (job_id, action, value, from_where) "
+            "SELECT 1, 'tune', u.v, 'test' FROM unnest('%s'::text[]) WITH ORDINALITY u(v, i) "
+            "ORDER BY u.i",
+            cases[i].said);
+        pawl_test_exec(p.db, sql);
+        pawl_test_assert_query(p.db, "SELECT pawl.tuned(1, '|')", cases[i].tuned);
+    }
+}
+
 int
 main(void)
 {
@@ -266,6 +305,7 @@ main(void)
         cmocka_unit_test(pause_takes_a_second_at_most_and_keeps_nothing_locked),
         cmocka_unit_test(upgrade_of_a_paused_job_waits),
         cmocka_unit_test(tune_changes_workers_and_batches_while_they_run),
+        cmocka_unit_test(what_is_tuned_is_the_last_word_of_each_key_and_part),
         cmocka_unit_test(what_cannot_be_asked_is_named),
         cmocka_unit_test(abandoned_job_is_begun_anew_only_with_restart),
         cmocka_unit_test(abandoned_revision_can_be_taken_back),

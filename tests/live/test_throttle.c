@@ -214,6 +214,14 @@ standby_that_is_behind_by_bytes_holds_it_back(void **state)
         20000);
     assert_held(&r);
     assert_true(written(&r) < 20000);
+    /* Each is tuned alone, and does not take the other back. */
+    tune(&r, "max_lag=200kB");
+    pawl_test_wait_until(
+        r.db, "SELECT count(*) = 1 FROM pawl.worker WHERE holding LIKE '%(max_lag 200.0 KiB)'", 20000);
+    tune(&r, "max_lag=1h");
+    assert_held(&r);
+    pawl_test_wait_until(
+        r.db, "SELECT count(*) = 1 FROM pawl.worker WHERE holding LIKE '%(max_lag 200.0 KiB)'", 20000);
     /* Time is looked at beside it, and says more. */
     tune(&r, "max_lag=300ms");
     pawl_test_wait_until(r.db,

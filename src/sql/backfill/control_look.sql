@@ -6,12 +6,7 @@ SELECT j.state, j.checksum, p.by_whom,
        to_char(timezone('UTC', p.at),
                CASE WHEN p.at < clock_timestamp() - interval '12 hours' THEN 'YYYY-MM-DD"T"HH24:MI:SS"Z"'
                     ELSE 'HH24:MI:SS"Z"' END),
-       coalesce((SELECT string_agg(t.value, E'\n' ORDER BY t.value)
-                   FROM (SELECT DISTINCT ON (split_part(c.value, '=', 1)) c.value
-                           FROM @ledger@.control c
-                          WHERE c.job_id = j.job_id AND c.action = 'tune'
-                          ORDER BY split_part(c.value, '=', 1), c.control_id DESC) t
-                  WHERE split_part(t.value, '=', 2) <> 'default'), ''),
+       @ledger@.tuned(j.job_id, E'\n'),
        (SELECT a.by_whom FROM @ledger@.control a
          WHERE a.job_id = j.job_id AND a.action = 'abandon' ORDER BY a.control_id DESC LIMIT 1),
        (SELECT count(*) FROM @ledger@.worker w

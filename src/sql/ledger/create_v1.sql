@@ -351,6 +351,26 @@ RETURNS boolean LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $is
     SELECT EXISTS (SELECT FROM up WHERE up.oid = root AND EXISTS (SELECT FROM pg_class c WHERE c.oid = member))
 $is_member$;
 
+-- What `tune` has set of a job and not given back: "key=value", in the order in which it was said, which is that of taking
+-- it up. Of max_lag a time and a size stand beside each other until one is said again, or both are.
+CREATE FUNCTION @ledger@.tuned(job bigint, separator text)
+RETURNS text LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $tuned$
+    WITH told AS (
+        SELECT c.control_id, c.value, split_part(c.value, '=', 1) AS key, split_part(c.value, '=', 2) AS told
+          FROM @ledger@.control c WHERE c.job_id = job AND c.action = 'tune'),
+    part AS (
+        SELECT DISTINCT ON (t.key, p.part) t.control_id, t.value, t.told
+          FROM told t
+          JOIN LATERAL (VALUES ('', t.key <> 'max_lag'),
+                               ('size', t.key = 'max_lag' AND (t.told IN ('none', 'default') OR t.told ~ 'B')),
+                               ('time', t.key = 'max_lag' AND (t.told IN ('none', 'default')
+                                        OR regexp_replace(t.told, '[0-9.]+ *[kKMGT]?i?B', '') ~ '[0-9]'))) p(part, has_it)
+            ON p.has_it
+         ORDER BY t.key, p.part, t.control_id DESC)
+    SELECT coalesce(string_agg(v.value, separator ORDER BY v.control_id), '')
+      FROM (SELECT DISTINCT p.control_id, p.value FROM part p WHERE p.told <> 'default') v
+$tuned$;
+
 CREATE FUNCTION @ledger@.hold_runner(expected_fence bigint)
 RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $hold_runner$
 BEGIN

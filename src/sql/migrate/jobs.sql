@@ -14,12 +14,7 @@ SELECT j.job_id, j.revision_id, j.ordinal, j.table_name, j.state, j.writer,
        CASE WHEN j.state = 'open' THEN coalesce(c.by_whom, '') ELSE '' END,
        CASE WHEN j.state = 'open' THEN coalesce(to_char(timezone('UTC', c.at), 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), '')
             ELSE '' END,
-       coalesce((SELECT string_agg(t.value, ' ' ORDER BY t.value)
-                   FROM (SELECT DISTINCT ON (split_part(c.value, '=', 1)) c.value
-                           FROM @ledger@.control c
-                          WHERE c.job_id = j.job_id AND c.action = 'tune'
-                          ORDER BY split_part(c.value, '=', 1), c.control_id DESC) t
-                  WHERE split_part(t.value, '=', 2) <> 'default'), ''),
+       @ledger@.tuned(j.job_id, ' '),
        j.form, j.form_why, coalesce(p.updates_seen, 0), coalesce(p.updates_hot, 0), j.kind, j.phase,
        pg_table_size(l.oid), pg_stat_get_live_tuples(l.oid)
   FROM (SELECT j.*, j.tableoid AS of_table FROM @ledger@.job j ORDER BY job_id DESC LIMIT 200) j
