@@ -132,12 +132,12 @@ release_once(const request *r, int64_t lock_timeout_ms, bool *was_there, pawl_er
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
     const pawl_pg_pins pins = {.lock_timeout_ms = lock_timeout_ms};
-    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(""), PAWL_ARG_I64(r->job.id)};
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(r->job.id)};
     pawl_status st = pawl_pg_begin(r->pg, &pins, err);
 
     if (st != PAWL_OK)
         return st;
-    st = pawl_ledger_query(r->ledger, r->pg, pawl_sql_migrate_captures, 2, args, &res, err);
+    st = pawl_ledger_query(r->ledger, r->pg, pawl_sql_migrate_captures, 1, args, &res, err);
     *was_there = st == PAWL_OK && pawl_pg_rows(res) > 0;
     if (*was_there)
         st = pawl_capture_remove(r->job.id, r->ledger, r->pg, err);

@@ -5,6 +5,7 @@
 #include "migrate/run.h"
 #include "migrate/squashed.h"
 #include "online/capture.h"
+#include "online/guard.h"
 #include "pawl_sql.h"
 #include "util/clock.h"
 #include "util/failpoint.h"
@@ -25,6 +26,7 @@ typedef struct descent
     const char *unpacked; /* a directory to remove, or NULL */
     pawl_task *tasks;
     size_t ntasks;
+    pawl_strbuf left; /* what it leaves behind, for people */
 } descent;
 
 /* ---- reading what was applied ------------------------------------------------------------------------------------ */
@@ -239,6 +241,7 @@ prepare(descent *d, pawl_migration *m, const char *id, pawl_error *err)
 
     d->m = m;
     d->passage.direction = "down";
+    pawl_strbuf_init(&d->left);
     if ((st = fetch(m, id, &d->passage, &body, err)) != PAWL_OK ||
         (st = pawl_body_read(body, m->arena, &d->body, err)) != PAWL_OK ||
         (st = choose_root(d, &root, err)) != PAWL_OK || (st = parse_applied(d, id, root, err)) != PAWL_OK)
@@ -259,18 +262,46 @@ work_begin(pawl_step_run *run, void *ctx, pawl_error *err)
     return pawl_history_revert(run->ledger, run->pg, d->loaded.revision->id, err);
 }
 
-/* The triggers of its backfills that capture go with it. */
+/* What a way back of the user's own has not ended: triggers would go on, and a log grow, for nobody. */
 static pawl_status
-remove_captures(pawl_step_run *run, const char *id, pawl_error *err)
+take_down(pawl_step_run *run, int64_t job, pawl_error *err)
+{
+    pawl_status st;
+
+    if ((st = pawl_keep_remove(job, run->ledger, run->pg, err)) != PAWL_OK ||
+        (st = pawl_guard_remove(job, run->ledger, run->pg, err)) != PAWL_OK)
+        return st;
+    return pawl_capture_remove(job, run->ledger, run->pg, err);
+}
+
+static pawl_status
+note_left(descent *d, const pawl_pg_result *res, int row, pawl_error *err)
+{
+    const char *what = pawl_pg_text(res, row, 3);
+    pawl_strbuf *b = &d->left;
+
+    if (strcmp(pawl_pg_text(res, row, 2), "backfill") == 0)
+        return PAWL_OK;
+    pawl_strbuf_addf(b, "%sjob %s has ended with its revision, and its triggers and its log are gone",
+                     b->length > 0 ? "; " : "", pawl_pg_text(res, row, 0));
+    if (what[0] != '\0')
+        pawl_strbuf_addf(b, "; %s follows no longer, and stays until you drop it", what);
+    return pawl_strbuf_is_ok(b) ? PAWL_OK : pawl_error_nomem(err, "a message");
+}
+
+static pawl_status
+take_down_all(pawl_step_run *run, descent *d, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
-    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(id), PAWL_ARG_I64(0)};
-    pawl_status st = pawl_ledger_query(run->ledger, run->pg, pawl_sql_migrate_captures, 2, args, &res, err);
+    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(d->loaded.revision->id)};
+    pawl_status st = pawl_ledger_query(run->ledger, run->pg, pawl_sql_migrate_left, 1, args, &res, err);
 
+    pawl_strbuf_reset(&d->left);
     for (int row = 0; st == PAWL_OK && row < pawl_pg_rows(res); row++)
     {
         run->waits_for = (uint32_t) pawl_pg_i64(res, row, 1);
-        st = pawl_capture_remove(pawl_pg_i64(res, row, 0), run->ledger, run->pg, err);
+        if ((st = take_down(run, pawl_pg_i64(res, row, 0), err)) == PAWL_OK)
+            st = note_left(d, res, row, err);
     }
     return st;
 }
@@ -278,10 +309,10 @@ remove_captures(pawl_step_run *run, const char *id, pawl_error *err)
 static pawl_status
 work_remove(pawl_step_run *run, void *ctx, pawl_error *err)
 {
-    const descent *d = ctx;
+    descent *d = ctx;
     const char *id = d->loaded.revision->id;
     const pawl_pg_arg args[] = {PAWL_ARG_TEXT(id)};
-    pawl_status st = remove_captures(run, id, err);
+    pawl_status st = take_down_all(run, d, err);
 
     if (st == PAWL_OK)
         st = pawl_ledger_query(run->ledger, run->pg, pawl_sql_migrate_abandon, 1, args, NULL, err);
@@ -289,7 +320,8 @@ work_remove(pawl_step_run *run, void *ctx, pawl_error *err)
     if (st == PAWL_OK)
         st = pawl_history_remove(run->ledger, run->pg, id, err);
     if (st == PAWL_OK)
-        st = pawl_ledger_event(run->ledger, run->pg, "reverted", id, 0, "", err);
+        st = pawl_ledger_event(run->ledger, run->pg, "reverted", id, 0,
+                               d->left.length > 0 ? d->left.data : "", err);
     return st;
 }
 
@@ -354,6 +386,8 @@ descend(descent *d, int32_t count, int32_t total, pawl_error *err)
     st = pawl_migration_record(d->m, work_remove, d, err);
     if (st != PAWL_OK)
         return st;
+    if (d->left.length > 0)
+        pawl_log_text(&d->m->options->sink, PAWL_EVENT_INFO, "%s", d->left.data);
 
     event.kind = PAWL_EVENT_REVISION_END;
     event.elapsed_ms = (pawl_clock_us() - start_us) / 1000;
@@ -390,8 +424,11 @@ walk(pawl_migration *m, const char *target, pawl_error *err)
     for (size_t i = 0; i < count && st == PAWL_OK; i++)
         st = descend(&plans[i], (int32_t) i + 1, (int32_t) count, err);
     for (size_t i = 0; i < ready; i++)
+    {
+        pawl_strbuf_fini(&plans[i].left);
         if (plans[i].unpacked != NULL)
             pawl_body_remove(&plans[i].body, plans[i].unpacked);
+    }
     return st;
 }
 

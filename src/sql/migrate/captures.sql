@@ -1,7 +1,5 @@
--- Backfills of a revision whose capture is still there; of the job alone when one is named.
--- Parameters: $1 revision or '', $2 job or 0. Result: job, table oid.
+-- The capture of a backfill, if it is still there.
+-- Parameters: $1 job. Result: job, table oid.
 SELECT j.job_id, j.table_oid
   FROM @ledger@.job j JOIN @ledger@.capture c ON c.job_id = j.job_id
- WHERE j.kind = 'backfill' AND j.direction <> 'api'
-   AND (j.revision_id = $1::text OR j.job_id = $2::bigint)
- ORDER BY j.job_id
+ WHERE j.kind = 'backfill' AND j.direction <> 'api' AND j.job_id = $1::bigint

@@ -1,0 +1,22 @@
+-- The jobs of a revision that may have triggers and a log on their table: those that its way back has not ended.
+-- Parameters: $1 revision.
+-- Result: job, table oid, kind, what followed the new column or table and stays ('': nothing that can be seen).
+SELECT j.job_id, j.table_oid, j.kind,
+       coalesce(CASE j.kind
+                WHEN 'swap_column' THEN
+                    (SELECT format('column %I of %s', a.attname, a.attrelid::regclass)
+                       FROM pg_attribute a
+                      WHERE a.attrelid = j.table_oid AND a.attname = j.settings -> 'swap' ->> 'old' AND NOT a.attisdropped)
+                WHEN 'switch' THEN
+                    (SELECT format('column %I of %s', a.attname, a.attrelid::regclass)
+                       FROM pg_attribute a
+                      WHERE a.attrelid = j.table_oid AND a.attname = j.settings -> 'swap' ->> 'old' AND NOT a.attisdropped)
+                WHEN 'rewrite' THEN
+                    (SELECT format('table %s', c.oid::regclass)
+                       FROM pg_class c
+                      WHERE c.oid = j.table_oid AND c.relname = 'pawl_' || j.job_id || '_old')
+                END, '')
+  FROM @ledger@.job j
+ WHERE j.revision_id = $1::text AND j.direction <> 'api' AND j.state IN ('open', 'findings')
+   AND j.kind IN ('backfill', 'swap_column', 'switch', 'rewrite')
+ ORDER BY j.job_id

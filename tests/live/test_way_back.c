@@ -1,0 +1,135 @@
+/* A downgrade of what has a mirror: refused while everything stands, where rows are in its way; and what it leaves behind
+ * where the step has a `down:` of its own. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "support/migration.h"
+#include "support/priced.h"
+#include "support/project.h"
+#include "support/server.h"
+
+#include "util/banned.h"
+
+#define TABLE                                         \
+    "CREATE TABLE p (id int PRIMARY KEY, price int);" \
+    "INSERT INTO p SELECT i, i FROM generate_series(1, 300) i"
+#define LUA                                                                               \
+    "return { row = function(row) return { price = row.price } end,\n"                    \
+    "reverse = function(row) if row.price == 13000 then pawl.reject('no thirteen') end\n" \
+    "return { price = row.price } end }"
+#define LUA_OF_SWITCH                                                                      \
+    "return { row = function(row) return { amount = row.price } end,\n"                    \
+    "reverse = function(row) if row.amount == 13000 then pawl.reject('no thirteen') end\n" \
+    "return { price = row.amount } end }"
+
+#define SWAP    "  - swap_column:\n      table: p\n      column: price\n      type: bigint\n"
+#define BY_LUA  SWAP "      lua: transforms/price.lua\n"
+#define BY_SQL  SWAP "      using: price::bigint\n      reverse: price::int\n"
+#define REWRITE "  - rewrite_table:\n      table: p\n      change: { price: bigint }\n      reverse: true\n"
+#define FILLED                                                                                          \
+    "  - add_column: { table: p, column: amount, type: bigint }\n  - backfill:\n      table: p\n      " \
+    "read: "                                                                                            \
+    "[price]\n      write: [amount]\n      lua: transforms/amount.lua\n      capture: true\n    down: " \
+    "nothing\n"
+#define SWITCH FILLED "  - switch: { table: p, column: price, with: amount }\n"
+#define EXTRA  "  - add_column: { table: p, column: extra, type: int }\n"
+
+static pawl_test_fixture
+begin(const char *name, const char *steps, const char *rest)
+{
+    pawl_test_fixture f = pawl_test_begin(name);
+    char text[2000];
+
+    pawl_test_exec(f.db, TABLE);
+    pawl_test_project_write(f.dir, "migrations/transforms/price.lua", LUA);
+    pawl_test_project_write(f.dir, "migrations/transforms/amount.lua", LUA_OF_SWITCH);
+    pawl_fmt(text, sizeof text, "up:\n%s%s", steps, rest);
+    pawl_test_revision(&f, "aaaa", "", text);
+    pawl_test_up(&f);
+    return f;
+}
+
+/* ---- a way back of its own ---------------------------------------------------------------------------------------------- */
+
+static void
+assert_nothing_acts(pawl_test_fixture *f, const char *stays)
+{
+    pawl_test_must_go(f, false, "base");
+    if (strstr(f->heard.text.data, stays) == NULL)
+        fail_msg("\"%s\" was not heard: %s", stays, f->heard.text.data);
+    pawl_test_assert_text(f, PAWL_TEST_LEFT, "0");
+    pawl_test_exec(f->db,
+                   "INSERT INTO p (id, price) VALUES (1000, 5); UPDATE p SET price = 6 WHERE id = 1000");
+    pawl_test_assert_text(f, "SELECT state FROM pawl.job", "abandoned");
+    pawl_test_assert_text(f, PAWL_TEST_REVISIONS, "");
+    pawl_test_end(f);
+}
+
+static void
+swap_without_a_way_back_of_its_own_leaves_no_trigger(void **state)
+{
+    pawl_test_fixture f = begin("nothing", BY_LUA, "    down: nothing\n");
+
+    (void) state;
+    pawl_test_exec(f.db, "UPDATE p SET price = 8 WHERE id = 8");
+    assert_nothing_acts(&f, "column price_old of public.p follows no longer, and stays until you drop it");
+}
+
+/* A trigger that looks for a column which has another name by now would fail every write of the application. */
+static void
+swap_that_its_own_steps_have_undone_leaves_no_trigger(void **state)
+{
+    pawl_test_fixture f = begin("list", BY_SQL,
+                                "    down:\n      - sql: |\n          ALTER TABLE p DROP COLUMN price;\n"
+                                "          ALTER TABLE p RENAME COLUMN price_old TO price;\n");
+
+    (void) state;
+    assert_nothing_acts(&f, "its triggers and its log are gone");
+}
+
+static void
+list_of_the_revision_leaves_no_trigger(void **state)
+{
+    pawl_test_fixture f = begin("revision", BY_SQL, "down:\n  - sql: SELECT 1\n");
+
+    (void) state;
+    assert_nothing_acts(&f, "column price_old of public.p follows no longer");
+}
+
+static void
+switch_without_a_way_back_of_its_own_leaves_no_trigger(void **state)
+{
+    pawl_test_fixture f = begin("switched", SWITCH, "    down: nothing\ndown:\n  - sql: SELECT 1\n");
+
+    (void) state;
+    assert_nothing_acts(&f, "column amount of public.p follows no longer");
+}
+
+static void
+rewrite_without_a_way_back_of_its_own_names_the_old_table(void **state)
+{
+    pawl_test_fixture f = begin("rewritten", REWRITE, "    down: nothing\n");
+
+    (void) state;
+    pawl_test_exec(f.db, "UPDATE p SET price = 8 WHERE id = 8");
+    assert_nothing_acts(&f, "table public.pawl_1_old follows no longer, and stays until you drop it");
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(swap_without_a_way_back_of_its_own_leaves_no_trigger),
+        cmocka_unit_test(swap_that_its_own_steps_have_undone_leaves_no_trigger),
+        cmocka_unit_test(list_of_the_revision_leaves_no_trigger),
+        cmocka_unit_test(switch_without_a_way_back_of_its_own_leaves_no_trigger),
+        cmocka_unit_test(rewrite_without_a_way_back_of_its_own_names_the_old_table),
+    };
+
+    return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
+}
