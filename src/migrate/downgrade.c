@@ -362,6 +362,9 @@ may_descend(const descent *d, pawl_error *err)
         return PAWL_OK;
     for (size_t i = 0; i < d->ntasks && st == PAWL_OK; i++)
         st = pawl_migration_may_task(d->m, &d->passage, &d->tasks[i], err);
+    /* Not behind steps of the user's own: nobody knows what they make of the rows. */
+    for (size_t i = 0; i < d->ntasks && st == PAWL_OK && d->tasks[i].is_revert; i++)
+        st = pawl_migration_look_ahead(d->m, &d->passage, &d->tasks[i], i == 0, err);
     return st;
 }
 

@@ -77,6 +77,10 @@ PAWL_NODISCARD pawl_status pawl_migration_task(pawl_migration *m, const pawl_pas
 PAWL_NODISCARD pawl_status pawl_migration_may_task(pawl_migration *m, const pawl_passage *p,
                                                    const pawl_task *task, pawl_error *err);
 
+/* Whether rows, or what hangs on its table, would end it half-way; `is_next`: nothing is undone before it. */
+PAWL_NODISCARD pawl_status pawl_migration_look_ahead(pawl_migration *m, const pawl_passage *p,
+                                                     const pawl_task *task, bool is_next, pawl_error *err);
+
 /* Record a task as skipped. */
 PAWL_NODISCARD pawl_status pawl_migration_skip(pawl_migration *m, const pawl_passage *p,
                                                const pawl_task *task, const char *why, pawl_error *err);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/log.h"
+#include "core/sqlstate.h"
 #include "migrate/run.h"
 #include "pawl_sql.h"
 #include "util/clock.h"
@@ -180,6 +181,15 @@ name_task(const pawl_passage *p, const pawl_task *task, pawl_error *err)
                              task->is_revert ? "back from " : "", task->step->kind->name);
 }
 
+static void
+add_hint(pawl_error *err, const char *words)
+{
+    char was[sizeof err->hint];
+
+    pawl_fmt(was, sizeof was, "%s", err->hint);
+    (void) pawl_error_hint(err, "%s%s%s", was, was[0] != '\0' ? "; " : "", words);
+}
+
 pawl_status
 pawl_migration_may_task(pawl_migration *m, const pawl_passage *p, const pawl_task *task, pawl_error *err)
 {
@@ -191,6 +201,35 @@ pawl_migration_may_task(pawl_migration *m, const pawl_passage *p, const pawl_tas
     fill_task_run(m, p, task, &run);
     st = task->step->kind->may_revert(&run, task->step, err);
     return st == PAWL_OK ? st : name_task(p, task, err);
+}
+
+/* Others may come of a table that is not yet what it will be when the turn of the step has come. */
+static bool
+is_certain(const pawl_error *err)
+{
+    return err->code == PAWL_E_TRANSFORM || err->code == PAWL_E_STATE || err->code == PAWL_E_CONNECT ||
+           err->code == PAWL_E_LEASE || err->code == PAWL_E_NOMEM || pawl_fault_of(err) == PAWL_FAULT_ROW;
+}
+
+pawl_status
+pawl_migration_look_ahead(pawl_migration *m, const pawl_passage *p, const pawl_task *task, bool is_next,
+                          pawl_error *err)
+{
+    pawl_error failure = PAWL_ERROR_INIT;
+    pawl_step_run run;
+    pawl_status st;
+
+    if (!task->is_revert || task->step->kind->look_ahead == NULL)
+        return PAWL_OK;
+    fill_task_run(m, p, task, &run);
+    st = task->step->kind->look_ahead(&run, task->step, is_next, &failure);
+    if (st == PAWL_OK || (!is_next && st != PAWL_E_STOPPED && !is_certain(&failure)))
+        return PAWL_OK;
+    *err = failure;
+    if (st == PAWL_E_STOPPED)
+        return st;
+    add_hint(err, "nothing of this revision has been reverted");
+    return name_task(p, task, err);
 }
 
 /* Put revision, step and place into the error, and the error into the ledger. */

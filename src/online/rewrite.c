@@ -503,6 +503,42 @@ refuse_back(const pawl_rewrite *rw, pawl_error *err)
         rw->old);
 }
 
+/* PAWL_E_REFUSED where there is no way back from where it is. */
+static pawl_status
+may_undo(const pawl_rewrite *rw, pawl_error *err)
+{
+    bool is_over = rw->job != 0 && has_cut_over(rw) && (rw->is_done || !rw->has_mirror);
+
+    return is_over ? refuse_back(rw, err) : PAWL_OK;
+}
+
+pawl_status
+pawl_rewrite_may_undo(const pawl_rewrite_spec *spec, const pawl_rewrite_env *env, const pawl_rewrite_id *id,
+                      pawl_error *err)
+{
+    pawl_rewrite rw;
+    pawl_status st;
+
+    if ((st = begin(&rw, spec, env, id, err)) == PAWL_OK && (st = pawl_rewrite_find(&rw, err)) == PAWL_OK)
+        st = may_undo(&rw, err);
+    end(&rw);
+    return st;
+}
+
+pawl_status
+pawl_rewrite_look_ahead(const pawl_rewrite_spec *spec, const pawl_rewrite_env *env, const pawl_rewrite_id *id,
+                        bool is_next, pawl_error *err)
+{
+    pawl_rewrite rw;
+    pawl_status st;
+
+    if ((st = begin(&rw, spec, env, id, err)) == PAWL_OK && (st = pawl_rewrite_find(&rw, err)) == PAWL_OK &&
+        rw.job != 0 && !rw.is_done && is_in(&rw, "mirror"))
+        st = pawl_rewrite_look_back(&rw, is_next, err);
+    end(&rw);
+    return st;
+}
+
 pawl_status
 pawl_rewrite_undo(const pawl_rewrite_spec *spec, const pawl_rewrite_env *env, const pawl_rewrite_id *id,
                   pawl_error *err)
@@ -512,15 +548,10 @@ pawl_rewrite_undo(const pawl_rewrite_spec *spec, const pawl_rewrite_env *env, co
 
     if ((st = begin(&rw, spec, env, id, err)) == PAWL_OK)
         st = pawl_rewrite_find(&rw, err);
+    if (st == PAWL_OK)
+        st = may_undo(&rw, err);
     if (st == PAWL_OK && rw.job != 0)
-    {
-        if (!has_cut_over(&rw))
-            st = pawl_rewrite_take_away(&rw, err);
-        else if (rw.is_done || !rw.has_mirror)
-            st = refuse_back(&rw, err);
-        else
-            st = walk(&rw, pawl_rewrite_step_back, err);
-    }
+        st = has_cut_over(&rw) ? walk(&rw, pawl_rewrite_step_back, err) : pawl_rewrite_take_away(&rw, err);
     end(&rw);
     return st;
 }

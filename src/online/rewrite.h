@@ -55,6 +55,18 @@ PAWL_NODISCARD pawl_status pawl_rewrite_run(const pawl_rewrite_spec *spec, const
 PAWL_NODISCARD pawl_status pawl_rewrite_undo(const pawl_rewrite_spec *spec, const pawl_rewrite_env *env,
                                              const pawl_rewrite_id *id, pawl_error *err);
 
+/* Whether it could be taken back from where it is: PAWL_E_REFUSED says why not. */
+PAWL_NODISCARD pawl_status pawl_rewrite_may_undo(const pawl_rewrite_spec *spec, const pawl_rewrite_env *env,
+                                                 const pawl_rewrite_id *id, pawl_error *err);
+
+/*
+ * With the mirror running, before the way back begins: let the old table follow to the end of the log. What `reverse`
+ * rejects is the failure that it would be later; `is_next`: the table is what the way back will meet, and so is what it
+ * would lose.
+ */
+PAWL_NODISCARD pawl_status pawl_rewrite_look_ahead(const pawl_rewrite_spec *spec, const pawl_rewrite_env *env,
+                                                   const pawl_rewrite_id *id, bool is_next, pawl_error *err);
+
 /*
  * Carry over what the mirror has logged, for so long (0: until there is no more); *left: there is more. Not needed, but
  * the log grows until somebody does it, and a downgrade has the less to do.

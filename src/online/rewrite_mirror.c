@@ -340,6 +340,46 @@ pawl_rewrite_tend(pawl_rewrite *rw, int64_t budget_ms, bool *left, pawl_error *e
     return end == PAWL_DRAIN_VOID ? lost(rw, why, err) : PAWL_OK;
 }
 
+/* To the end of the log. */
+static pawl_status
+catch_up(pawl_rewrite *rw, pawl_error *err)
+{
+    pawl_drain_end end = PAWL_DRAIN_MORE;
+    char why[480] = "";
+    pawl_status st = pawl_rewrite_drain(rw, 0, &end, why, sizeof why, err);
+
+    return st == PAWL_OK && end == PAWL_DRAIN_VOID ? lost(rw, why, err) : st;
+}
+
+/* What is undone before may make of the table again what it was: until then neither its shape nor its capture counts. */
+static pawl_status
+catch_up_if_it_can(pawl_rewrite *rw, pawl_error *err)
+{
+    pawl_error failure = PAWL_ERROR_INIT;
+    bool is_shaped = false;
+    pawl_status st = pawl_rewrite_txn(rw, load_shape_inside, NULL, &failure);
+
+    is_shaped = st == PAWL_OK;
+    if (is_shaped)
+        st = catch_up(rw, &failure);
+    if (st == PAWL_OK || (st != PAWL_E_STOPPED && (!is_shaped || st == PAWL_E_STATE)))
+        return PAWL_OK;
+    *err = failure;
+    return st;
+}
+
+pawl_status
+pawl_rewrite_look_back(pawl_rewrite *rw, bool is_next, pawl_error *err)
+{
+    pawl_status st;
+
+    rw->is_back = true;
+    if (!is_next)
+        return catch_up_if_it_can(rw, err);
+    st = pawl_rewrite_txn(rw, load_back_inside, NULL, err);
+    return st == PAWL_OK ? catch_up(rw, err) : st;
+}
+
 /* Drain, then exchange the two tables again. */
 static pawl_status
 go_back(pawl_rewrite *rw, pawl_error *err)
@@ -350,10 +390,10 @@ go_back(pawl_rewrite *rw, pawl_error *err)
 
     rw->is_back = true;
     if ((st = pawl_rewrite_txn(rw, load_back_inside, NULL, err)) != PAWL_OK ||
-        (st = pawl_rewrite_drain(rw, 0, &end, why, sizeof why, err)) != PAWL_OK)
+        (st = catch_up(rw, err)) != PAWL_OK)
         return st;
     PAWL_FAILPOINT("rewrite.back_drained");
-    if (end != PAWL_DRAIN_VOID && (st = pawl_rewrite_cut_over(rw, &end, why, sizeof why, err)) != PAWL_OK)
+    if ((st = pawl_rewrite_cut_over(rw, &end, why, sizeof why, err)) != PAWL_OK)
         return st;
     if (end == PAWL_DRAIN_VOID)
         return lost(rw, why, err);

@@ -137,6 +137,8 @@ PAWL_NODISCARD pawl_status pawl_rewrite_note_baseline(pawl_rewrite *rw, pawl_err
 /* Let the old table follow for a while; *left: there is more. */
 PAWL_NODISCARD pawl_status pawl_rewrite_tend(pawl_rewrite *rw, int64_t budget_ms, bool *left,
                                              pawl_error *err);
+/* With the mirror running: look at what the way back needs, and let the old table follow to the end of the log. */
+PAWL_NODISCARD pawl_status pawl_rewrite_look_back(pawl_rewrite *rw, bool is_next, pawl_error *err);
 /* One state further on the way back; rw->is_done at its end. */
 PAWL_NODISCARD pawl_status pawl_rewrite_step_back(pawl_rewrite *rw, pawl_error *err);
 /* The rest of the cut-over back, behind the last drain. */

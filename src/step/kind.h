@@ -18,6 +18,12 @@
 #define PAWL_KIND_RUN(name, what) \
     pawl_status pawl_kind_##name##_##what(pawl_step_run *run, const pawl_step *step, pawl_error *err)
 
+#define PAWL_KIND_TEND(name)                                                                           \
+    pawl_status pawl_kind_##name##_look_ahead(pawl_step_run *run, const pawl_step *step, bool is_next, \
+                                              pawl_error *err);                                        \
+    pawl_status pawl_kind_##name##_tend(pawl_step_run *run, const pawl_step *step, int64_t budget_ms,  \
+                                        bool *left, pawl_error *err)
+
 #define PAWL_KIND_SCRIPT(name)                                                                            \
     pawl_status pawl_kind_##name##_script(const pawl_step_script *s, const pawl_step *step, bool is_back, \
                                           pawl_error *err)
@@ -69,21 +75,19 @@ PAWL_KIND_SCRIPT(backfill);
 PAWL_KIND_PARSE(rewrite_table);
 PAWL_KIND_RUN(rewrite_table, apply);
 PAWL_KIND_RUN(rewrite_table, revert);
+PAWL_KIND_RUN(rewrite_table, may_revert);
 PAWL_KIND_SCRIPT(rewrite_table);
-pawl_status pawl_kind_rewrite_table_tend(pawl_step_run *run, const pawl_step *step, int64_t budget_ms,
-                                         bool *left, pawl_error *err);
+PAWL_KIND_TEND(rewrite_table);
 PAWL_KIND_PARSE(swap_column);
 PAWL_KIND_RUN(swap_column, apply);
 PAWL_KIND_RUN(swap_column, revert);
 PAWL_KIND_RUN(swap_column, may_revert);
+PAWL_KIND_TEND(swap_column);
 PAWL_KIND_PARSE(switch);
 PAWL_KIND_RUN(switch, apply);
 PAWL_KIND_RUN(switch, revert);
 PAWL_KIND_RUN(switch, may_revert);
-pawl_status pawl_kind_switch_tend(pawl_step_run *run, const pawl_step *step, int64_t budget_ms, bool *left,
-                                  pawl_error *err);
-pawl_status pawl_kind_swap_column_tend(pawl_step_run *run, const pawl_step *step, int64_t budget_ms,
-                                       bool *left, pawl_error *err);
+PAWL_KIND_TEND(switch);
 PAWL_KIND_PARSE(contract);
 PAWL_KIND_RUN(contract, apply);
 

@@ -439,6 +439,32 @@ pawl_kind_rewrite_table_revert(pawl_step_run *run, const pawl_step *step, pawl_e
 }
 
 pawl_status
+pawl_kind_rewrite_table_may_revert(pawl_step_run *run, const pawl_step *step, pawl_error *err)
+{
+    pawl_backfill_env base;
+    pawl_rewrite_id id;
+    const data *d = step->data;
+    const pawl_rewrite_env env = {.base = &base, .runner = run->runner};
+
+    fill(run, step, &base, &id);
+    id.base.ordinal = 0;
+    return pawl_rewrite_may_undo(&d->spec, &env, &id, err);
+}
+
+pawl_status
+pawl_kind_rewrite_table_look_ahead(pawl_step_run *run, const pawl_step *step, bool is_next, pawl_error *err)
+{
+    pawl_backfill_env base;
+    pawl_rewrite_id id;
+    const data *d = step->data;
+    const pawl_rewrite_env env = {.base = &base, .runner = run->runner};
+
+    fill(run, step, &base, &id);
+    id.base.ordinal = 0;
+    return pawl_rewrite_look_ahead(&d->spec, &env, &id, is_next, err);
+}
+
+pawl_status
 pawl_kind_rewrite_table_tend(pawl_step_run *run, const pawl_step *step, int64_t budget_ms, bool *left,
                              pawl_error *err)
 {

@@ -202,6 +202,15 @@ pawl_kind_swap_column_may_revert(pawl_step_run *run, const pawl_step *step, pawl
 }
 
 pawl_status
+pawl_kind_swap_column_look_ahead(pawl_step_run *run, const pawl_step *step, bool is_next, pawl_error *err)
+{
+    pawl_swap s;
+    pawl_status st = pawl_swap_open(&s, run, step, err);
+
+    return st == PAWL_OK ? pawl_swap_look_ahead(&s, is_next, err) : st;
+}
+
+pawl_status
 pawl_kind_swap_column_tend(pawl_step_run *run, const pawl_step *step, int64_t budget_ms, bool *left,
                            pawl_error *err)
 {

@@ -327,6 +327,15 @@ pawl_kind_switch_may_revert(pawl_step_run *run, const pawl_step *step, pawl_erro
     return st == PAWL_OK ? pawl_swap_may_go_back(&s, err) : st;
 }
 
+pawl_status
+pawl_kind_switch_look_ahead(pawl_step_run *run, const pawl_step *step, bool is_next, pawl_error *err)
+{
+    pawl_swap s;
+    pawl_status st = open_switch(&s, run, step, true, err);
+
+    return st == PAWL_OK ? pawl_swap_look_ahead(&s, is_next, err) : st;
+}
+
 /* ---- the mirror ------------------------------------------------------------------------------------------------------- */
 
 pawl_status

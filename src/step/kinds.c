@@ -146,6 +146,8 @@ static const pawl_step_kind kinds[] = {
         .parse = pawl_kind_rewrite_table_parse,
         .apply = pawl_kind_rewrite_table_apply,
         .revert = pawl_kind_rewrite_table_revert,
+        .may_revert = pawl_kind_rewrite_table_may_revert,
+        .look_ahead = pawl_kind_rewrite_table_look_ahead,
         .tend = pawl_kind_rewrite_table_tend,
         .script = pawl_kind_rewrite_table_script,
     },
@@ -164,6 +166,7 @@ static const pawl_step_kind kinds[] = {
         .apply = pawl_kind_swap_column_apply,
         .revert = pawl_kind_swap_column_revert,
         .may_revert = pawl_kind_swap_column_may_revert,
+        .look_ahead = pawl_kind_swap_column_look_ahead,
         .tend = pawl_kind_swap_column_tend,
     },
     {
@@ -180,6 +183,7 @@ static const pawl_step_kind kinds[] = {
         .apply = pawl_kind_switch_apply,
         .revert = pawl_kind_switch_revert,
         .may_revert = pawl_kind_switch_may_revert,
+        .look_ahead = pawl_kind_switch_look_ahead,
         .tend = pawl_kind_switch_tend,
     },
     {

@@ -97,6 +97,13 @@ typedef struct pawl_step_kind
     /* Asked before a derived down begins: PAWL_E_REFUSED where there is no way back by now. Changes nothing. NULL: there is. */
     pawl_status (*may_revert)(pawl_step_run *run, const pawl_step *step, pawl_error *err);
     /*
+     * Asked behind that: whatever would end the derived down half-way and can be known, as the failure that it would be: a
+     * row that `reverse` rejects. It does what `tend` does, and changes nothing else. `is_next`: nothing is undone before;
+     * else the table may have to become another one first, and what cannot be looked at as it is now is passed over. NULL:
+     * nothing is known.
+     */
+    pawl_status (*look_ahead)(pawl_step_run *run, const pawl_step *step, bool is_next, pawl_error *err);
+    /*
      * A step that is done and whose mirror goes on: carry over what it has logged, for at most `budget_ms` (0: all of it).
      * *left is false when nothing is left. Outside of a transaction, without the runner. NULL when there is no such thing.
      */

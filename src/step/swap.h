@@ -95,6 +95,13 @@ PAWL_NODISCARD pawl_status pawl_swap_forward(pawl_swap *s, pawl_error *err);
 /* Whether there is a way back from where it is: PAWL_E_REFUSED says why not. */
 PAWL_NODISCARD pawl_status pawl_swap_may_go_back(const pawl_swap *s, pawl_error *err);
 
+/*
+ * Before the way back begins, with the mirror running: carry it over. Rows that `reverse` does not bring back are the failure
+ * that they would be later. (What the old column demands of its rows takes a look at the whole table: that is left to the way
+ * back.) `is_next` as in step.h.
+ */
+PAWL_NODISCARD pawl_status pawl_swap_look_ahead(pawl_swap *s, bool is_next, pawl_error *err);
+
 /* Undo it, from wherever it is. */
 PAWL_NODISCARD pawl_status pawl_swap_back(pawl_swap *s, pawl_error *err);
 
@@ -173,6 +180,9 @@ pawl_keep pawl_swap_keep(const pawl_swap *s, bool to_back);
  * afterwards is looked at by the drain, or marked by the trigger.
  */
 PAWL_NODISCARD pawl_status pawl_swap_prove(pawl_swap *s, bool to_back, pawl_error *err);
+
+/* In step, with the mirror running: PAWL_E_STATE when `reverse` has failed for a row that still has no old value. */
+PAWL_NODISCARD pawl_status pawl_swap_look_for_failures(pawl_swap *s, pawl_error *err);
 
 /*
  * Whether that still holds: the same demands, and no marks since. In the transaction at hand; under the table's lock the

@@ -279,6 +279,44 @@ pawl_swap_may_go_back(const pawl_swap *s, pawl_error *err)
     return has_mirror(s) ? PAWL_OK : refuse_back(s, err);
 }
 
+static pawl_status
+look_for_columns(pawl_swap *s, void *ctx, pawl_error *err)
+{
+    bool *has_both = ctx;
+    const pawl_pg_pins pins = {0};
+    pawl_status st = pawl_pg_begin(s->run->pg, &pins, err);
+
+    if (st != PAWL_OK)
+        return st;
+    st = pawl_swap_look(s, s->run->pg, err);
+    pawl_pg_rollback(s->run->pg);
+    *has_both = st == PAWL_OK && pawl_table_column(s->table, s->d->column) != NULL &&
+                pawl_table_column(s->table, s->old_name) != NULL;
+    return st;
+}
+
+pawl_status
+pawl_swap_look_ahead(pawl_swap *s, bool is_next, pawl_error *err)
+{
+    pawl_error failure = PAWL_ERROR_INIT;
+    bool has_both = false;
+    pawl_status st;
+
+    if (s->job == 0 || strcmp(s->state, "open") != 0 || !pawl_swap_is(s, "mirror") || !has_mirror(s))
+        return PAWL_OK;
+    st = pawl_swap_patiently(s, look_for_columns, &has_both, err);
+    if (st != PAWL_OK || (!has_both && !is_next))
+        return st;
+    if (!pawl_swap_is_captured(s, true))
+        return pawl_swap_look_for_failures(s, err);
+    /* Columns that the capture depends on may have other names for now. */
+    st = pawl_swap_drain(s, true, &failure);
+    if (st == PAWL_OK || (st == PAWL_E_STATE && !is_next))
+        return PAWL_OK;
+    *err = failure;
+    return st;
+}
+
 pawl_status
 pawl_swap_back(pawl_swap *s, pawl_error *err)
 {

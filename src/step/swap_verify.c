@@ -443,6 +443,35 @@ pawl_swap_prove(pawl_swap *s, bool to_back, pawl_error *err)
     return st;
 }
 
+static pawl_status
+look_at_marks(pawl_swap *s, void *ctx, pawl_error *err)
+{
+    pawl_keep_state *state = ctx;
+    const pawl_pg_pins pins = {0};
+    const pawl_keep keep = pawl_swap_keep(s, true);
+    pawl_status st = pawl_pg_begin(s->run->pg, &pins, err);
+
+    if (st != PAWL_OK)
+        return st;
+    st = pawl_keep_look(&keep, s->run->ledger, s->run->pg, state, err);
+    pawl_pg_rollback(s->run->pg);
+    return st;
+}
+
+/* Where the trigger has marked nothing since the cut-over there is nothing to be looked for. */
+pawl_status
+pawl_swap_look_for_failures(pawl_swap *s, pawl_error *err)
+{
+    pawl_keep_state state = {0};
+    pawl_status st = pawl_swap_patiently(s, look_at_marks, &state, err);
+
+    if (st != PAWL_OK)
+        return st;
+    if (!state.is_there)
+        return gone(s, err);
+    return state.marks > 0 ? compare_expression(s, true, err) : PAWL_OK;
+}
+
 pawl_status
 pawl_swap_verify(pawl_swap *s, pawl_error *err)
 {

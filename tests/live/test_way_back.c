@@ -54,6 +54,98 @@ begin(const char *name, const char *steps, const char *rest)
     return f;
 }
 
+/* ---- rows in its way -------------------------------------------------------------------------------------------------- */
+
+#define HAS_EXTRA                                                                                           \
+    "SELECT count(*)::text FROM pg_attribute WHERE attrelid = 'p'::regclass AND attname = 'extra' AND NOT " \
+    "attisdropped"
+
+/* The step behind is not undone, the mirror goes on, and so does the history; then, with the row mended, back. */
+static void
+refuse_and_go_back(const char *name, const char *steps, const char *bad, pawl_status code, const char *words)
+{
+    pawl_test_fixture f = begin(name, steps, EXTRA);
+
+    pawl_test_exec(f.db, bad);
+    pawl_test_must_fail(&f, false, "base", code, words);
+    pawl_test_assert_text(&f, PAWL_TEST_REVISIONS, "aaaa applied");
+    pawl_test_assert_text(&f, HAS_EXTRA, "1");
+    pawl_test_assert_text(&f, "SELECT phase || ' ' || state FROM pawl.job", "mirror open");
+    pawl_test_revision(&f, "bbbb", "aaaa", "up:\n  - sql: SELECT 1\n    down: nothing\n");
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, PAWL_TEST_REVISIONS, "aaaa applied, bbbb applied");
+    pawl_test_exec(f.db, "UPDATE p SET price = 14 WHERE id = 7");
+    pawl_test_must_go(&f, false, "base");
+    pawl_test_assert_text(&f, "SELECT pg_typeof(price) || ' ' || price FROM p WHERE id = 7", "integer 14");
+    pawl_test_assert_text(&f, HAS_EXTRA, "0");
+    pawl_test_end(&f);
+}
+
+static void
+row_that_the_transform_rejects_stops_the_way_back_of_a_swap_beforehand(void **state)
+{
+    (void) state;
+    refuse_and_go_back("swap_lua", BY_LUA, "UPDATE p SET price = 13000 WHERE id = 7", PAWL_E_TRANSFORM,
+                       "no thirteen");
+}
+
+static void
+value_that_the_old_column_cannot_hold_stops_it_beforehand(void **state)
+{
+    (void) state;
+    refuse_and_go_back("swap_sql", BY_SQL, "UPDATE p SET price = 3000000000 WHERE id = 7", PAWL_E_STATE,
+                       "id = 7");
+}
+
+static void
+row_that_the_transform_rejects_stops_the_way_back_of_a_switch_beforehand(void **state)
+{
+    (void) state;
+    refuse_and_go_back("switch", SWITCH, "UPDATE p SET price = 13000 WHERE id = 7", PAWL_E_TRANSFORM,
+                       "no thirteen");
+}
+
+static void
+value_that_the_old_table_cannot_hold_stops_it_beforehand(void **state)
+{
+    (void) state;
+    refuse_and_go_back("rewrite", REWRITE, "UPDATE p SET price = 3000000000 WHERE id = 7", PAWL_E_SERVER,
+                       "id = 7");
+}
+
+static void
+index_of_the_new_table_that_the_way_back_would_lose_stops_it_beforehand(void **state)
+{
+    pawl_test_fixture f = begin("baseline", REWRITE "  - sql: SELECT 1\n    down: nothing\n", "");
+
+    (void) state;
+    pawl_test_exec(f.db, "CREATE INDEX p_later ON p (price)");
+    pawl_test_must_fail(&f, false, "base", PAWL_E_REFUSED, "p_later");
+    pawl_test_assert_text(&f, PAWL_TEST_REVISIONS, "aaaa applied");
+    pawl_test_assert_text(&f, "SELECT phase || ' ' || state FROM pawl.job", "mirror open");
+    pawl_test_end(&f);
+}
+
+/* The table is another one now than what the way back will meet: what cannot be looked at yet is in nobody's way. */
+static void
+step_behind_that_is_undone_first_is_no_hindrance(void **state)
+{
+    static const char *const swaps[] = {BY_LUA, BY_SQL, SWITCH, REWRITE};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof swaps / sizeof swaps[0]; i++)
+    {
+        pawl_test_fixture f = begin("behind", swaps[i],
+                                    "  - rename_column: { table: p, from: id, to: code }\n" EXTRA
+                                    "  - create_index: { table: p, name: p_extra, columns: [extra] }\n");
+
+        pawl_test_exec(f.db, "UPDATE p SET extra = 1 WHERE code = 8");
+        pawl_test_must_go(&f, false, "base");
+        pawl_test_assert_text(&f, "SELECT pg_typeof(price)::text FROM p WHERE id = 8", "integer");
+        pawl_test_end(&f);
+    }
+}
+
 /* ---- a way back of its own ---------------------------------------------------------------------------------------------- */
 
 static void
@@ -124,6 +216,12 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(row_that_the_transform_rejects_stops_the_way_back_of_a_swap_beforehand),
+        cmocka_unit_test(value_that_the_old_column_cannot_hold_stops_it_beforehand),
+        cmocka_unit_test(row_that_the_transform_rejects_stops_the_way_back_of_a_switch_beforehand),
+        cmocka_unit_test(value_that_the_old_table_cannot_hold_stops_it_beforehand),
+        cmocka_unit_test(index_of_the_new_table_that_the_way_back_would_lose_stops_it_beforehand),
+        cmocka_unit_test(step_behind_that_is_undone_first_is_no_hindrance),
         cmocka_unit_test(swap_without_a_way_back_of_its_own_leaves_no_trigger),
         cmocka_unit_test(swap_that_its_own_steps_have_undone_leaves_no_trigger),
         cmocka_unit_test(list_of_the_revision_leaves_no_trigger),
