@@ -160,6 +160,7 @@ typedef struct pawl_job_status
     const char *finished_at;
     pawl_progress progress;
     int64_t rejects;       /* rows set aside that wait to be dealt with */
+    int64_t nulled;        /* rows that were refused and have NULL (rejects: write_null) */
     double percent;        /* of the estimate; 100 only when done */
     const char *paused_by; /* "" when it is not paused */
     const char *paused_at;

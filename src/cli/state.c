@@ -322,6 +322,20 @@ describe_form(pawl_cli_buf *buf, const pawl_job_status *job)
     pawl_cli_add(buf, "\n");
 }
 
+/* Before the cut-over a retry may still give them a value. */
+static void
+describe_nulled(pawl_cli_buf *buf, const pawl_job_status *job, bool has_color)
+{
+    if (job->nulled == 0)
+        return;
+    pawl_cli_paint(buf, has_color, PAWL_CLI_YELLOW);
+    pawl_cli_add(buf, "    ");
+    pawl_cli_plural(buf, job->nulled, "row");
+    pawl_cli_addf(buf, " %s NULL because what %s had was refused: pawl rejects %" PRId64 "\n",
+                  job->nulled == 1 ? "has" : "have", job->nulled == 1 ? "it" : "they", job->job_id);
+    pawl_cli_paint(buf, has_color, PAWL_CLI_PLAIN);
+}
+
 static void
 describe_jobs(pawl_cli_buf *buf, const pawl_status_report *r, pawl_cli_bar_style style)
 {
@@ -362,6 +376,7 @@ describe_jobs(pawl_cli_buf *buf, const pawl_status_report *r, pawl_cli_bar_style
             pawl_cli_safe(buf, job->phase);
             pawl_cli_add(buf, "\n");
         }
+        describe_nulled(buf, job, style.has_color);
         if (strcmp(job->state, "open") == 0 && job->tuned != NULL && job->tuned[0] != '\0')
         {
             pawl_cli_add(buf, "    tuned: ");
@@ -437,6 +452,7 @@ job_of(const void *items, size_t i)
     pawl_cli_put_text(&o, "finished_at", job->finished_at);
     pawl_cli_put_real(&o, "percent", job->percent);
     pawl_cli_put_int(&o, "rejects", job->rejects);
+    pawl_cli_put_int(&o, "nulled", job->nulled);
     pawl_cli_put_text(&o, "paused_by", job->paused_by);
     pawl_cli_put_text(&o, "paused_at", job->paused_at);
     pawl_cli_put_text(&o, "tuned", job->tuned);

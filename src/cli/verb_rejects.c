@@ -1,4 +1,4 @@
-/* pawl rejects: the rows that a backfill has set aside. */
+/* pawl rejects: the rows that a data step has set aside. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -33,6 +33,7 @@ json_of(const pawl_rejects_report *r)
     pawl_cli_put_int(&counts, "done", r->counts.done);
     pawl_cli_put_int(&counts, "gone", r->counts.gone);
     pawl_cli_put_int(&counts, "unmatched", r->counts.unmatched);
+    pawl_cli_put_int(&counts, "nulled", r->counts.nulled);
     pawl_cli_put(&o, "counts", pawl_cli_object_end(&counts));
     pawl_cli_put(&o, "list", pawl_cli_json_array(r->nlist, pawl_cli_json_reject, r->list));
     return pawl_cli_object_end(&o);
@@ -90,8 +91,9 @@ add_summary(pawl_cli_buf *buf, const pawl_rejects_report *r)
     pawl_cli_addf(buf, " step %" PRId32 "), %s: ", r->step, r->job_state);
     pawl_cli_count(buf, r->counts.open);
     pawl_cli_add(buf, " to be dealt with");
+    add_count(buf, r->counts.nulled, "with NULL instead");
     add_count(buf, r->counts.skipped, "skipped");
-    add_count(buf, r->counts.done, "done by a retry");
+    add_count(buf, r->counts.done, "done since");
     add_count(buf, r->counts.gone, "gone since");
     add_count(buf, r->counts.unmatched, "no longer chosen by `where:`");
     pawl_cli_add(buf, "\n");
@@ -110,8 +112,12 @@ print(pawl_cli *cli, const pawl_rejects_report *r)
 static pawl_status
 found(const pawl_rejects_report *r, pawl_error *err)
 {
-    if (r->counts.open == 0)
+    if (r->counts.open == 0 && r->counts.nulled == 0)
         return PAWL_OK;
+    if (r->counts.open == 0)
+        return pawl_cli_fail(err, PAWL_E_FINDINGS, "%" PRId64 " %s NULL because what %s had was refused",
+                             r->counts.nulled, r->counts.nulled == 1 ? "row has" : "rows have",
+                             r->counts.nulled == 1 ? "it" : "they");
     (void) pawl_cli_fail(err, PAWL_E_FINDINGS, "%" PRId64 " rejected %s to be dealt with", r->counts.open,
                          r->counts.open == 1 ? "row has" : "rows have");
     return PAWL_E_FINDINGS;
@@ -170,7 +176,20 @@ json_of_outcome(const pawl_retry_outcome *r)
     pawl_cli_put_int(&o, "unmatched", r->unmatched);
     pawl_cli_put_int(&o, "left", r->left);
     pawl_cli_put_bool(&o, "has_findings", r->has_findings);
+    pawl_cli_put_int(&o, "queued", r->queued);
     return pawl_cli_object_end(&o);
+}
+
+static void
+print_queued(pawl_cli *cli, const pawl_retry_outcome *r)
+{
+    PAWL_CLI_BUF text = {0};
+
+    pawl_cli_addf(&text, "job %" PRId64 ": ", r->job);
+    pawl_cli_plural(&text, r->queued, "row");
+    pawl_cli_add(&text,
+                 " to be transformed again, by the `pawl upgrade` that runs, or else by the next one\n");
+    pawl_cli_print(cli->out, &text);
 }
 
 static void
@@ -178,6 +197,11 @@ print_outcome(pawl_cli *cli, const pawl_retry_outcome *r)
 {
     PAWL_CLI_BUF text = {0};
 
+    if (r->queued > 0)
+    {
+        print_queued(cli, r);
+        return;
+    }
     pawl_cli_addf(&text, "job %" PRId64 ": ", r->job);
     pawl_cli_plural(&text, r->done, "row");
     pawl_cli_add(&text, " done");
@@ -264,16 +288,20 @@ const pawl_cli_verb pawl_cli_verb_rejects = {
     .arguments = "J | R",
     .min_arguments = 1,
     .max_arguments = 1,
-    .summary = "the rows that a backfill has set aside",
+    .summary = "the rows that a data step has set aside",
     .text =
         "Lists the rows that job J, or the backfill of revision R, has set aside because the transform or "
-        "the server refused them (on_error: quarantine or skip), with the reason.\n\n"
+        "the server refused them (on_error: quarantine or skip), with the reason; or those of a swap or a "
+        "rewrite that have NULL instead (rejects: write_null).\n\n"
         "A step that has left more rows than its allow_rejects ends with findings, and no later step runs. "
         "Mend the transform or the rows, then say --retry: the rows are read as they are now, transformed "
         "and "
         "written, each exactly once whatever dies. Those that are gone by then, or that where: no longer "
         "chooses, are marked so. Then go on with pawl upgrade.\n\n"
-        "Exit code 4 while there are rows to be dealt with.",
+        "Of a swap or a rewrite --retry puts the rows in line, and the upgrade that runs, or the next one, "
+        "transforms them again. It does so until the cut-over; what has gone live with NULL then is yours to "
+        "write.\n\n"
+        "Exit code 4 while there are rows to be dealt with, or rows that have NULL.",
     .examples = "pawl rejects 7\npawl rejects 7 --retry\npawl rejects c7e0 --export rejects.csv\n"
                 "pawl rejects 7 --json | jq -c 'select(.event == \"report\").list[].key'",
     .flags = flags,

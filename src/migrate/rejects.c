@@ -6,6 +6,7 @@
 #include "backfill/retry.h"
 #include "core/error.h"
 #include "migrate/datastep.h"
+#include "migrate/rejects_again.h"
 #include "pawl_sql.h"
 #include "util/units.h"
 
@@ -22,6 +23,7 @@ typedef struct asking
     const char *direction; /* of the job's step */
     const char *recorded;  /* with that step; "" when it is not there */
     int64_t started_us;
+    bool is_online; /* a swap or a rewrite */
 } asking;
 
 /* A text of digits is the number of a job, unless it is a revision's id. */
@@ -74,7 +76,10 @@ take_job(asking *a, const pawl_pg_result *res, pawl_rejects_report *r, pawl_erro
                                      .skipped = pawl_pg_i64(res, 0, 8),
                                      .done = pawl_pg_i64(res, 0, 9),
                                      .gone = pawl_pg_i64(res, 0, 10),
-                                     .unmatched = pawl_pg_i64(res, 0, 11)};
+                                     .unmatched = pawl_pg_i64(res, 0, 11),
+                                     .nulled = pawl_pg_i64(res, 0, 13)};
+    a->is_online = strcmp(pawl_pg_text(res, 0, 14), "swap_column") == 0 ||
+                   strcmp(pawl_pg_text(res, 0, 14), "rewrite_table") == 0;
     return PAWL_OK;
 }
 
@@ -147,7 +152,7 @@ fill_list(asking *a, pawl_rejects_report *r, pawl_error *err)
         return pawl_error_nomem(err, "rejected rows");
     for (size_t i = 0; i < r->nlist && st == PAWL_OK; i++)
         st = take_row(a, res, (int) i, &r->list[i], err);
-    r->chosen = r->counts.open + r->counts.skipped;
+    r->chosen = r->counts.open + r->counts.skipped + r->counts.nulled;
     if (a->what->is_all)
         r->chosen += r->counts.done + r->counts.gone + r->counts.unmatched;
     return st;
@@ -245,6 +250,27 @@ fill_outcome(const pawl_rejects_report *r, const pawl_retry_result *result, pawl
     pawl_fmt(out->revision, sizeof out->revision, "%s", r->revision);
 }
 
+/* Whoever carries the changes of others over transforms them again. */
+static pawl_status
+queue_again(asking *a, const pawl_rejects_report *r, const pawl_retry_result *none, pawl_retry_outcome *out,
+            pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg) pg = NULL;
+    const pawl_settings *s = &a->project->settings;
+    const char *conninfo = NULL;
+    int64_t queued = 0;
+    pawl_status st = pawl_project_conninfo(a->project, a->arena, &conninfo, err);
+
+    if (st != PAWL_OK ||
+        (st = pawl_project_connect(a->project, conninfo, false, a->options->stop, &pg, err)) != PAWL_OK ||
+        (st = pawl_rejects_queue_again(r->job, r->revision, s->lock_timeout_ms, a->ledger, pg, &queued,
+                                       err)) != PAWL_OK)
+        return st;
+    fill_outcome(r, none, out);
+    out->queued = queued;
+    return PAWL_OK;
+}
+
 pawl_status
 pawl_rejects_retry(pawl_project *project, const pawl_rejects_options *what, const pawl_run_options *options,
                    pawl_retry_outcome *out, pawl_error *err)
@@ -259,8 +285,10 @@ pawl_rejects_retry(pawl_project *project, const pawl_rejects_options *what, cons
     if (arena == NULL)
         return pawl_error_nomem(err, "rejected rows");
     if ((st = check(&a, err)) == PAWL_OK && (st = find_job(&a, &job, err)) == PAWL_OK)
-        st = find_step(&a, &job, &step, err);
+        st = a.is_online ? queue_again(&a, &job, &result, out, err) : find_step(&a, &job, &step, err);
     close_asking(&a);
+    if (st == PAWL_OK && a.is_online)
+        return st;
     if (st != PAWL_OK ||
         (st = pawl_backfill_retry(&step.spec, &step.env, job.job, a.started_us, &result, err)) != PAWL_OK)
         return st;

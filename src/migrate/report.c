@@ -127,6 +127,7 @@ fill_progress(const pawl_pg_result *res, int row, pawl_job_status *job)
                                     .batches = pawl_pg_i64(res, row, 14),
                                     .eta_ms = -1};
     job->rejects = pawl_pg_i64(res, row, 15);
+    job->nulled = pawl_pg_i64(res, row, 27);
     job->hot_share = pawl_pg_i64(res, row, 21) == 0
                          ? -1
                          : (double) pawl_pg_i64(res, row, 22) / (double) pawl_pg_i64(res, row, 21);

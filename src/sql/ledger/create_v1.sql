@@ -149,8 +149,9 @@ CREATE UNLOGGED TABLE @ledger@.incarnation (
 );
 
 -- Rows that the transform or the server refused. open: waits for a retry; skipped: `on_error: skip`, nothing waits for
--- it, and its input is not kept; done, gone, unmatched: what a retry made of it (written, no longer there, no longer
--- chosen by `where:`).
+-- it, and its input is not kept; nulled: `rejects: write_null`, the row has NULL instead of what could not be made of it, and
+-- goes live so; done, gone, unmatched: what a retry made of it, or of a nulled one a later change of the row by others
+-- (written, no longer there, no longer chosen by `where:`).
 CREATE TABLE @ledger@.reject (
     reject_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     job_id bigint NOT NULL REFERENCES @ledger@.job ON DELETE CASCADE,
@@ -159,7 +160,8 @@ CREATE TABLE @ledger@.reject (
     input jsonb NOT NULL,
     sqlstate text NOT NULL,
     message text NOT NULL,
-    state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'skipped', 'done', 'gone', 'unmatched')),
+    state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'skipped', 'nulled', 'done', 'gone',
+                                                               'unmatched')),
     attempts integer NOT NULL DEFAULT 1,
     at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
@@ -305,7 +307,7 @@ DECLARE
     n bigint;
 BEGIN
     PERFORM FROM @ledger@.job j WHERE j.job_id = job FOR NO KEY UPDATE;
-    SELECT count(*) INTO n FROM @ledger@.reject r WHERE r.job_id = job AND r.state IN ('open', 'skipped');
+    SELECT count(*) INTO n FROM @ledger@.reject r WHERE r.job_id = job AND r.state IN ('open', 'skipped', 'nulled');
     IF n > most THEN
         RAISE EXCEPTION USING ERRCODE = 'PW003',
             MESSAGE = format('job %s has met more rejected rows than max_rejects (%s) allows', job, most),

@@ -4,7 +4,7 @@
 -- finished_at (ISO, UTC; '' while open), rows_estimate, rows_read, rows_written, rows_moved, rows_gone, rows_rejected,
 -- batches, rejects that wait to be dealt with, who paused it ('' when it is not paused), since when, what is tuned
 -- ("key=value key=value"), form, form_why, updates_seen, updates_hot, kind, phase, size in bytes of the log of changes
--- and about how many are in it (NULL: there is none).
+-- and about how many are in it (NULL: there is none), rows that have NULL because they were refused.
 SELECT j.job_id, j.revision_id, j.ordinal, j.table_name, j.state, j.writer,
        to_char(timezone('UTC', j.started_at), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
        coalesce(to_char(timezone('UTC', j.finished_at), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), ''),
@@ -16,7 +16,8 @@ SELECT j.job_id, j.revision_id, j.ordinal, j.table_name, j.state, j.writer,
             ELSE '' END,
        @ledger@.tuned(j.job_id, ' '),
        j.form, j.form_why, coalesce(p.updates_seen, 0), coalesce(p.updates_hot, 0), j.kind, j.phase,
-       pg_table_size(l.oid), pg_stat_get_live_tuples(l.oid)
+       pg_table_size(l.oid), pg_stat_get_live_tuples(l.oid),
+       (SELECT count(*) FROM @ledger@.reject r WHERE r.job_id = j.job_id AND r.state = 'nulled')
   FROM (SELECT j.*, j.tableoid AS of_table FROM @ledger@.job j ORDER BY job_id DESC LIMIT 200) j
   LEFT JOIN LATERAL (
        SELECT sum(p.rows_read)::bigint AS rows_read, sum(p.rows_written)::bigint AS rows_written,

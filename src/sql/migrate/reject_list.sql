@@ -7,6 +7,6 @@ SELECT r.reject_id, p.table_name,
        to_char(timezone('UTC', r.at), 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
   FROM @ledger@.reject r
   JOIN @ledger@.part p ON p.job_id = r.job_id AND p.part = r.part
- WHERE r.job_id = $1::bigint AND ($2::boolean OR r.state IN ('open', 'skipped'))
+ WHERE r.job_id = $1::bigint AND ($2::boolean OR r.state IN ('open', 'skipped', 'nulled'))
  ORDER BY r.reject_id
  LIMIT $3::bigint
