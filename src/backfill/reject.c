@@ -9,6 +9,11 @@
 
 #include "util/banned.h"
 
+enum
+{
+    INSERT_ARGS = 10
+};
+
 const char *
 pawl_on_error_name(pawl_on_error on_error)
 {
@@ -183,28 +188,75 @@ pawl_rejects_check(const pawl_rejects *r, pawl_error *err)
     return ok ? PAWL_OK : pawl_error_nomem(err, "rejected rows");
 }
 
-void
-pawl_rejects_queue(pawl_rejects *r, pawl_ledger *ledger, pawl_pg_pipe *pipe)
+/* The numbers of an insert, as texts. */
+typedef struct numbers
+{
+    char job[24];
+    char nkey[24];
+    char nvalues[24];
+    char part[24];
+} numbers;
+
+static void
+fill_insert(pawl_rejects *r, numbers *n, pawl_pg_arg args[INSERT_ARGS])
 {
     const pawl_job *job = r->job;
     bool is_kept = job->spec->on_error == PAWL_ON_ERROR_QUARANTINE;
     int nkey = job->key->ncolumns;
 
+    args[0] = pawl_arg_i64(job->id, n->job);
+    args[1] = PAWL_ARG_TEXT(job->spec->nulls_rejects ? "nulled" : is_kept ? "open" : "skipped");
+    args[2] = pawl_arg_i64(nkey, n->nkey);
+    args[3] = pawl_pg_array_arg(&r->keys, PAWL_OID_TEXT_ARRAY);
+    args[4] = pawl_arg_i64(nkey + r->ncolumns, n->nvalues);
+    args[5] = pawl_pg_array_arg(&r->names, PAWL_OID_TEXT_ARRAY);
+    args[6] = is_kept ? pawl_pg_array_arg(&r->values, PAWL_OID_TEXT_ARRAY) : PAWL_ARG_NULL;
+    args[7] = pawl_pg_array_arg(&r->sqlstates, PAWL_OID_TEXT_ARRAY);
+    args[8] = pawl_pg_array_arg(&r->messages, PAWL_OID_TEXT_ARRAY);
+    args[9] = pawl_arg_i64(job->part, n->part);
+}
+
+void
+pawl_rejects_queue(pawl_rejects *r, pawl_ledger *ledger, pawl_pg_pipe *pipe)
+{
+    const pawl_job *job = r->job;
+    const pawl_pg_arg most[] = {PAWL_ARG_I64(job->id), PAWL_ARG_I64(job->spec->max_rejects)};
+    pawl_pg_arg rows[INSERT_ARGS];
+    numbers n;
+
     if (r->count == 0)
         return;
-
-    const pawl_pg_arg rows[] = {PAWL_ARG_I64(job->id),
-                                PAWL_ARG_TEXT(is_kept ? "open" : "skipped"),
-                                PAWL_ARG_I64(nkey),
-                                pawl_pg_array_arg(&r->keys, PAWL_OID_TEXT_ARRAY),
-                                PAWL_ARG_I64(nkey + r->ncolumns),
-                                pawl_pg_array_arg(&r->names, PAWL_OID_TEXT_ARRAY),
-                                is_kept ? pawl_pg_array_arg(&r->values, PAWL_OID_TEXT_ARRAY) : PAWL_ARG_NULL,
-                                pawl_pg_array_arg(&r->sqlstates, PAWL_OID_TEXT_ARRAY),
-                                pawl_pg_array_arg(&r->messages, PAWL_OID_TEXT_ARRAY),
-                                PAWL_ARG_I64(job->part)};
-    const pawl_pg_arg most[] = {PAWL_ARG_I64(job->id), PAWL_ARG_I64(job->spec->max_rejects)};
-
-    (void) pawl_pg_pipe_add_long(pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_reject_insert), 10, rows);
+    fill_insert(r, &n, rows);
+    (void) pawl_pg_pipe_add_long(pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_reject_insert), INSERT_ARGS,
+                                 rows);
     (void) pawl_pg_pipe_add(pipe, pawl_ledger_sql(ledger, pawl_sql_backfill_reject_limit), 2, most);
+}
+
+pawl_status
+pawl_rejects_store(pawl_rejects *r, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err)
+{
+    const pawl_job *job = r->job;
+    const pawl_pg_arg most[] = {PAWL_ARG_I64(job->id), PAWL_ARG_I64(job->spec->max_rejects)};
+    pawl_pg_arg rows[INSERT_ARGS];
+    numbers n;
+    pawl_status st = pawl_rejects_check(r, err);
+
+    if (st != PAWL_OK || r->count == 0)
+        return st;
+    fill_insert(r, &n, rows);
+    st = pawl_ledger_query(ledger, pg, pawl_sql_backfill_reject_insert, INSERT_ARGS, rows, NULL, err);
+    return st == PAWL_OK ? pawl_ledger_query(ledger, pg, pawl_sql_backfill_reject_limit, 2, most, NULL, err)
+                         : st;
+}
+
+/* 22xxx: the type does not take it; 23514 and 23502: a domain does not. Writing NULL does not help where it was another
+ * constraint, and then the row stops the job. */
+bool
+pawl_reject_is_of_value(const pawl_error *why)
+{
+    if (why->code == PAWL_E_TRANSFORM)
+        return true;
+    return why->code == PAWL_E_SERVER &&
+           (strncmp(why->sqlstate, "22", 2) == 0 || strcmp(why->sqlstate, "23514") == 0 ||
+            strcmp(why->sqlstate, "23502") == 0);
 }

@@ -50,6 +50,16 @@ void pawl_rejects_add(pawl_rejects *r, const pawl_pg_result *res, int row, int f
 /* PAWL_E_NOMEM when an add found no memory. */
 PAWL_NODISCARD pawl_status pawl_rejects_check(const pawl_rejects *r, pawl_error *err);
 
+/*
+ * Of a job whose bad rows get NULL: is this a refusal of the row's value, by the transform or by the type that is to hold it?
+ * What else may go wrong with a row (a trigger, a constraint of another column) stops the job as ever.
+ */
+bool pawl_reject_is_of_value(const pawl_error *why);
+
+/* Put them into the ledger in the transaction at hand; raises when the job has more of them than its step allows. */
+PAWL_NODISCARD pawl_status pawl_rejects_store(pawl_rejects *r, pawl_ledger *ledger, pawl_pg *pg,
+                                              pawl_error *err);
+
 /* Queue what puts them into the ledger, and raises when the job has more of them than its step allows. */
 void pawl_rejects_queue(pawl_rejects *r, pawl_ledger *ledger, pawl_pg_pipe *pipe);
 

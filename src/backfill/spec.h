@@ -62,6 +62,8 @@ typedef struct pawl_backfill_spec
     const char *const *redact; /* columns whose values are kept out of messages */
     size_t nredact;
     pawl_on_error on_error;
+    bool
+        nulls_rejects; /* with quarantine: what is written stays NULL in a row that is set aside, and nothing waits for it */
     int64_t max_rejects;
     int64_t allow_rejects;
     const pawl_backfill_promise *promised; /* for pawl_job_look only */

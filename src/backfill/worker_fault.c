@@ -190,7 +190,8 @@ pawl_worker_has_condemned(pawl_worker *w, pawl_attempt *attempt, pawl_error *err
     pawl_error failure = PAWL_ERROR_INIT;
 
     if (!pawl_job_has_rejects(w->job) || w->writer.kind->condemn == NULL || attempt->rows != 1 ||
-        !is_rows_fault(err) || !pawl_pg_is_usable(w->pg))
+        !is_rows_fault(err) || !pawl_pg_is_usable(w->pg) ||
+        (w->job->spec->nulls_rejects && !pawl_reject_is_of_value(err)))
         return false;
     pawl_pg_rollback(w->pg);
     pawl_worker_drop_next(w);

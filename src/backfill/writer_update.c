@@ -149,16 +149,17 @@ static pawl_status
 suppressed(pawl_writer *w, const pawl_pg_result *locked, const pawl_pg_result *missing, pawl_error *err)
 {
     int row = w->again.source[pawl_pg_i64(missing, 0, 0) - 1];
+    bool sets_aside = w->again.rejects != NULL && !w->job->spec->nulls_rejects;
     char key[200];
 
-    for (int i = 0; w->again.rejects != NULL && i < pawl_pg_rows(missing); i++)
+    for (int i = 0; sets_aside && i < pawl_pg_rows(missing); i++)
     {
         pawl_error why = PAWL_ERROR_INIT;
 
         (void) pawl_error_set(&why, PAWL_E_REFUSED, "a trigger on the table suppresses the update");
         pawl_rejects_add(w->again.rejects, locked, w->again.source[pawl_pg_i64(missing, i, 0) - 1], 2, &why);
     }
-    if (w->again.rejects != NULL)
+    if (sets_aside)
         return pawl_rejects_check(w->again.rejects, err);
 
     pawl_rowset_describe(w->job, locked, row, 2, key, sizeof key);

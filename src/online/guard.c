@@ -230,11 +230,22 @@ add_watch(pawl_strbuf *b, const pawl_keep *keep, const char *lost)
 static void
 add_keep_body(pawl_strbuf *b, const pawl_keep *keep, const char *lost)
 {
-    pawl_sql_add(b, "#variable_conflict use_column\nBEGIN\nBEGIN\nSELECT ");
+    pawl_sql_add(b, "#variable_conflict use_column\nBEGIN\nBEGIN\n");
+    if (keep->spares != NULL)
+    {
+        pawl_sql_add(b, "IF TG_OP <> 'UPDATE' OR ");
+        pawl_sql_column(b, "OLD", keep->spares);
+        pawl_sql_add(b, " IS NOT NULL OR ");
+        pawl_sql_column(b, "NEW", keep->spares);
+        pawl_sql_add(b, " IS NOT NULL THEN\n");
+    }
+    pawl_sql_add(b, "SELECT ");
     pawl_sql_fragment(b, keep->expression);
     pawl_sql_add(b, " INTO ");
     pawl_sql_column(b, "NEW", keep->column);
     pawl_sql_add(b, " FROM (SELECT NEW.*) AS t;\n");
+    if (keep->spares != NULL)
+        pawl_sql_add(b, "END IF;\n");
     add_watch(b, keep, lost);
     pawl_sql_add(b, "EXCEPTION WHEN OTHERS THEN\n");
     pawl_sql_column(b, "NEW", keep->column);

@@ -35,14 +35,15 @@ typedef struct pawl_keep
 {
     int64_t job;
     const pawl_table *table;
-    const char *column;               /* the one that is set */
-    const char *expression;           /* SQL over the row */
-    const char *search_path;          /* what the expression's names are looked up in */
+    const char *column;      /* the one that is set */
+    const char *expression;  /* SQL over the row */
+    const char *search_path; /* what the expression's names are looked up in */
+    const char *spares; /* another column: an update that finds and leaves NULL in it sets nothing; or NULL */
     const pawl_carry_demand *demands; /* those that are of the row are watched over */
     size_t ndemands;
 } pawl_keep;
 
-/* From now on each row that is inserted or updated has `column` set. Replaces what there was. */
+/* From now on (but for what it spares) each row that is inserted or updated has `column` set. Replaces what there was. */
 PAWL_NODISCARD pawl_status pawl_keep_set(const pawl_keep *keep, pawl_ledger *ledger, pawl_pg *pg,
                                          pawl_error *err);
 

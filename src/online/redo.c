@@ -1,12 +1,16 @@
-#include "online/redo.h"
-
 #include <string.h>
 
+#include "online/redo_private.h"
 #include "pawl_sql.h"
 #include "pg/sqlbuf.h"
 #include "util/alloc.h"
 
 #include "util/banned.h"
+
+enum
+{
+    MORE_ARGS = 3 /* behind the arrays of a write that is numbered */
+};
 
 pawl_status
 pawl_redo_open(pawl_redo *redo, const pawl_job *job, const char *entry, pawl_error *err)
@@ -30,9 +34,8 @@ pawl_redo_close(pawl_redo *redo)
 
 /* ---- statements ----------------------------------------------------------------------------------------------------- */
 
-/* FROM ROWS FROM (unnest($1::text[]), ...) AS u(pawl_k1, ..., [pawl_v1, ...]); parameters from 1 on. */
-static void
-add_arrays(pawl_strbuf *b, const pawl_job *job, bool has_values)
+void
+pawl_redo_sql_arrays(pawl_strbuf *b, const pawl_job *job, bool has_values, bool is_numbered)
 {
     int nvalues = has_values ? job->nwrite : 0;
     int n = job->key->ncolumns + nvalues;
@@ -40,16 +43,16 @@ add_arrays(pawl_strbuf *b, const pawl_job *job, bool has_values)
     pawl_sql_add(b, "ROWS FROM (");
     for (int i = 1; i <= n; i++)
         pawl_strbuf_addf(b, "%spg_catalog.unnest($%d::text[])", i > 1 ? ", " : "", i);
-    pawl_sql_add(b, ") AS u(");
+    pawl_strbuf_addf(b, ")%s AS u(", is_numbered ? " WITH ORDINALITY" : "");
     for (int i = 1; i <= job->key->ncolumns; i++)
         pawl_strbuf_addf(b, "%spawl_k%d", i > 1 ? ", " : "", i);
     for (int i = 1; i <= nvalues; i++)
         pawl_strbuf_addf(b, ", pawl_v%d", i);
-    pawl_sql_add(b, ")");
+    pawl_sql_add(b, is_numbered ? ", pawl_i)" : ")");
 }
 
-static void
-add_join(pawl_strbuf *b, const pawl_job *job)
+void
+pawl_redo_sql_join(pawl_strbuf *b, const pawl_job *job)
 {
     for (int i = 0; i < job->key->ncolumns; i++)
     {
@@ -64,16 +67,16 @@ add_join(pawl_strbuf *b, const pawl_job *job)
     }
 }
 
-static void
-add_table(pawl_strbuf *b, const pawl_job *job)
+void
+pawl_redo_sql_table(pawl_strbuf *b, const pawl_job *job)
 {
     pawl_sql_add(b, "ONLY ");
     pawl_sql_ident2(b, job->table->schema, job->table->name);
     pawl_sql_add(b, " AS t");
 }
 
-static void
-add_where(pawl_strbuf *b, const pawl_job *job)
+void
+pawl_redo_sql_where(pawl_strbuf *b, const pawl_job *job)
 {
     if (job->spec->where == NULL)
         return;
@@ -83,8 +86,10 @@ add_where(pawl_strbuf *b, const pawl_job *job)
 
 /* Locked in the order of the key, as everybody else who locks several rows should. */
 static void
-add_lookup(pawl_strbuf *b, const pawl_job *job)
+add_lookup(pawl_strbuf *b, const pawl_redo *r)
 {
+    const pawl_job *job = r->job;
+
     pawl_sql_add(b, "SELECT ");
     for (int i = 0; i < job->key->ncolumns; i++)
     {
@@ -97,12 +102,14 @@ add_lookup(pawl_strbuf *b, const pawl_job *job)
         pawl_sql_column(b, "t", job->read[i]->name);
     }
     pawl_sql_add(b, " FROM ");
-    add_arrays(b, job, false);
+    pawl_redo_sql_arrays(b, job, false, false);
     pawl_sql_add(b, " JOIN ");
-    add_table(b, job);
+    pawl_redo_sql_table(b, job);
     pawl_sql_add(b, " ON ");
-    add_join(b, job);
-    add_where(b, job);
+    pawl_redo_sql_join(b, job);
+    pawl_redo_sql_where(b, job);
+    if (r->spares_nulled)
+        pawl_redo_sql_spare(b, r);
     pawl_sql_add(b, " ORDER BY ");
     for (int i = 0; i < job->key->ncolumns; i++)
     {
@@ -143,7 +150,7 @@ add_write(pawl_strbuf *b, const pawl_redo *r, write_form form)
     const pawl_job *job = r->job;
 
     pawl_sql_add(b, "UPDATE ");
-    add_table(b, job);
+    pawl_redo_sql_table(b, job);
     pawl_sql_add(b, " SET ");
     for (int i = 0; i < job->nwrite; i++)
     {
@@ -153,27 +160,20 @@ add_write(pawl_strbuf *b, const pawl_redo *r, write_form form)
         add_value(b, job, form, i);
     }
     pawl_sql_add(b, " FROM ");
-    add_arrays(b, job, form == WRITE_VALUES);
+    pawl_redo_sql_arrays(b, job, form == WRITE_VALUES, false);
     pawl_sql_add(b, " WHERE ");
-    add_join(b, job);
+    pawl_redo_sql_join(b, job);
 }
 
 /* ---- rows ----------------------------------------------------------------------------------------------------------- */
 
-/* Key columns, and the values to be written, as arrays of text. */
-typedef struct arrays
+pawl_status
+pawl_redo_arrays_init(pawl_redo_arrays *a, int count, int rows, pawl_error *err)
 {
-    pawl_pg_array *items;
-    pawl_pg_arg *args; /* as many */
-    int count;
-} arrays;
-
-static pawl_status
-arrays_init(arrays *a, int count, pawl_error *err)
-{
-    *a = (arrays){.items = pawl_calloc((size_t) count, sizeof *a->items),
-                  .args = pawl_calloc((size_t) count, sizeof *a->args)};
-    if (a->items == NULL || a->args == NULL)
+    *a = (pawl_redo_arrays){.items = pawl_calloc((size_t) count, sizeof *a->items),
+                            .args = pawl_calloc((size_t) count + MORE_ARGS, sizeof *a->args),
+                            .source = pawl_calloc((size_t) rows + 1, sizeof *a->source)};
+    if (a->items == NULL || a->args == NULL || a->source == NULL)
         return pawl_error_nomem(err, "the rows of a slice");
     a->count = count;
     for (int i = 0; i < count; i++)
@@ -181,55 +181,70 @@ arrays_init(arrays *a, int count, pawl_error *err)
     return PAWL_OK;
 }
 
-static void
-arrays_fini(arrays *a)
+void
+pawl_redo_arrays_fini(pawl_redo_arrays *a)
 {
     for (int i = 0; i < a->count; i++)
         pawl_pg_array_fini(&a->items[i]);
     pawl_free(a->items);
     pawl_free(a->args);
-    *a = (arrays){.count = 0};
+    pawl_free(a->source);
+    *a = (pawl_redo_arrays){.count = 0};
 }
 
-static void
-add_key(arrays *a, const pawl_pg_result *res, int row, int nkey)
+void
+pawl_redo_add_key(pawl_redo_arrays *a, const pawl_pg_result *res, int row, int nkey)
 {
     for (int i = 0; i < nkey; i++)
         pawl_pg_array_add_bytes(&a->items[i], pawl_pg_text(res, row, i),
                                 (size_t) pawl_pg_length(res, row, i));
 }
 
-static pawl_status
-execute(const pawl_redo *r, pawl_pg *pg, write_form form, bool is_lookup, arrays *a, pawl_pg_result **out,
-        pawl_error *err)
+pawl_status
+pawl_redo_args(pawl_redo_arrays *a, pawl_error *err)
 {
-    PAWL_STRBUF_AUTO(sql);
-
-    if (is_lookup)
-        add_lookup(&sql, r->job);
-    else
-        add_write(&sql, r, form);
     for (int i = 0; i < a->count; i++)
     {
         if (!pawl_pg_array_is_ok(&a->items[i]))
             return pawl_error_nomem(err, "the rows of a slice");
         a->args[i] = pawl_pg_array_arg(&a->items[i], PAWL_OID_TEXT_ARRAY);
     }
+    return PAWL_OK;
+}
+
+static pawl_status
+execute(const pawl_redo *r, pawl_pg *pg, write_form form, bool is_lookup, pawl_redo_arrays *a,
+        pawl_pg_result **out, pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(sql);
+    pawl_status st = pawl_redo_args(a, err);
+
+    if (st != PAWL_OK)
+        return st;
+
+    if (is_lookup)
+        add_lookup(&sql, r);
+    else
+        add_write(&sql, r, form);
     if (!pawl_strbuf_is_ok(&sql))
         return pawl_error_nomem(err, "a statement");
     return pawl_pg_query(pg, sql.data, a->count, a->args, out, err);
 }
 
-/* The transform's way through the locked rows. */
+/* ---- the transform -------------------------------------------------------------------------------------------------- */
+
+/* Its way through the rows. */
 typedef struct pass
 {
     const pawl_redo *redo;
     const pawl_pg_result *rows;
-    arrays *out;
+    pawl_redo_arrays *out;
+    pawl_rejects *rejects;
+    pawl_row_search search;
 } pass;
 
-static void
-describe(const pawl_job *job, const pawl_pg_result *rows, int row, char *out, size_t size)
+void
+pawl_redo_describe(const pawl_job *job, const pawl_pg_result *rows, int row, char *out, size_t size)
 {
     PAWL_STRBUF_AUTO(text);
 
@@ -240,9 +255,10 @@ describe(const pawl_job *job, const pawl_pg_result *rows, int row, char *out, si
 }
 
 static pawl_lua_value
-pass_get(void *ctx, int row, int column)
+pass_get(void *ctx, int index, int column)
 {
     const pass *p = ctx;
+    int row = p->search.offset + index;
 
     if (pawl_pg_is_null(p->rows, row, column))
         return (pawl_lua_value){.data = NULL};
@@ -250,50 +266,102 @@ pass_get(void *ctx, int row, int column)
                             .length = (size_t) pawl_pg_length(p->rows, row, column)};
 }
 
-static pawl_status
-pass_put(void *ctx, int row, const pawl_lua_answer *answer, pawl_error *err)
+/* `answer`: NULL for a row that is refused. */
+static void
+add_answer(pass *p, int row, const pawl_lua_answer *answer)
 {
-    pass *p = ctx;
     const pawl_job *job = p->redo->job;
     int nkey = job->key->ncolumns;
-    char key[200];
 
-    if (answer->verdict == PAWL_LUA_REJECT)
-    {
-        describe(job, p->rows, row, key, sizeof key);
-        (void) pawl_error_set(err, PAWL_E_TRANSFORM, "the transform rejects the row: %s", answer->reason);
-        pawl_job_redact(job, err);
-        return pawl_error_detail(err, "row %s of \"%s.%s\"", key, job->table->schema, job->table->name);
-    }
-    add_key(p->out, p->rows, row, nkey);
+    pawl_redo_add_key(p->out, p->rows, row, nkey);
     for (int i = 0; i < job->nwrite; i++)
     {
-        const pawl_lua_value *v = &answer->values[i];
+        const pawl_lua_value *v = answer == NULL ? NULL : &answer->values[i];
 
-        if (answer->verdict == PAWL_LUA_WRITE && answer->is_set[i] && v->data != NULL)
+        if (v != NULL && answer->verdict == PAWL_LUA_WRITE && answer->is_set[i] && v->data != NULL)
             pawl_pg_array_add_bytes(&p->out->items[nkey + i], v->data, v->length);
         else
             pawl_pg_array_add_null(&p->out->items[nkey + i]);
     }
-    return PAWL_OK;
+    p->out->source[p->out->nsource++] = row;
+}
+
+static void
+refuse(pass *p, int row, const pawl_error *why)
+{
+    pawl_rejects_add(p->rejects, p->rows, row, 0, why);
+    add_answer(p, row, NULL);
 }
 
 static pawl_status
-transform(const pawl_redo *r, const pawl_pg_result *locked, arrays *out, pawl_error *err)
+pass_put(void *ctx, int index, const pawl_lua_answer *answer, pawl_error *err)
 {
-    pass p = {.redo = r, .rows = locked, .out = out};
-    const pawl_lua_rows rows = {.count = pawl_pg_rows(locked), .ctx = &p, .get = pass_get, .put = pass_put};
-    int failed = -1;
-    pawl_status st = pawl_lua_run(r->lua, &rows, &failed, err);
+    pass *p = ctx;
+    const pawl_job *job = p->redo->job;
+    int row = p->search.offset + index;
+    pawl_error why = PAWL_ERROR_INIT;
     char key[200];
 
-    if (st == PAWL_E_TRANSFORM && failed >= 0)
+    if (answer->verdict != PAWL_LUA_REJECT)
     {
-        pawl_job_redact(r->job, err);
-        describe(r->job, locked, failed, key, sizeof key);
-        return pawl_error_detail(err, "row %s of \"%s.%s\"", key, r->job->table->schema, r->job->table->name);
+        add_answer(p, row, answer);
+        return PAWL_OK;
     }
-    return st;
+    (void) pawl_error_set(&why, PAWL_E_TRANSFORM, "the transform rejects the row: %s", answer->reason);
+    if (p->rejects != NULL)
+    {
+        refuse(p, row, &why);
+        return PAWL_OK;
+    }
+    pawl_redo_describe(job, p->rows, row, key, sizeof key);
+    *err = why;
+    pawl_job_redact(job, err);
+    return pawl_error_detail(err, "row %s of \"%s.%s\"", key, job->table->schema, job->table->name);
+}
+
+static pawl_status
+fail_at(const pass *p, int failed, const pawl_error *why, pawl_error *err)
+{
+    const pawl_job *job = p->redo->job;
+    char key[200];
+
+    *err = *why;
+    if (why->code != PAWL_E_TRANSFORM || failed < 0)
+        return why->code;
+    pawl_job_redact(job, err);
+    pawl_redo_describe(job, p->rows, p->search.offset + failed, key, sizeof key);
+    return pawl_error_detail(err, "row %s of \"%s.%s\"", key, job->table->schema, job->table->name);
+}
+
+pawl_status
+pawl_redo_transform(const pawl_redo *r, const pawl_pg_result *rows, pawl_redo_arrays *out,
+                    pawl_rejects *rejects, pawl_error *err)
+{
+    pass p = {.redo = r, .rows = rows, .out = out, .rejects = rejects};
+
+    pawl_row_search_begin(&p.search, pawl_pg_rows(rows));
+    while (p.search.offset < p.search.total)
+    {
+        const pawl_lua_rows some = {
+            .count = p.search.end - p.search.offset, .ctx = &p, .get = pass_get, .put = pass_put};
+        pawl_error failure = PAWL_ERROR_INIT;
+        int failed = -1;
+        pawl_status st = pawl_lua_run(r->lua, &some, &failed, &failure);
+
+        if (st != PAWL_OK && (st != PAWL_E_TRANSFORM || rejects == NULL))
+            return fail_at(&p, failed, &failure, err);
+        if (st == PAWL_OK)
+        {
+            pawl_row_search_pass(&p.search);
+            continue;
+        }
+
+        int bad = pawl_row_search_fail(&p.search, failed);
+
+        if (bad >= 0)
+            refuse(&p, bad, &failure);
+    }
+    return rejects == NULL ? PAWL_OK : pawl_rejects_check(rejects, err);
 }
 
 /* ---- demands -------------------------------------------------------------------------------------------------------- */
@@ -318,11 +386,11 @@ add_violations(pawl_strbuf *b, const pawl_redo *r)
         pawl_strbuf_addf(b, " THEN %zu", i);
     }
     pawl_sql_add(b, " END FROM ");
-    add_arrays(b, job, false);
+    pawl_redo_sql_arrays(b, job, false, false);
     pawl_sql_add(b, " JOIN ");
-    add_table(b, job);
+    pawl_redo_sql_table(b, job);
     pawl_sql_add(b, " ON ");
-    add_join(b, job);
+    pawl_redo_sql_join(b, job);
     pawl_sql_add(b, " WHERE (");
     for (size_t i = 0; i < r->ndemands; i++)
     {
@@ -333,7 +401,7 @@ add_violations(pawl_strbuf *b, const pawl_redo *r)
 }
 
 static pawl_status
-check_demands(const pawl_redo *r, pawl_pg *pg, arrays *keys, pawl_error *err)
+check_demands(const pawl_redo *r, pawl_pg *pg, pawl_redo_arrays *keys, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
     PAWL_STRBUF_AUTO(sql);
@@ -344,14 +412,13 @@ check_demands(const pawl_redo *r, pawl_pg *pg, arrays *keys, pawl_error *err)
     if (r->ndemands == 0)
         return PAWL_OK;
     add_violations(&sql, r);
-    for (int i = 0; i < keys->count; i++)
-        keys->args[i] = pawl_pg_array_arg(&keys->items[i], PAWL_OID_TEXT_ARRAY);
     if (!pawl_strbuf_is_ok(&sql))
         return pawl_error_nomem(err, "a statement");
-    if ((st = pawl_pg_query(pg, sql.data, keys->count, keys->args, &res, err)) != PAWL_OK ||
+    if ((st = pawl_redo_args(keys, err)) != PAWL_OK ||
+        (st = pawl_pg_query(pg, sql.data, keys->count, keys->args, &res, err)) != PAWL_OK ||
         pawl_pg_rows(res) == 0)
         return st;
-    describe(job, res, 0, key, sizeof key);
+    pawl_redo_describe(job, res, 0, key, sizeof key);
     return pawl_carry_refuse_row(&r->demands[pawl_pg_i64(res, 0, job->key->ncolumns)], job->table->schema,
                                  job->table->name, key, err);
 }
@@ -373,30 +440,74 @@ check_written(const pawl_job *job, int locked, int64_t written, pawl_error *err)
                            job->write[0]->name);
 }
 
+/* The values that the transform makes; where bad rows get NULL, what it or the server refuses goes into `rejects`. */
 static pawl_status
-write_locked(const pawl_redo *r, pawl_pg *pg, const pawl_pg_result *locked, bool is_crowded, pawl_error *err)
+write_made(const pawl_redo *r, pawl_pg *pg, const pawl_pg_result *locked, pawl_rejects *rejects,
+           pawl_redo_arrays *values, int64_t *written, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
-    int nkey = r->job->key->ncolumns;
-    arrays keys = {0};
-    arrays values = {0};
-    pawl_status st = arrays_init(&keys, nkey, err);
+    pawl_status st;
+
+    if (rejects != NULL)
+        return pawl_redo_write_or_null(r, pg, locked, values, rejects, written, err);
+    if ((st = execute(r, pg, WRITE_VALUES, false, values, &res, err)) == PAWL_OK)
+        *written = pawl_pg_affected(res);
+    return st;
+}
+
+static pawl_status
+write_expressions(const pawl_redo *r, pawl_pg *pg, pawl_redo_arrays *keys, int64_t *written, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    pawl_status st = execute(r, pg, WRITE_EXPRESSION, false, keys, &res, err);
 
     if (st == PAWL_OK)
-        st = arrays_init(&values, nkey + r->job->nwrite, err);
-    for (int row = 0; st == PAWL_OK && row < pawl_pg_rows(locked); row++)
-        add_key(&keys, locked, row, nkey);
+        *written = pawl_pg_affected(res);
+    return st;
+}
+
+static pawl_status
+write_locked(const pawl_redo *r, pawl_pg *pg, const pawl_pg_result *locked, bool is_crowded,
+             pawl_rejects *rejects, pawl_error *err)
+{
+    int nkey = r->job->key->ncolumns;
+    int rows = pawl_pg_rows(locked);
+    int64_t written = 0;
+    pawl_redo_arrays keys = {0};
+    pawl_redo_arrays values = {0};
+    pawl_status st = pawl_redo_arrays_init(&keys, nkey, 0, err);
+
+    if (st == PAWL_OK)
+        st = pawl_redo_arrays_init(&values, nkey + r->job->nwrite, rows, err);
+    for (int row = 0; st == PAWL_OK && row < rows; row++)
+        pawl_redo_add_key(&keys, locked, row, nkey);
     if (st == PAWL_OK && r->lua != NULL)
-        st = transform(r, locked, &values, err);
+        st = pawl_redo_transform(r, locked, &values, rejects, err);
     if (st == PAWL_OK && is_crowded)
         st = execute(r, pg, WRITE_NULL, false, &keys, NULL, err);
-    if (st == PAWL_OK && r->lua != NULL)
-        st = execute(r, pg, WRITE_VALUES, false, &values, &res, err);
-    else if (st == PAWL_OK)
-        st = execute(r, pg, WRITE_EXPRESSION, false, &keys, &res, err);
-    arrays_fini(&values);
-    arrays_fini(&keys);
-    return st == PAWL_OK ? check_written(r->job, pawl_pg_rows(locked), pawl_pg_affected(res), err) : st;
+    if (st == PAWL_OK)
+        st = r->lua != NULL ? write_made(r, pg, locked, rejects, &values, &written, err)
+                            : write_expressions(r, pg, &keys, &written, err);
+    pawl_redo_arrays_fini(&values);
+    pawl_redo_arrays_fini(&keys);
+    return st == PAWL_OK ? check_written(r->job, rows, written, err) : st;
+}
+
+/* The rows of these keys, and what the ledger and the demands say of them. */
+static pawl_status
+apply_locked(const pawl_redo *r, pawl_pg *pg, pawl_redo_arrays *keys, const pawl_pg_result *locked,
+             bool is_crowded, pawl_error *err)
+{
+    bool nulls = r->job->spec->nulls_rejects && r->lua != NULL;
+    pawl_rejects rejects = {0};
+    pawl_status st = pawl_rejects_init(&rejects, r->job, err);
+
+    if (st == PAWL_OK && pawl_pg_rows(locked) > 0)
+        st = write_locked(r, pg, locked, is_crowded, nulls ? &rejects : NULL, err);
+    if (st == PAWL_OK && r->ledger != NULL && !r->spares_nulled)
+        st = pawl_redo_settle(r, pg, keys, locked, &rejects, err);
+    pawl_rejects_fini(&rejects);
+    return st == PAWL_OK && pawl_pg_rows(locked) > 0 ? check_demands(r, pg, keys, err) : st;
 }
 
 pawl_status
@@ -404,186 +515,17 @@ pawl_redo_apply(void *ctx, pawl_pg *pg, const pawl_drain_slice *slice, int64_t *
 {
     const pawl_redo *r = ctx;
     PAWL_AUTO(pawl_pg_result) locked = NULL;
-    arrays keys = {0};
-    pawl_status st = arrays_init(&keys, r->job->key->ncolumns, err);
+    pawl_redo_arrays keys = {0};
+    pawl_status st = pawl_redo_arrays_init(&keys, r->job->key->ncolumns, 0, err);
 
     for (int row = 0; st == PAWL_OK && row < pawl_pg_rows(slice->keys); row++)
-        add_key(&keys, slice->keys, row, r->job->key->ncolumns);
+        pawl_redo_add_key(&keys, slice->keys, row, r->job->key->ncolumns);
     if (st == PAWL_OK && (st = pawl_pg_exec(pg, pawl_sql_backfill_plan_lookup, err)) == PAWL_OK)
         st = execute(r, pg, WRITE_VALUES, true, &keys, &locked, err);
-    if (st == PAWL_OK && pawl_pg_rows(locked) > 0 &&
-        (st = write_locked(r, pg, locked, slice->is_crowded, err)) == PAWL_OK)
-        st = check_demands(r, pg, &keys, err);
-    arrays_fini(&keys);
+    if (st == PAWL_OK)
+        st = apply_locked(r, pg, &keys, locked, slice->is_crowded, err);
+    pawl_redo_arrays_fini(&keys);
     if (st == PAWL_OK)
         *written = pawl_pg_rows(locked);
-    return st;
-}
-
-/* ---- comparing ------------------------------------------------------------------------------------------------------ */
-
-/* ROW("a", ...) against ROW((expression)::type, ...), by their image. */
-static void
-add_differs(pawl_strbuf *b, const pawl_job *j)
-{
-    pawl_sql_add(b, "pg_catalog.record_image_ne(ROW(");
-    for (int i = 0; i < j->nwrite; i++)
-    {
-        pawl_sql_add(b, i > 0 ? ", " : "");
-        pawl_sql_column(b, "t", j->write[i]->name);
-    }
-    pawl_sql_add(b, "), ROW(");
-    for (int i = 0; i < j->nwrite; i++)
-    {
-        pawl_sql_add(b, i > 0 ? ", " : "");
-        pawl_sql_fragment(b, j->spec->set[i].expression);
-        pawl_sql_add(b, "::");
-        pawl_sql_type(b, j->write[i]->type_name);
-    }
-    pawl_sql_add(b, "))");
-}
-
-static void
-add_sampled(pawl_strbuf *b, const pawl_job *j)
-{
-    for (int i = 0; i < j->key->ncolumns; i++)
-    {
-        pawl_sql_column(b, "t", j->key->columns[i].column->name);
-        pawl_sql_add(b, ", ");
-    }
-    if (j->spec->lua_file == NULL)
-    {
-        add_differs(b, j);
-        return;
-    }
-    for (int i = 0; i < j->nread; i++)
-    {
-        pawl_sql_column(b, "t", j->read[i]->name);
-        pawl_sql_add(b, ", ");
-    }
-    for (int i = 0; i < j->nwrite; i++)
-    {
-        pawl_sql_add(b, i > 0 ? ", " : "");
-        pawl_sql_column(b, "t", j->write[i]->name);
-    }
-}
-
-/* Key, read columns, and behind them what is stored; or key, and whether that is what the expressions make. */
-static void
-add_sample(pawl_strbuf *b, const pawl_redo *r, int64_t job, double percent, const pawl_ledger *ledger)
-{
-    const pawl_job *j = r->job;
-
-    pawl_sql_add(b, "SELECT ");
-    add_sampled(b, j);
-    pawl_sql_add(b, " FROM ");
-    add_table(b, j);
-    pawl_strbuf_addf(b, " TABLESAMPLE SYSTEM (%.6f) WHERE NOT EXISTS (SELECT FROM ", percent);
-    pawl_capture_add_log_name(b, ledger, job);
-    pawl_sql_add(b, " AS l WHERE ");
-    for (int i = 0; i < j->key->ncolumns; i++)
-    {
-        const pawl_key_column *k = &j->key->columns[i];
-
-        pawl_strbuf_addf(b, "%sl.k%d ", i > 0 ? " AND " : "", i + 1);
-        pawl_sql_operator(b, k->op_schema, k->op_eq);
-        pawl_sql_add(b, " ");
-        pawl_sql_column(b, "t", k->column->name);
-        pawl_sql_add(b, "::");
-        pawl_sql_type(b, k->column->cast_name);
-    }
-    pawl_sql_add(b, ")");
-    add_where(b, j);
-    pawl_sql_add(b, " LIMIT 5000");
-}
-
-static void
-add_stored(pawl_pg_array *was, const pawl_pg_result *rows, int at)
-{
-    pawl_pg_array_init(was, PAWL_OID_TEXT);
-    for (int row = 0; row < pawl_pg_rows(rows); row++)
-        if (pawl_pg_is_null(rows, row, at))
-            pawl_pg_array_add_null(was);
-        else
-            pawl_pg_array_add_bytes(was, pawl_pg_text(rows, row, at), (size_t) pawl_pg_length(rows, row, at));
-}
-
-/* Mark the rows whose value differs once the server has made what the transform gave a value of the column. */
-static pawl_status
-find_differences(const pawl_redo *r, const pawl_pg_result *rows, arrays *values, int column, pawl_pg *pg,
-                 bool *differs, pawl_error *err)
-{
-    PAWL_AUTO(pawl_pg_result) res = NULL;
-    PAWL_STRBUF_AUTO(sql);
-    pawl_pg_array was;
-    pawl_pg_array *made = &values->items[r->job->key->ncolumns + column];
-    pawl_status st;
-
-    add_stored(&was, rows, r->job->key->ncolumns + r->job->nread + column);
-    pawl_sql_add(&sql,
-                 "SELECT u.i FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) "
-                 "WITH ORDINALITY AS u(was, made, i) WHERE u.was IS DISTINCT FROM u.made AND u.was IS "
-                 "DISTINCT FROM (u.made::");
-    pawl_sql_type(&sql, r->job->write[column]->type_name);
-    pawl_sql_add(&sql, ")::text");
-    const pawl_pg_arg args[] = {pawl_pg_array_arg(&was, PAWL_OID_TEXT_ARRAY),
-                                pawl_pg_array_arg(made, PAWL_OID_TEXT_ARRAY)};
-
-    st = pawl_pg_array_is_ok(&was) && pawl_pg_array_is_ok(made) && pawl_strbuf_is_ok(&sql)
-             ? pawl_pg_query(pg, sql.data, 2, args, &res, err)
-             : pawl_error_nomem(err, "a comparison");
-    for (int i = 0; st == PAWL_OK && i < pawl_pg_rows(res); i++)
-        differs[pawl_pg_i64(res, i, 0) - 1] = true;
-    pawl_pg_array_fini(&was);
-    return st;
-}
-
-static pawl_status
-mark_differences(const pawl_redo *r, const pawl_pg_result *rows, pawl_pg *pg, bool *differs, pawl_error *err)
-{
-    const pawl_job *job = r->job;
-    arrays values = {0};
-    pawl_status st;
-
-    if (r->lua == NULL)
-    {
-        for (int row = 0; row < pawl_pg_rows(rows); row++)
-            differs[row] = pawl_pg_is_true(rows, row, job->key->ncolumns);
-        return PAWL_OK;
-    }
-    if ((st = arrays_init(&values, job->key->ncolumns + job->nwrite, err)) == PAWL_OK)
-        st = transform(r, rows, &values, err);
-    for (int i = 0; st == PAWL_OK && i < job->nwrite; i++)
-        st = find_differences(r, rows, &values, i, pg, differs, err);
-    arrays_fini(&values);
-    return st;
-}
-
-pawl_status
-pawl_redo_compare(const pawl_redo *r, int64_t job, double percent, pawl_ledger *ledger, pawl_pg *pg,
-                  pawl_redo_sample *out, pawl_error *err)
-{
-    PAWL_AUTO(pawl_pg_result) rows = NULL;
-    PAWL_STRBUF_AUTO(sql);
-    pawl_redo_sample found = {0};
-    bool *differs;
-    pawl_status st;
-
-    add_sample(&sql, r, job, percent, ledger);
-    if (!pawl_strbuf_is_ok(&sql))
-        return pawl_error_nomem(err, "a comparison");
-    if ((st = pawl_pg_query(pg, sql.data, 0, NULL, &rows, err)) != PAWL_OK)
-        return st;
-    found.rows = pawl_pg_rows(rows);
-    differs = pawl_calloc((size_t) found.rows + 1, sizeof *differs);
-    if (differs == NULL)
-        return pawl_error_nomem(err, "a comparison");
-    st = mark_differences(r, rows, pg, differs, err);
-    for (int row = 0; st == PAWL_OK && row < pawl_pg_rows(rows); row++)
-        if (differs[row] && found.differ++ == 0)
-            describe(r->job, rows, row, found.example, sizeof found.example);
-    pawl_free(differs);
-    if (st == PAWL_OK)
-        *out = found;
     return st;
 }

@@ -120,6 +120,10 @@ bool pawl_step_has_name(pawl_reader *r, const char *key, const char **out);
 bool pawl_step_can_split_name(const char *text, bool folds, pawl_arena *arena, const char **schema,
                               const char **name);
 
+/* `max_rejects` and `allow_rejects` of a step with `rejects: write_null`: how many rows may be NULL, and how many may go live
+ * so. */
+void pawl_step_read_rejects(pawl_reader *r, bool nulls_rejects, int64_t *max_rejects, int64_t *allow_rejects);
+
 /* step->summary */
 PAWL_NODISCARD pawl_status pawl_step_summary(pawl_step_parse *ctx, pawl_step *step, pawl_error *err,
                                              const char *fmt, ...) PAWL_PRINTF(4, 5);

@@ -6,10 +6,10 @@
 
 #include "util/banned.h"
 
-static const char *const swap_keys[] = {"table",    "column",  "type",    "using",
-                                        "lua",      "reverse", "read",    "key",
-                                        "cutover",  "views",   "rejects", "subscribers_ready",
-                                        "keep_old", "batch",   "workers", NULL};
+static const char *const swap_keys[] = {
+    "table",    "column", "type",    "using",       "lua",           "reverse",
+    "read",     "key",    "cutover", "views",       "rejects",       "subscribers_ready",
+    "keep_old", "batch",  "workers", "max_rejects", "allow_rejects", NULL};
 
 #define MAX_BATCH   1000000
 #define MAX_WORKERS 256
@@ -27,9 +27,16 @@ read_words(pawl_reader *r, pawl_swap_data *d)
         d->is_manual = word == 1;
     if (pawl_reader_has_word(r, "views", views, &word))
         d->recreates_views = word == 1;
-    if (pawl_reader_has_word(r, "rejects", rejects, &word) && word == 1)
-        pawl_reader_problem(r, "rejects", "let the transform return pawl.null for such a row",
-                            "this version of pawl cannot write NULL for a row that the transform rejects");
+    if (pawl_reader_has_word(r, "rejects", rejects, &word))
+        d->nulls_rejects = word == 1;
+    pawl_step_read_rejects(r, d->nulls_rejects, &d->max_rejects, &d->allow_rejects);
+    if (d->nulls_rejects && d->expression != NULL)
+        pawl_reader_problem(
+            r, "rejects",
+            "let the expression say it, as `CASE WHEN price ~ '^[0-9]+$' THEN price::integer "
+            "END`; or use `lua`",
+            "`rejects: write_null` goes with `lua`: of an SQL expression nobody can tell which "
+            "row it fails for");
     pawl_reader_has_bool(r, "subscribers_ready", &d->subscribers_ready);
     pawl_reader_has_bool(r, "keep_old", &keeps);
     d->drops_old = !keeps;
@@ -163,8 +170,9 @@ pawl_kind_swap_column_parse(pawl_step_parse *ctx, const pawl_step_entry *entry, 
     if ((st = freeze(entry, d, step, err)) != PAWL_OK || d->table == NULL || d->column == NULL ||
         d->type == NULL)
         return st;
-    return pawl_step_summary(ctx, step, err, "swap %s.%s to %s with %s%s", d->table, d->column, d->type,
+    return pawl_step_summary(ctx, step, err, "swap %s.%s to %s with %s%s%s", d->table, d->column, d->type,
                              d->lua != NULL ? d->lua : "SQL",
+                             d->nulls_rejects ? ", NULL where a value is refused" : "",
                              d->drops_old ? ", and drop the old column at once: no way back" : "");
 }
 

@@ -95,6 +95,9 @@ pawl_swap_fill_specs(pawl_swap *s)
         s->forward.set = &s->set[0];
         s->forward.nset = 1;
     }
+    s->forward.nulls_rejects = d->nulls_rejects;
+    s->forward.on_error = d->nulls_rejects ? PAWL_ON_ERROR_QUARANTINE : PAWL_ON_ERROR_STOP;
+    s->forward.max_rejects = d->max_rejects;
     if (d->reverse == NULL)
     {
         s->back.lua_file = d->lua;
@@ -152,6 +155,7 @@ pawl_swap_look_again(pawl_swap *s, pawl_error *err)
                               (long long) s->job);
     s->phase = pawl_arena_strdup(s->run->arena, pawl_pg_text(res, 0, 0));
     s->state = pawl_arena_strdup(s->run->arena, pawl_pg_text(res, 0, 1));
+    s->nulled = pawl_pg_i64(res, 0, 4);
     for (int i = 0; i < 2; i++)
         if (!pawl_pg_is_null(res, 0, 2 + i) &&
             (s->carried[i] = pawl_arena_strdup(s->run->arena, pawl_pg_text(res, 0, 2 + i))) == NULL)
@@ -328,7 +332,9 @@ plan_carry(pawl_swap *s, void *ctx, pawl_error *err)
 pawl_status
 pawl_swap_plan_carry(pawl_swap *s, bool to_back, pawl_error *err)
 {
-    return pawl_swap_patiently(s, plan_carry, &to_back, err);
+    pawl_status st = pawl_swap_patiently(s, plan_carry, &to_back, err);
+
+    return st == PAWL_OK && !to_back ? pawl_swap_check_null(s, err) : st;
 }
 
 pawl_status

@@ -49,6 +49,9 @@ typedef struct pawl_swap_data
     bool is_manual;
     bool recreates_views;
     bool subscribers_ready;
+    bool nulls_rejects; /* rejects: write_null */
+    int64_t max_rejects;
+    int64_t allow_rejects;
     bool drops_old;  /* keep_old: false: at once, when everything has been validated */
     int64_t workers; /* 0: the setting */
     int64_t batch_rows;
@@ -69,6 +72,7 @@ typedef struct pawl_swap
     const char *state;   /* of the job */
     const char *proved;  /* what pawl_swap_prove has found in order; NULL: nothing yet */
     const char *horizon; /* the first transaction that sees all of the copy; NULL: not known yet */
+    int64_t nulled;      /* rows that have NULL because they were refused, when it was looked at last */
     pawl_carry *carry;
     const char *carried[2]; /* as the cut-over, and the one back, have saved it; NULL: not yet */
     /* of the transform there and of the one back; `read` and `write` are lists of one or more names */
@@ -143,6 +147,15 @@ PAWL_NODISCARD pawl_status pawl_swap_watch(pawl_swap *s, const char *const *name
 
 /* A list in the transaction at hand. */
 PAWL_NODISCARD pawl_status pawl_swap_run_inside(const pawl_carry_list *list, pawl_pg *pg, pawl_error *err);
+
+/* ---- swap_null.c: rejects: write_null -------------------------------------------------------------------------------- */
+
+/* With `rejects: write_null`: may the new column be NULL at all? PAWL_E_REFUSED says what does not let it. */
+PAWL_NODISCARD pawl_status pawl_swap_check_null(pawl_swap *s, pawl_error *err);
+
+/* Into s->nulled; and, of that, PAWL_E_FINDINGS when it is more than the step allows to go live. */
+PAWL_NODISCARD pawl_status pawl_swap_count_nulled(pawl_swap *s, pawl_pg *pg, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_swap_allow_nulled(const pawl_swap *s, pawl_error *err);
 
 /* ---- swap_try.c ------------------------------------------------------------------------------------------------------ */
 

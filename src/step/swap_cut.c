@@ -66,11 +66,15 @@ engine_open(engine *e, pawl_swap *s, bool to_back, pawl_error *err)
     {
         if ((st = pawl_job_check(&e->job, spec, &s->env, s->run->pg, err)) != PAWL_OK)
             return st;
+        e->job.id = s->job;
         e->job.started_us = s->started_us != 0 ? s->started_us : pawl_clock_wall_us();
         if (to_back && s->d->with != NULL)
             name_as_before(s, &e->job);
         if ((st = pawl_redo_open(&e->redo, &e->job, to_back ? "reverse" : "row", err)) != PAWL_OK)
             return st;
+        if (s->d->with == NULL)
+            e->redo.ledger = s->run->ledger;
+        e->redo.spares_nulled = to_back && s->nulled > 0;
     }
     options.key = e->job.key;
     return pawl_drain_open(&options, &e->drain, err);
@@ -175,6 +179,9 @@ may_cut(pawl_swap *s, engine *e, bool to_back, waiting *w, bool *out, pawl_error
     pawl_status st;
 
     *out = false;
+    if (!to_back && ((st = pawl_swap_count_nulled(s, s->run->pg, err)) != PAWL_OK ||
+                     (st = pawl_swap_allow_nulled(s, err)) != PAWL_OK))
+        return st;
     if (!to_back && s->d->is_manual && !w->has_been_told)
     {
         if ((st = pawl_ledger_query(s->run->ledger, s->run->pg, pawl_sql_step_swap_told, 1, args, &told,
@@ -356,6 +363,8 @@ work_cut(pawl_step_run *run, void *ctx, pawl_error *err)
     c->locked_us = pawl_clock_us();
     if ((st = pawl_carry_check_before(run->pg, s->carry, s->env.schema, err)) != PAWL_OK ||
         (st = carry_last(c, err)) != PAWL_OK ||
+        (!c->to_back && (st = pawl_swap_count_nulled(s, run->pg, err)) != PAWL_OK) ||
+        (!c->to_back && (st = pawl_swap_allow_nulled(s, err)) != PAWL_OK) ||
         (st = pawl_keep_remove(s->job, run->ledger, run->pg, err)) != PAWL_OK ||
         (st = pawl_guard_remove(s->job, run->ledger, run->pg, err)) != PAWL_OK ||
         (st = pawl_swap_run_inside(&s->carry->cutover, run->pg, err)) != PAWL_OK ||
@@ -456,6 +465,13 @@ report_cut(cut *c, int64_t tries)
              c->to_back ? "back" : "over", s->d->table, (long long) ((pawl_clock_us() - c->locked_us) / 1000),
              (long long) tries, tries == 1 ? "try" : "tries");
     pawl_log_text(s->run->sink, PAWL_EVENT_INFO, "%s", text);
+    if (!c->to_back && s->nulled > 0)
+        pawl_log_text(
+            s->run->sink, PAWL_EVENT_WARNING,
+            "%lld %s of \"%s\" went live with NULL in \"%s\", because what they had was refused: pawl "
+            "rejects %lld",
+            (long long) s->nulled, s->nulled == 1 ? "row" : "rows", s->d->table, s->d->column,
+            (long long) s->job);
     for (size_t i = 0; i < c->diff.nlines; i++)
         pawl_log_text(s->run->sink, PAWL_EVENT_INFO, "%c %s", c->diff.lines[i].sign, c->diff.lines[i].text);
     if (pawl_ledger_event(s->run->ledger, s->run->pg, "cut_over", s->run->revision, s->job, text, &ignored) !=

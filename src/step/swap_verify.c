@@ -315,6 +315,7 @@ pawl_swap_keep(const pawl_swap *s, bool to_back)
                        .column = to_back ? s->old_name : s->new_name,
                        .expression = to_back ? s->d->reverse : s->d->expression,
                        .search_path = s->run->search_path,
+                       .spares = to_back && s->nulled > 0 ? s->d->column : NULL,
                        .demands = s->carry == NULL ? NULL : s->carry->demands,
                        .ndemands = s->carry == NULL ? 0 : s->carry->ndemands};
 }

@@ -450,6 +450,35 @@ what_is_said_of_bad_rows_is_checked(void **state)
 }
 
 static void
+what_a_swap_says_of_rejects_is_checked(void **state)
+{
+#define SWAP "  - swap_column: { table: t, column: c, type: integer, lua: transforms/good.lua, "
+    (void) state;
+    assert_problem(SWAP "rejects: write_nul }\n", 4, "write_null");
+    assert_problem(SWAP "max_rejects: 5 }\n", 4, "`max_rejects` goes with `rejects: write_null`");
+    assert_problem(SWAP "rejects: refuse, allow_rejects: 5 }\n", 4, "`allow_rejects` goes with");
+    assert_problem(SWAP "rejects: write_null, max_rejects: -1 }\n", 4, "max_rejects");
+    assert_problem("  - swap_column:\n      table: t\n      column: c\n      type: integer\n      lua: "
+                   "transforms/good.lua\n      rejects: write_null\n      allow_rejects: 1001\n",
+                   10, "is more than the 1000 rows at which the step stops");
+    assert_problem(
+        "  - swap_column: { table: t, column: c, type: integer, using: c::integer, rejects: write_null }\n",
+        4, "`rejects: write_null` goes with `lua`");
+
+    fixture a = parse(SWAP "rejects: write_null, max_rejects: 7, allow_rejects: 7 }\n");
+    fixture b = parse(SWAP "rejects: refuse }\n");
+
+    assert_non_null(a.step);
+    assert_non_null(b.step);
+    assert_non_null(strstr(a.step->summary, "NULL where a value is refused"));
+    /* Who is stuck at a row may change his mind. */
+    assert_string_equal(a.step->frozen, b.step->frozen);
+    drop(&a);
+    drop(&b);
+#undef SWAP
+}
+
+static void
 frozen_leaves_out_lua_and_pace_only(void **state)
 {
     fixture a = parse("  - backfill: { table: t, lua: transforms/good.lua, write: [b], workers: 1 }\n");
@@ -606,6 +635,7 @@ main(void)
         cmocka_unit_test(words_that_this_version_cannot_obey_are_refused_by_name),
         cmocka_unit_test(what_is_said_of_a_capture_is_checked),
         cmocka_unit_test(what_is_said_of_bad_rows_is_checked),
+        cmocka_unit_test(what_a_swap_says_of_rejects_is_checked),
         cmocka_unit_test(frozen_leaves_out_lua_and_pace_only),
         cmocka_unit_test(pace_of_the_step_yields_to_variables_and_flags),
     };
