@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "backfill/stmt_private.h"
 #include "backfill/stripe.h"
 #include "util/units.h"
 
@@ -52,13 +53,8 @@ range_end(pawl_strbuf *b, const pawl_job *job, bool lower, int from, int param)
     return param + job->key->ncolumns;
 }
 
-/*
- * (lo, hi]. The first `same` columns are equal at both ends: said so, the planner knows how few rows there are. Of a
- * row comparison it looks at the first column alone, and would read a whole tenant of the key (tenant, id) for each
- * batch, by any index on the tenant.
- */
-static int
-range(pawl_strbuf *b, const pawl_job *job, bool has_lower, int same, int param)
+int
+pawl_stmt_range(pawl_strbuf *b, const pawl_job *job, bool has_lower, int same, int param)
 {
     for (int i = 0; i < same; i++)
     {
@@ -82,8 +78,8 @@ range(pawl_strbuf *b, const pawl_job *job, bool has_lower, int same, int param)
     return range_end(b, job, false, same, param);
 }
 
-static void
-from_table(pawl_strbuf *b, const pawl_job *job)
+void
+pawl_stmt_from_table(pawl_strbuf *b, const pawl_job *job)
 {
     pawl_sql_add(b, "ONLY ");
     pawl_sql_ident2(b, job->table->schema, job->table->name);
@@ -132,9 +128,9 @@ pawl_stmt_read(pawl_strbuf *b, const pawl_job *job, bool has_lower, bool with_ct
     read_columns(b, job);
     pawl_sql_add(b, with_ctid ? ", t.ctid" : "");
     pawl_sql_add(b, " FROM ");
-    from_table(b, job);
+    pawl_stmt_from_table(b, job);
     pawl_sql_add(b, " WHERE ");
-    int param = range(b, job, has_lower, 0, 1);
+    int param = pawl_stmt_range(b, job, has_lower, 0, 1);
     and_where(b, job);
     pawl_sql_add(b, " ORDER BY ");
     key_list(b, job, 0);
@@ -150,9 +146,9 @@ pawl_stmt_ahead(pawl_strbuf *b, const pawl_job *job, bool has_lower)
     pawl_sql_add(b, "SELECT ");
     key_list(b, job, 0);
     pawl_sql_add(b, " FROM ");
-    from_table(b, job);
+    pawl_stmt_from_table(b, job);
     pawl_sql_add(b, " WHERE ");
-    int param = range(b, job, has_lower, 0, 1);
+    int param = pawl_stmt_range(b, job, has_lower, 0, 1);
     pawl_sql_add(b, " ORDER BY ");
     key_list(b, job, 0);
     pawl_sql_add(b, " OFFSET ");
@@ -173,9 +169,9 @@ pawl_stmt_range_rows(pawl_strbuf *b, const pawl_job *job, bool has_lower, const 
         pawl_sql_column(b, "t", columns[i]->name);
     }
     pawl_sql_add(b, " FROM ");
-    from_table(b, job);
+    pawl_stmt_from_table(b, job);
     pawl_sql_add(b, " WHERE ");
-    int param = range(b, job, has_lower, 0, 1);
+    int param = pawl_stmt_range(b, job, has_lower, 0, 1);
     pawl_sql_add(b, " ORDER BY ");
     key_list(b, job, 0);
     pawl_sql_add(b, " LIMIT ");
@@ -188,7 +184,7 @@ pawl_stmt_places(pawl_strbuf *b, const pawl_job *job)
 {
     pawl_strbuf_reset(b);
     pawl_sql_add(b, "SELECT t.ctid FROM ");
-    from_table(b, job);
+    pawl_stmt_from_table(b, job);
     pawl_sql_add(b, " ORDER BY ");
     key_list(b, job, 0);
     pawl_sql_add(b, " LIMIT $1::bigint");
@@ -201,7 +197,7 @@ pawl_stmt_bound(pawl_strbuf *b, const pawl_job *job)
     pawl_sql_add(b, "SELECT ");
     key_list(b, job, 0);
     pawl_sql_add(b, " FROM ");
-    from_table(b, job);
+    pawl_stmt_from_table(b, job);
     pawl_sql_add(b, " ORDER BY ");
     for (int i = 0; i < job->key->ncolumns; i++)
     {
@@ -436,10 +432,15 @@ pawl_stmt_write(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *sha
     int xmin = 0;
 
     pawl_strbuf_reset(b);
+    if (shape->step > 0)
+    {
+        pawl_stmt_write_addressed(b, job, shape);
+        return;
+    }
     if (shape->with_ordinals)
         pawl_sql_add(b, "WITH w AS (");
     pawl_sql_add(b, "UPDATE ");
-    from_table(b, job);
+    pawl_stmt_from_table(b, job);
     pawl_sql_add(b, " SET ");
     assignments(b, job, shape);
     if (shape->with_range)
@@ -460,7 +461,7 @@ pawl_stmt_write(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *sha
     if (shape->with_range)
     {
         pawl_sql_add(b, " AND ");
-        (void) range(b, job, shape->has_lower, shape->same, 1);
+        (void) pawl_stmt_range(b, job, shape->has_lower, shape->same, 1);
     }
     if (shape->with_ordinals)
         pawl_strbuf_addf(b,
@@ -490,7 +491,7 @@ pawl_stmt_left(pawl_strbuf *b, const pawl_job *job)
 {
     pawl_strbuf_reset(b);
     pawl_sql_add(b, "SELECT 1 FROM ");
-    from_table(b, job);
+    pawl_stmt_from_table(b, job);
     pawl_sql_add(b, " WHERE ");
     pawl_sql_fragment(b, job->spec->where);
     pawl_sql_add(b, " LIMIT 1");
@@ -502,7 +503,7 @@ pawl_stmt_probe(pawl_strbuf *b, const pawl_job *job)
 {
     pawl_strbuf_reset(b);
     pawl_sql_add(b, "SELECT pg_catalog.count((SELECT t.xmin FROM ");
-    from_table(b, job);
+    pawl_stmt_from_table(b, job);
     pawl_sql_add(b, " WHERE ");
     key_join(b, job);
     pawl_sql_add(b, ")) FROM (SELECT ");
@@ -547,10 +548,10 @@ pawl_stmt_set(pawl_strbuf *b, const pawl_job *job, const pawl_set_shape *shape)
 {
     pawl_strbuf_reset(b);
     pawl_sql_add(b, "UPDATE ");
-    from_table(b, job);
+    pawl_stmt_from_table(b, job);
     set_expressions(b, job);
     pawl_sql_add(b, " WHERE ");
-    (void) range(b, job, shape->has_lower, shape->same, 1);
+    (void) pawl_stmt_range(b, job, shape->has_lower, shape->same, 1);
     and_stripes(b, job, shape);
     and_where(b, job);
 }
@@ -574,7 +575,7 @@ join_keys(pawl_strbuf *b, const pawl_job *job)
     pawl_sql_add(b, " FROM ");
     key_source(b, job);
     pawl_sql_add(b, " JOIN ");
-    from_table(b, job);
+    pawl_stmt_from_table(b, job);
     pawl_sql_add(b, " ON ");
     key_join(b, job);
 }
@@ -647,7 +648,7 @@ pawl_stmt_set_keys(pawl_strbuf *b, const pawl_job *job)
 {
     pawl_strbuf_reset(b);
     pawl_sql_add(b, "UPDATE ");
-    from_table(b, job);
+    pawl_stmt_from_table(b, job);
     set_expressions(b, job);
     pawl_sql_add(b, " FROM ");
     key_source(b, job);
@@ -683,7 +684,7 @@ pawl_stmt_lock(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *shap
     pawl_sql_add(b, "WITH w AS MATERIALIZED (SELECT u.pawl_i FROM ");
     int param = lock_source(b, job, shape, first, &xmin);
     pawl_sql_add(b, " JOIN ");
-    from_table(b, job);
+    pawl_stmt_from_table(b, job);
     pawl_sql_add(b, " ON ");
     key_join(b, job);
     pawl_sql_add(b, " AND t.xmin OPERATOR(pg_catalog.=) ");
@@ -694,7 +695,7 @@ pawl_stmt_lock(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *shap
     if (shape->with_range)
     {
         pawl_sql_add(b, " WHERE ");
-        (void) range(b, job, shape->has_lower, shape->same, 1);
+        (void) pawl_stmt_range(b, job, shape->has_lower, shape->same, 1);
     }
     pawl_sql_add(b, " FOR NO KEY UPDATE OF t) ");
     if (shape->with_ordinals)

@@ -23,6 +23,7 @@ typedef struct pawl_write_shape
     int same; /* with_range: so many leading key columns are equal at both ends; 0 without a lower end */
     bool with_ctids;       /* not with_range: by place and key, the striped form */
     bool one_xmin;         /* every row has the same xmin: a scalar instead of an array */
+    int step;              /* not 0: rows by arithmetic, see address.h; without ordinals */
     const bool *is_masked; /* for each written column: some rows leave it alone, a bool[] says which do not */
 } pawl_write_shape;
 
@@ -47,7 +48,8 @@ void pawl_stmt_range_rows(pawl_strbuf *b, const pawl_job *job, bool has_lower,
 
 /*
  * UPDATE from arrays. Parameters: [lower parts, upper parts,] [ctids,] keys, xmin(s), then for each written column its
- * values and, where masked, its mask; with ordinals the number of rows last.
+ * values and, where masked, its mask; with ordinals the number of rows last. With a step the first and the last key stand
+ * in place of the keys, and values are jsonb arrays.
  */
 void pawl_stmt_write(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *shape);
 

@@ -13,6 +13,7 @@
 #ifndef PAWL_BACKFILL_WRITER_H
 #define PAWL_BACKFILL_WRITER_H
 
+#include "backfill/address.h"
 #include "backfill/claim.h"
 #include "backfill/outrows.h"
 #include "pg/pipe.h"
@@ -77,6 +78,7 @@ typedef struct pawl_writer
     pawl_lua *lua;
     pawl_rowset rows;
     pawl_rowset again;    /* rows that moved, second time */
+    pawl_address address; /* of the update writer */
     pawl_outrows out;     /* of `into`: instead of the two */
     int insert_slot;      /* of `merge`: where the INSERT stands in the pipe, -1: it does not */
     pawl_rejects rejects; /* of the batch in flight; take begins afresh */

@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include "backfill/stripe.h"
 #include "backfill/writer.h"
 #include "pawl_sql.h"
 #include "util/alloc.h"
@@ -24,14 +25,15 @@ update_open(pawl_writer *w, pawl_error *err)
 {
     const pawl_job *job = w->job;
     pawl_lua_options options = pawl_job_lua_options(job, job->started_us);
-    size_t most = (size_t) (3 * PAWL_KEY_MAX) + 2 + 2 * (size_t) job->nwrite;
+    size_t most = (size_t) (3 * PAWL_KEY_MAX) + 4 + 2 * (size_t) job->nwrite;
     pawl_status st;
 
     w->args = pawl_calloc(most, sizeof *w->args);
     if (w->args == NULL)
         return pawl_error_nomem(err, "the arguments of a batch");
     if ((st = pawl_rowset_init(&w->rows, job, err)) != PAWL_OK ||
-        (st = pawl_rowset_init(&w->again, job, err)) != PAWL_OK)
+        (st = pawl_rowset_init(&w->again, job, err)) != PAWL_OK ||
+        (st = pawl_address_init(&w->address, job, err)) != PAWL_OK)
         return st;
     if (pawl_job_has_rejects(job))
     {
@@ -48,6 +50,7 @@ update_close(pawl_writer *w)
 {
     pawl_rowset_fini(&w->rows);
     pawl_rowset_fini(&w->again);
+    pawl_address_fini(&w->address);
     pawl_free(w->args);
     pawl_lua_close(w->lua);
 }
@@ -99,6 +102,13 @@ update_take(pawl_writer *w, pawl_attempt *attempt, pawl_error *err)
     return st;
 }
 
+/* How far apart the keys of a set are at least. */
+static int
+address_step(const pawl_attempt *attempt)
+{
+    return attempt->is_striped && attempt->per_set == 1 ? PAWL_STRIPES : 1;
+}
+
 /*
  * Plain: the range by its index, joined by hash. Striped: the rows by their places, after their pages have been fetched
  * once through the index. Only so does the server prune them: what the last stripe left behind becomes room for new
@@ -107,18 +117,23 @@ update_take(pawl_writer *w, pawl_attempt *attempt, pawl_error *err)
 static int
 update_queue_write(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attempt)
 {
-    const pawl_write_shape shape = {.with_ordinals = attempt->is_exact,
-                                    .with_range = !attempt->is_striped,
-                                    .with_ctids = attempt->is_striped,
-                                    .has_lower = attempt->from->is_set,
-                                    .same = pawl_keyval_same(attempt->from, &attempt->to),
-                                    .one_xmin = attempt->set->one_xmin,
-                                    .is_masked = attempt->set->is_masked};
+    pawl_write_shape shape = {.with_ordinals = attempt->is_exact,
+                              .with_range = !attempt->is_striped,
+                              .with_ctids = attempt->is_striped,
+                              .has_lower = attempt->from->is_set,
+                              .same = pawl_keyval_same(attempt->from, &attempt->to),
+                              .one_xmin = attempt->set->one_xmin,
+                              .is_masked = attempt->set->is_masked};
     char count[24];
     int n = 0;
 
     if (attempt->set->count == 0)
         return -1;
+    if (!attempt->is_exact && pawl_address_can_fill(&w->address, attempt->set, address_step(attempt)))
+    {
+        shape.step = w->address.step;
+        shape.one_xmin = !w->address.by_xmins;
+    }
     if (attempt->is_striped)
     {
         n = pawl_rowset_probe_args(attempt->set, w->args);
@@ -128,7 +143,8 @@ update_queue_write(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attem
     }
     else
         n = pawl_keyval_args(&attempt->to, w->args, pawl_keyval_args(attempt->from, w->args, 0));
-    n = pawl_rowset_args(attempt->set, w->args, n);
+    n = shape.step > 0 ? pawl_address_args(&w->address, attempt->set, w->args, n)
+                       : pawl_rowset_args(attempt->set, w->args, n);
     if (attempt->is_exact)
         w->args[n++] = pawl_arg_i64(attempt->set->count, count);
     pawl_stmt_write(&w->sql, w->job, &shape);

@@ -129,6 +129,23 @@ pawl_pg_array_is_ok(const pawl_pg_array *a)
     return pawl_strbuf_is_ok(&a->bytes) && a->bytes.length <= INT_MAX;
 }
 
+bool
+pawl_pg_array_has_next(const pawl_pg_array *a, size_t *at, const char **data, size_t *length)
+{
+    uint32_t n = 0;
+
+    if (*at == 0)
+        *at = HEADER_BYTES;
+    if (*at >= a->bytes.length)
+        return false;
+    for (int i = 0; i < 4; i++)
+        n = n << 8 | (unsigned char) a->bytes.data[(*at)++];
+    *length = n == UINT32_MAX ? 0 : n;
+    *data = n == UINT32_MAX ? NULL : a->bytes.data + *at;
+    *at += *length;
+    return true;
+}
+
 pawl_pg_arg
 pawl_pg_array_arg(pawl_pg_array *a, uint32_t array_type)
 {

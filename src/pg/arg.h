@@ -84,6 +84,9 @@ void pawl_pg_array_add_i64(pawl_pg_array *a, int64_t value);
 void pawl_pg_array_add_bool(pawl_pg_array *a, bool value);
 bool pawl_pg_array_is_ok(const pawl_pg_array *a);
 
+/* The next element as it was added; *at is 0 before the first. False behind the last. *data is NULL for a null. */
+bool pawl_pg_array_has_next(const pawl_pg_array *a, size_t *at, const char **data, size_t *length);
+
 /* The array as an argument of `array_type`; valid until the array is changed. Finishes the header. */
 pawl_pg_arg pawl_pg_array_arg(pawl_pg_array *a, uint32_t array_type);
 

@@ -66,6 +66,54 @@ a_composite_key_is_compared_as_a_row(void **state)
     pawl_strbuf_fini(&f.sql);
 }
 
+/* By place: the key between its ends, CASE before any arithmetic, and nothing of another stripe. */
+static void
+rows_are_found_by_place_behind_a_test_of_the_range(void **state)
+{
+    static const bool masked[] = {false, true};
+    pawl_write_shape shape = {.with_ctids = true, .step = 12, .is_masked = masked};
+    fixture f;
+
+    (void) state;
+    fixture_init(&f);
+    f.key.ncolumns = 1;
+    pawl_stmt_write(&f.sql, &f.job, &shape);
+    assert_string_equal(
+        f.sql.data,
+        "UPDATE ONLY \"we\"\"ird\".\"t\" AS t SET"
+        " \"c\" = ($5::jsonb OPERATOR(pg_catalog.->>) ((t.\"a\"::bigint OPERATOR(pg_catalog.-) $2::bigint)"
+        " OPERATOR(pg_catalog./) 12)::integer)::numeric,"
+        " \"d\" = CASE WHEN ($7::bool[])[((t.\"a\"::bigint OPERATOR(pg_catalog.-) $2::bigint)"
+        " OPERATOR(pg_catalog./) 12)::integer OPERATOR(pg_catalog.+) 1]"
+        " THEN ($6::jsonb OPERATOR(pg_catalog.->>) ((t.\"a\"::bigint OPERATOR(pg_catalog.-) $2::bigint)"
+        " OPERATOR(pg_catalog./) 12)::integer)::integer ELSE t.\"d\" END"
+        " WHERE t.ctid OPERATOR(pg_catalog.=) ANY ($1::tid[]) AND"
+        " CASE WHEN t.\"a\" OPERATOR(pg_catalog.<) $2::bigint OR t.\"a\" OPERATOR(pg_catalog.>) $3::bigint "
+        "THEN false"
+        " WHEN pg_catalog.mod(t.\"a\"::bigint OPERATOR(pg_catalog.-) $2::bigint, 12) OPERATOR(pg_catalog.<>) "
+        "0"
+        " THEN false ELSE t.xmin OPERATOR(pg_catalog.=) ($4::xid[])[((t.\"a\"::bigint OPERATOR(pg_catalog.-)"
+        " $2::bigint) OPERATOR(pg_catalog./) 12)::integer OPERATOR(pg_catalog.+) 1]"
+        " AND t.ctid OPERATOR(pg_catalog.=) ($1::tid[])[((t.\"a\"::bigint OPERATOR(pg_catalog.-) $2::bigint)"
+        " OPERATOR(pg_catalog./) 12)::integer OPERATOR(pg_catalog.+) 1] END");
+
+    static const bool all[] = {false, false};
+
+    shape = (pawl_write_shape){
+        .with_range = true, .has_lower = true, .one_xmin = true, .step = 1, .is_masked = all};
+    f.job.nwrite = 1;
+    pawl_stmt_write(&f.sql, &f.job, &shape);
+    assert_string_equal(
+        f.sql.data,
+        "UPDATE ONLY \"we\"\"ird\".\"t\" AS t SET"
+        " \"c\" = ($6::jsonb OPERATOR(pg_catalog.->>) ((t.\"a\"::bigint OPERATOR(pg_catalog.-)"
+        " $3::bigint))::integer)::numeric WHERE t.xmin OPERATOR(pg_catalog.=) $5::xid AND"
+        " t.\"a\" OPERATOR(pg_catalog.>=) $3::bigint AND t.\"a\" OPERATOR(pg_catalog.<=) $4::bigint AND"
+        " t.\"a\" OPERATOR(\"pg_catalog\".>) $1::bigint AND"
+        " t.\"a\" OPERATOR(\"pg_catalog\".<=) $2::bigint");
+    pawl_strbuf_fini(&f.sql);
+}
+
 static void
 without_a_frontier_the_lower_term_is_left_out(void **state)
 {
@@ -186,6 +234,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_composite_key_is_compared_as_a_row),
         cmocka_unit_test(without_a_frontier_the_lower_term_is_left_out),
+        cmocka_unit_test(rows_are_found_by_place_behind_a_test_of_the_range),
         cmocka_unit_test(a_users_comment_swallows_nothing),
         cmocka_unit_test(lengths_are_left_to_the_assignment),
         cmocka_unit_test(what_both_ends_of_a_range_share_is_said_as_an_equality),
