@@ -572,6 +572,22 @@ pawl_match_at(pawl_match *m, const char *at)
     return match_from(m, at, m->pattern->nodes);
 }
 
+/* The next place at which the first node of the pattern can match, if it has to match a character; else this one. */
+static const char *
+skip_hopeless(pawl_match *m, const char *s)
+{
+    const pawl_pattern_node *first = m->pattern->nodes;
+    const char *from = s;
+
+    if (m->pattern->is_anchored || (first->op != OP_SET && first->op != OP_CHAR) ||
+        (first->repeat != 0 && first->repeat != '+'))
+        return s;
+    while (s < m->end && !is_single(m, first, s))
+        s++;
+    count_steps(m, (size_t) (s - from));
+    return s;
+}
+
 const char *
 pawl_match_find(pawl_match *m, const char **at)
 {
@@ -580,6 +596,7 @@ pawl_match_find(pawl_match *m, const char **at)
 
     for (; s <= m->end; s++)
     {
+        s = skip_hopeless(m, s);
         end = match_from(m, s, m->pattern->nodes);
         if (end != NULL || m->pattern->is_anchored)
             break;
