@@ -160,6 +160,7 @@ is_free_to_move(pawl_hang_kind kind)
         case PAWL_HANG_COLUMN_PRIVILEGE:
         case PAWL_HANG_COLUMN_COMMENT:
         case PAWL_HANG_FUNCTION_BODY:
+        case PAWL_HANG_VIEW_PART: /* named by its view */
             return true;
         default:
             return false;

@@ -464,6 +464,22 @@ a_switch_that_comes_later_takes_over_what_was_reported(void **state)
     pawl_test_end(&f);
 }
 
+/* What belongs to a view goes with it, and is no other thing to drop. */
+static void
+view_of_the_filled_column_is_named_once(void **state)
+{
+    pawl_test_fixture f = begin("view", BY_LUA, "");
+
+    (void) state;
+    pawl_test_must_go(&f, true, "bbbb");
+    pawl_test_exec(f.db,
+                   "CREATE VIEW v AS SELECT price_amount FROM p; COMMENT ON VIEW v IS 'it'; GRANT SELECT ON "
+                   "v TO PUBLIC; ALTER VIEW v ALTER price_amount SET DEFAULT 5");
+    pawl_test_must_fail(&f, true, "head", PAWL_E_REFUSED, "something hangs on \"price_amount\" already");
+    assert_string_equal(f.err.detail, "view public.v");
+    pawl_test_end(&f);
+}
+
 int
 main(void)
 {
@@ -486,6 +502,7 @@ main(void)
         cmocka_unit_test(pairs_that_do_not_fit_are_refused_when_they_are_read),
         cmocka_unit_test(a_where_over_other_columns_is_refused_before_the_first_row),
         cmocka_unit_test(a_switch_that_comes_later_takes_over_what_was_reported),
+        cmocka_unit_test(view_of_the_filled_column_is_named_once),
     };
 
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
