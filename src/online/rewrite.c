@@ -138,6 +138,7 @@ pawl_rewrite_txn(pawl_rewrite *rw, pawl_rewrite_work work, void *ctx, pawl_error
             pawl_pg_lockers(rw->pg, rw->shape.table->oid, who, sizeof who);
         if (tries >= rw->env->base->lock_attempts)
         {
+            rw->has_given_up = true;
             (void) pawl_error_prefix(err, "given up after %lld attempt%s", (long long) tries,
                                      tries == 1 ? "" : "s");
             return pawl_error_hint(err, "held by %s; run it again at a quieter time",
@@ -394,6 +395,8 @@ static pawl_status
 recover(pawl_rewrite *rw, patience *p, const pawl_error *failure, pawl_error *err)
 {
     *err = *failure;
+    if (rw->has_given_up)
+        return failure->code;
     if (pawl_fault_of(err) != PAWL_FAULT_CONNECTION && failure->code != PAWL_E_LEASE && !is_contended(err))
         return failure->code;
     /* A chunk is claimed again. The right to change the history, the only one that is needed to find the job, is not. */

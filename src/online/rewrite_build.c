@@ -65,6 +65,13 @@ unit_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
     return PAWL_OK;
 }
 
+/* The constraint that takes the index which was built for it: of that it has been told. */
+static bool
+is_told_of(const pawl_carry_list *list, size_t i)
+{
+    return i > 0 && list->items[i - 1].is_build && strcmp(list->items[i - 1].what, list->items[i].what) == 0;
+}
+
 pawl_status
 pawl_rewrite_units(pawl_rewrite *rw, const pawl_carry_list *list, bool is_on_shadow, pawl_error *err)
 {
@@ -77,7 +84,7 @@ pawl_rewrite_units(pawl_rewrite *rw, const pawl_carry_list *list, bool is_on_sha
             continue;
         if ((st = pawl_rewrite_txn(rw, unit_inside, &run, err)) != PAWL_OK)
             return st;
-        if (!run.is_done)
+        if (!run.is_done && !is_told_of(list, i))
             pawl_log_text(rw->env->base->sink, PAWL_EVENT_INFO, "%s is done", list->items[i].what);
     }
     return PAWL_OK;

@@ -415,6 +415,7 @@ give_way(moment *m, const pawl_error *failure, pawl_error *err)
                     sizeof who);
     if (++m->tries >= rw->env->base->lock_attempts)
     {
+        rw->has_given_up = true;
         if (who[0] != '\0')
             (void) pawl_error_detail(err, "held by %s", who);
         (void) pawl_error_prefix(err, "the cut-over of \"%s.%s\" was given up after %lld attempt%s",

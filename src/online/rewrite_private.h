@@ -28,6 +28,7 @@ typedef struct pawl_rewrite
     bool has_mirror;  /* the new table is captured, and the old one kept for the way back */
     bool was_resumed;
     bool is_done;
+    bool has_given_up;       /* a lock was asked for as often as lock_attempts says: nothing is tried again */
     const char *fingerprint; /* of the table at the start */
     const char *carried;     /* JSON of what is to be done after the cut-over */
     char shadow[64];

@@ -75,6 +75,7 @@ typedef struct pawl_step_run
     bool restart;         /* an abandoned job may be begun anew */
     pawl_arena *arena;    /* for this run of this step */
     const char *checksum; /* of the step: a job is recorded under it */
+    bool tries_once;      /* whoever calls tries again, and says so: a lock that is held is asked for once */
     uint32_t waits_for;   /* set by the work: the table that it is about to lock, for messages */
     const char *info;     /* what apply recorded (an earlier try of it, too): a JSON object, "{}" at first */
     const char *info_out; /* apply may set it: a JSON object to be recorded with the step; NULL: nothing */
@@ -131,7 +132,7 @@ PAWL_NODISCARD pawl_status pawl_step_parse_entry(pawl_step_parse *ctx, const paw
  * One transaction of a step that is not transactional: begin with pins, hold the runner, call `work`, renew, commit.
  * On a lock time-out (55P03) and on 40001, 40P01 it is rolled back and tried again with back-off and jitter, up to
  * settings->lock_attempts times, naming through PAWL_EVENT_WAITING who holds the lock on `lock_table` (on
- * run->waits_for when that is 0).
+ * run->waits_for when that is 0). With run->tries_once the first of these is the outcome, and its detail says who.
  */
 typedef pawl_status (*pawl_step_work)(pawl_step_run *run, void *ctx, pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_step_txn(pawl_step_run *run, uint32_t lock_table, pawl_step_work work,

@@ -384,16 +384,13 @@ static pawl_status
 try_cut(cut *c, pawl_error *err)
 {
     pawl_step_run *run = c->s->run;
-    pawl_settings settings = *run->settings;
-    const pawl_settings *was_settings = run->settings;
     pawl_pg *was_pg = run->pg;
     pawl_status st;
 
-    settings.lock_attempts = 1;
-    run->settings = &settings;
+    run->tries_once = true;
     run->pg = pawl_drain_pg(c->e->drain);
     st = pawl_step_txn(run, 0, work_cut, c, err);
-    run->settings = was_settings;
+    run->tries_once = false;
     run->pg = was_pg;
     run->info_out = NULL;
     return st;
@@ -454,6 +451,31 @@ is_contended(const pawl_error *err)
     return err->code == PAWL_E_BUSY || fault == PAWL_FAULT_LOCK || fault == PAWL_FAULT_REPEAT;
 }
 
+/* PAWL_OK: drain on, and try again. */
+static pawl_status
+give_way(const cut *c, int64_t tries, const pawl_error *failure, pawl_error *err)
+{
+    const pawl_swap *s = c->s;
+    int64_t most = s->run->settings->lock_attempts;
+
+    *err = *failure;
+    if (!is_contended(failure))
+        return failure->code;
+    if (tries >= most)
+    {
+        (void) pawl_error_prefix(err, "the cut-over %sof \"%s\" was given up after %lld attempt%s",
+                                 c->to_back ? "back " : "", s->d->table, (long long) tries,
+                                 tries == 1 ? "" : "s");
+        return pawl_error_hint(err,
+                               "everything is ready: run the same again at a quieter time, end the sessions "
+                               "that hold the lock, or raise lock_timeout or lock_attempts");
+    }
+    pawl_log_text(s->run->sink, PAWL_EVENT_WAITING, "attempt %lld of %lld to cut %s: %s%s%s",
+                  (long long) tries, (long long) most, c->to_back ? "back" : "over", failure->message,
+                  failure->detail[0] != '\0' ? "; " : "", failure->detail);
+    return PAWL_OK;
+}
+
 static void
 report_cut(cut *c, int64_t tries)
 {
@@ -507,11 +529,8 @@ cut_over(pawl_swap *s, engine *e, bool to_back, pawl_error *err)
             st = try_cut(&c, &failure);
             if (st == PAWL_OK)
                 break;
-            if (!is_contended(&failure) || tries >= s->run->settings->lock_attempts)
-            {
-                *err = failure;
+            if ((st = give_way(&c, tries, &failure, err)) != PAWL_OK)
                 return st;
-            }
         }
         if ((st = pawl_backoff_sleep(&backoff, s->run->stop, err)) != PAWL_OK)
             return st;

@@ -103,6 +103,8 @@ give_up(const pawl_step_run *run, uint32_t table, pawl_error *err)
 
     if (table != 0)
         pawl_pg_lockers(run->pg, table, holders, sizeof holders);
+    if (run->tries_once)
+        return holders[0] != '\0' ? pawl_error_detail(err, "held by %s", holders) : err->code;
     pawl_error_prefix(err, "given up after %lld attempt%s", (long long) run->settings->lock_attempts,
                       run->settings->lock_attempts == 1 ? "" : "s");
     if (holders[0] != '\0')
@@ -128,7 +130,7 @@ attempt(pawl_step_run *run, pawl_step_work work, void *ctx, int64_t tries, waiti
     bool is_contended = fault == PAWL_FAULT_LOCK || fault == PAWL_FAULT_REPEAT;
     bool is_first_internal = fault == PAWL_FAULT_INTERNAL && !w->was_internal;
     w->tries = tries;
-    if (is_contended && tries >= run->settings->lock_attempts)
+    if (is_contended && (run->tries_once || tries >= run->settings->lock_attempts))
         return give_up(run, run->waits_for, err);
     w->was_internal = w->was_internal || is_first_internal;
     *wants_more = is_contended || is_first_internal;

@@ -1,0 +1,138 @@
+/* A table that somebody does not let go of: how often it is asked for, and what is said of it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "support/migration.h"
+#include "support/project.h"
+#include "support/server.h"
+
+#include "util/banned.h"
+
+#define TABLE                                                          \
+    "CREATE TABLE p (id int PRIMARY KEY, price int, code int UNIQUE);" \
+    "INSERT INTO p SELECT i, i, i FROM generate_series(1, 300) i"
+#define LUA "return function(row) return { price = row.price } end"
+
+/* Ready to cut over, and a reader that keeps the table; it reads nothing any more, so that no snapshot is waited for. */
+static pawl_test_fixture
+begin(const char *name, const char *step, PGconn **reader)
+{
+    pawl_test_fixture f = pawl_test_begin(name);
+    char text[1000];
+
+    pawl_test_exec(f.db, TABLE);
+    pawl_test_project_write(f.dir, "migrations/transforms/price.lua", LUA);
+    pawl_fmt(text, sizeof text, "up:\n%s      cutover: manual\n", step);
+    pawl_test_revision(&f, "aaaa", "", text);
+    assert_int_equal(pawl_stop_new(&f.heard.stop, &f.err), PAWL_OK);
+    f.heard.stop_at = "waiting";
+    assert_int_equal(pawl_test_go(&f, true, "head"), PAWL_E_STOPPED);
+    pawl_stop_free(f.heard.stop);
+    f.heard.stop = NULL;
+    f.heard.stop_at = NULL;
+    pawl_test_exec(f.db,
+                   "INSERT INTO pawl.control (job_id, action, from_where) VALUES (1, 'cutover', 'test')");
+    *reader = pawl_test_connect(f.db);
+    pawl_test_run_on(*reader, "BEGIN; LOCK TABLE p IN ACCESS SHARE MODE");
+    return f;
+}
+
+static void
+assert_heard(const pawl_test_fixture *f, const char *words, bool is_heard)
+{
+    if ((strstr(f->heard.text.data, words) != NULL) != is_heard)
+        fail_msg("\"%s\" was %sheard: %s", words, is_heard ? "not " : "", f->heard.text.data);
+}
+
+/* As often as `lock_attempts` says, and each time it is said who is in the way. */
+static void
+give_up(const char *name, const char *step)
+{
+    PGconn *reader = NULL;
+    pawl_test_fixture f = begin(name, step, &reader);
+
+    pawl_test_must_fail(&f, true, "head", PAWL_E_SERVER,
+                        "the cut-over of \"public.p\" was given up after 4 attempts");
+    assert_non_null(strstr(f.err.detail, "held by"));
+    assert_non_null(strstr(f.err.hint, "everything is ready"));
+    assert_null(strstr(f.err.message, "after 1 attempt"));
+    assert_heard(&f, "attempt 1 of 4", true);
+    assert_heard(&f, "attempt 3 of 4", true);
+    assert_heard(&f, "attempt 4 of 4", false);
+    assert_heard(&f, "; held by pid", true);
+    assert_heard(&f, "given up", false);
+    pawl_test_assert_text(&f, "SELECT phase || ' ' || state FROM pawl.job", "ready open");
+    PQfinish(reader);
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, "SELECT pg_typeof(price)::text FROM p LIMIT 1", "bigint");
+    pawl_test_end(&f);
+}
+
+static void
+a_swap_with_a_transform_asks_as_often_as_it_is_told(void **state)
+{
+    (void) state;
+    give_up("swap_lua", "  - swap_column:\n      table: public.p\n      column: price\n      type: bigint\n"
+                        "      lua: transforms/price.lua\n");
+}
+
+static void
+a_swap_in_step_asks_as_often_as_it_is_told(void **state)
+{
+    (void) state;
+    give_up("swap_sql", "  - swap_column:\n      table: public.p\n      column: price\n      type: bigint\n"
+                        "      using: price::bigint\n      reverse: price::int\n");
+}
+
+static void
+a_rewrite_asks_as_often_as_it_is_told(void **state)
+{
+    (void) state;
+    give_up(
+        "rewrite",
+        "  - rewrite_table:\n      table: public.p\n      change: { price: bigint }\n      reverse: true\n");
+}
+
+static int
+count(const char *text, const char *words)
+{
+    int n = 0;
+
+    for (const char *at = strstr(text, words); at != NULL; at = strstr(at + 1, words))
+        n++;
+    return n;
+}
+
+static void
+a_rewrite_says_of_each_constraint_once_that_it_is_done(void **state)
+{
+    pawl_test_fixture f = pawl_test_begin("told");
+
+    (void) state;
+    pawl_test_exec(f.db, TABLE);
+    pawl_test_revision(
+        &f, "aaaa", "",
+        "down: irreversible\nup:\n  - rewrite_table: { table: p, change: { price: bigint } }\n");
+    pawl_test_up(&f);
+    assert_int_equal(count(f.heard.text.data, "the key of the new table is done"), 1);
+    assert_int_equal(count(f.heard.text.data, "p_code_key is done"), 1);
+    pawl_test_end(&f);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_swap_with_a_transform_asks_as_often_as_it_is_told),
+        cmocka_unit_test(a_swap_in_step_asks_as_often_as_it_is_told),
+        cmocka_unit_test(a_rewrite_asks_as_often_as_it_is_told),
+        cmocka_unit_test(a_rewrite_says_of_each_constraint_once_that_it_is_done),
+    };
+
+    return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
+}
