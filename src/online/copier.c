@@ -5,20 +5,15 @@
 #include "core/log.h"
 #include "online/copier_private.h"
 #include "pawl_sql.h"
-#include "pg/copy.h"
-#include "pg/pipe.h"
 #include "progress/progress.h"
-#include "util/alloc.h"
 #include "util/clock.h"
-#include "util/failpoint.h"
 #include "util/rng.h"
 
 #include "util/banned.h"
 
 enum
 {
-    MOST_BLOCKS = 256, /* of 64 kB between the two threads: the one reads on while the other commits ... */
-    MOST_BYTES = 16777216, /* ... and where rows are wide, about so much */
+    FIRST_ROWS = 100000, /* of the first range: nobody knows yet what a row takes */
     TICK_US = 250000,
     CLAIM_TRIES = 20,
 };
@@ -65,193 +60,64 @@ pawl_copier_set_key(pawl_pg *pg, const char *prefix, const pawl_keyval *key, paw
     return st;
 }
 
-/* ---- the loader --------------------------------------------------------------------------------------------------------- */
+/* ---- the workers -------------------------------------------------------------------------------------------------------- */
 
 static void
 tick(pawl_copier *c)
 {
     pawl_progress progress;
     const pawl_event event = {.kind = PAWL_EVENT_PROGRESS, .progress = &progress};
-    int64_t now_us = pawl_clock_us();
 
-    if (now_us < c->next_tick_us)
-        return;
-    c->next_tick_us = now_us + TICK_US;
-    pawl_meter_snapshot(c->meter, now_us, &progress);
+    pawl_meter_snapshot(c->meter, pawl_clock_us(), &progress);
     pawl_log_emit(c->options->env->sink, &event);
 }
 
-static pawl_status
-hold(pawl_copier *c, pawl_error *err)
+int
+pawl_copier_workers(const pawl_copier *c)
 {
-    /* Rows and cursor are lost together or not at all, and the end of the copy is written synchronously. */
-    const pawl_pg_pins pins = {.lock_timeout_ms = c->options->env->lock_timeout_ms, .async_commit = true};
-    pawl_pg_array cursor;
-    pawl_status st = pawl_pg_begin(c->pg, &pins, err);
+    int64_t workers = c->options->shape->spec->workers;
 
-    if (st != PAWL_OK)
-        return st;
-    pawl_pg_array_init(&cursor, PAWL_OID_TEXT);
-    pawl_keyval_to_array(&c->cursor, &cursor);
-
-    const pawl_pg_arg args[] = {PAWL_ARG_I64(c->options->job),
-                                PAWL_ARG_TEXT("1"),
-                                PAWL_ARG_I64(c->fence),
-                                c->cursor.is_set ? pawl_pg_array_arg(&cursor, PAWL_OID_TEXT_ARRAY)
-                                                 : PAWL_ARG_NULL,
-                                PAWL_ARG_NULL,
-                                PAWL_ARG_TEXT("0"),
-                                PAWL_ARG_TEXT(c->incarnation)};
-
-    st = pawl_ledger_query(c->ledger, c->pg, pawl_sql_backfill_hold, 7, args, NULL, err);
-    pawl_pg_array_fini(&cursor);
-    return st;
+    return workers < 1 ? 1 : workers > PAWL_COPIER_WORKERS ? PAWL_COPIER_WORKERS : (int) workers;
 }
 
-static pawl_status
-checkpoint(pawl_copier *c, const pawl_block *end, pawl_error *err)
-{
-    pawl_pg_array cursor;
-    pawl_status st;
-
-    pawl_pg_array_init(&cursor, PAWL_OID_TEXT);
-    pawl_keyval_to_array(&end->hi, &cursor);
-
-    const pawl_pg_arg args[] = {PAWL_ARG_I64(c->options->job),
-                                PAWL_ARG_TEXT("1"),
-                                PAWL_ARG_I64(c->fence),
-                                pawl_pg_array_arg(&cursor, PAWL_OID_TEXT_ARRAY),
-                                PAWL_ARG_BOOL(end->is_last),
-                                PAWL_ARG_I64(c->options->env->lease_ms),
-                                PAWL_ARG_I64(end->counts.read),
-                                PAWL_ARG_I64(end->counts.written),
-                                PAWL_ARG_TEXT("0"),
-                                PAWL_ARG_TEXT("0"),
-                                PAWL_ARG_TEXT("0"),
-                                PAWL_ARG_NULL,
-                                PAWL_ARG_TEXT("0"),
-                                PAWL_ARG_TEXT("0"),
-                                PAWL_ARG_TEXT("0")};
-
-    st = pawl_ledger_query(c->ledger, c->pg, pawl_sql_backfill_checkpoint, 15, args, NULL, err);
-    pawl_pg_array_fini(&cursor);
-    return st;
-}
-
-/* The blocks of one range, of which *end is the first, into one COPY. *end is then what the reader said of the range. */
-static pawl_status
-load_blocks(pawl_copier *c, pawl_block *end, pawl_error *err)
-{
-    pawl_status st = PAWL_OK;
-
-    while (st == PAWL_OK && !end->is_end)
-    {
-        st = pawl_pg_copy_put(c->pg, end->bytes.data, end->bytes.length, err);
-        pawl_block_fini(end);
-        if (st == PAWL_OK)
-            st = pawl_block_pipe_take(c->pipe, end, err);
-        tick(c);
-    }
-    return st;
-}
-
-static pawl_status
-copy_in(pawl_copier *c, pawl_block *end, pawl_error *err)
-{
-    PAWL_STRBUF_AUTO(sql);
-    PAWL_STRBUF_AUTO(frame);
-    const pawl_shape *shape = c->options->shape;
-    int64_t rows = 0;
-    pawl_status st;
-
-    pawl_shape_copy_in(&sql, shape);
-    if (!pawl_strbuf_is_ok(&sql))
-        return pawl_error_nomem(err, "a statement");
-    if ((st = pawl_pg_copy_begin(c->pg, sql.data, err)) != PAWL_OK)
-        return st;
-    if (shape->is_binary)
-        pawl_encode_head(&frame);
-    if ((st = pawl_pg_copy_put(c->pg, frame.data, frame.length, err)) == PAWL_OK)
-        st = load_blocks(c, end, err);
-    pawl_strbuf_reset(&frame);
-    if (shape->is_binary)
-        pawl_encode_i16(&frame, PAWL_COPY_TRAILER);
-    if (st == PAWL_OK)
-        st = pawl_pg_copy_put(c->pg, frame.data, frame.length, err);
-    if (st != PAWL_OK)
-    {
-        if (pawl_pg_is_in_transaction(c->pg))
-            pawl_pg_copy_cancel(c->pg);
-        return st;
-    }
-    if ((st = pawl_pg_copy_end(c->pg, &rows, err)) != PAWL_OK)
-        return st;
-    if (rows != end->counts.written)
-        return pawl_error_set(err, PAWL_E_BUG, "the server took %lld rows of a COPY of %lld",
-                              (long long) rows, (long long) end->counts.written);
-    return PAWL_OK;
-}
-
-/* Before the transaction: the reader may be held back for hours. */
-static pawl_status
-first_block(pawl_copier *c, pawl_block *out, pawl_error *err)
+/* What there is to tell is told by the calling thread: the sink is its own. */
+static void
+watch(pawl_copier *c)
 {
     char warning[PAWL_HOLD_MAX];
 
-    while (!pawl_block_pipe_has_something(c->pipe, TICK_US / 1000))
+    while (pawl_copy_turns_is_at_work(c->turns, pawl_clock_us() + TICK_US))
     {
         if (pawl_control_has_warning(c->control, warning))
             pawl_log_text(c->options->env->sink, PAWL_EVENT_WARNING, "%s", warning);
         tick(c);
     }
-    return pawl_block_pipe_take(c->pipe, out, err);
 }
 
 static pawl_status
-load_range(pawl_copier *c, bool *is_last, pawl_error *err)
+copy_all(pawl_copier *c, pawl_error *err)
 {
-    pawl_block end = {.bytes = PAWL_STRBUF_INIT};
-    pawl_status st;
+    pawl_copy_worker workers[PAWL_COPIER_WORKERS];
+    int count = pawl_copier_workers(c);
 
-    if ((st = first_block(c, &end, err)) == PAWL_OK && (st = hold(c, err)) == PAWL_OK &&
-        (st = copy_in(c, &end, err)) == PAWL_OK && (st = checkpoint(c, &end, err)) == PAWL_OK)
+    for (int i = 0; i < count; i++)
     {
-        PAWL_FAILPOINT("copier.before_commit");
-        st = pawl_pg_commit(c->pg, err);
-        PAWL_FAILPOINT("copier.after_commit");
-    }
-    if (st == PAWL_OK)
-    {
-        const pawl_meter_counts counts = {
-            .read = end.counts.read, .written = end.counts.written, .batches = 1};
+        workers[i] = (pawl_copy_worker){.copier = c, .number = i};
+        workers[i].is_started = pthread_create(&workers[i].thread, NULL, pawl_copier_work, &workers[i]) == 0;
+        if (workers[i].is_started)
+            continue;
 
-        pawl_meter_add(c->meter, &counts);
-        *is_last = end.is_last;
-        st = pawl_keyval_copy(&c->cursor, &end.hi, err);
-    }
-    else
-        pawl_pg_rollback(c->pg);
-    pawl_block_fini(&end);
-    return st;
-}
+        pawl_error failure = PAWL_ERROR_INIT;
 
-static pawl_status
-load_all(pawl_copier *c, pawl_error *err)
-{
-    pthread_t thread;
-    bool is_last = false;
-    pawl_status st = PAWL_OK;
-
-    if (pthread_create(&thread, NULL, pawl_copier_read, c) != 0)
-        return pawl_error_set(err, PAWL_E_NOMEM, "cannot start the reader of a copy");
-    while (st == PAWL_OK && !is_last)
-    {
-        if ((st = pawl_stop_check(c->options->env->stop, PAWL_STOP_FINISH, err)) == PAWL_OK)
-            st = load_range(c, &is_last, err);
+        (void) pawl_error_set(&failure, PAWL_E_NOMEM, "cannot start a worker of a copy");
+        pawl_copy_turns_fail(c->turns, -1, &failure);
+        pawl_copy_turns_leave(c->turns);
     }
-    pawl_block_pipe_give_up(c->pipe);
-    (void) pthread_join(thread, NULL);
-    return st;
+    watch(c);
+    for (int i = 0; i < count; i++)
+        if (workers[i].is_started)
+            (void) pthread_join(workers[i].thread, NULL);
+    return pawl_copy_turns_outcome(c->turns, err);
 }
 
 /* ---- the chunk ---------------------------------------------------------------------------------------------------------- */
@@ -385,7 +251,7 @@ totals(pawl_copier *c, pawl_meter_options *meter, pawl_error *err)
     return PAWL_OK;
 }
 
-/* The control of backfills, for a crew of one. */
+/* The control of backfills. */
 static pawl_status
 make_control(pawl_copier *c, pawl_error *err)
 {
@@ -395,7 +261,7 @@ make_control(pawl_copier *c, pawl_error *err)
 
     if (st != PAWL_OK)
         return st;
-    c->pace_spec = (pawl_backfill_spec){.workers = 1,
+    c->pace_spec = (pawl_backfill_spec){.workers = pawl_copier_workers(c),
                                         .batch_rows = rows,
                                         .batch_min = 1,
                                         .batch_max = rows,
@@ -424,22 +290,17 @@ run(pawl_copier *c, pawl_error *err)
     pawl_rng_hex(&rng, random, 8);
     pawl_fmt(c->owner, sizeof c->owner, "%s/copy:%s", pawl_ledger_whereabouts(), random);
     if ((st = pawl_ledger_new(c->options->env->schema, &c->ledger, err)) != PAWL_OK ||
-        (st = pawl_copier_connect(c->options->env, "pawl rewrite (loader)", &c->pg, err)) != PAWL_OK ||
+        (st = pawl_copier_connect(c->options->env, "pawl rewrite (holder)", &c->pg, err)) != PAWL_OK ||
         (st = claim(c, &is_done, err)) != PAWL_OK || is_done || (st = totals(c, &meter, err)) != PAWL_OK ||
         (st = pawl_meter_new(&meter, &c->meter, err)) != PAWL_OK ||
-        (st = pawl_block_pipe_new(MOST_BLOCKS, MOST_BYTES, &c->pipe, err)) != PAWL_OK)
+        (st = pawl_copy_turns_new(&c->cursor, pawl_copier_workers(c), FIRST_ROWS, &c->turns, err)) !=
+            PAWL_OK ||
+        (st = make_control(c, err)) != PAWL_OK || (st = pawl_control_begin(c->control, err)) != PAWL_OK)
         return st;
-    if ((st = make_control(c, err)) != PAWL_OK || (st = pawl_control_begin(c->control, err)) != PAWL_OK)
-        return st;
-    pawl_meter_enter(c->meter, 0);
-    pawl_control_enter(c->control, 0, c->owner);
-    st = load_all(c, err);
-    pawl_control_leave(c->control, 0);
-    pawl_meter_leave(c->meter, 0);
+    st = copy_all(c, err);
     pawl_control_end(c->control);
     if (st == PAWL_OK)
         pawl_meter_finish(c->meter);
-    c->next_tick_us = 0;
     tick(c);
     return st;
 }
@@ -450,9 +311,9 @@ pawl_copier_run(const pawl_copier_options *options, pawl_error *err)
     pawl_copier c = {.options = options};
     pawl_status st = run(&c, err);
 
-    pawl_block_pipe_free(c.pipe);
     pawl_control_free(c.control);
     pawl_pace_free(c.pace);
+    pawl_copy_turns_free(c.turns);
     pawl_meter_free(c.meter);
     pawl_pg_close(c.pg);
     pawl_ledger_free(c.ledger);

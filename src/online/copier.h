@@ -1,12 +1,13 @@
 /*
- * copier.h - the rows of a table into its shadow table, in the order of the key, each exactly once.
+ * copier.h - the rows of a table into its shadow table, range by range of the key, each exactly once.
  *
- * A thread of its own reads range by range of the key and runs the transform; the calling thread loads what comes into a
- * COPY of about a million rows, in one transaction with the checkpoint: hold, COPY, checkpoint, commit. So a range is in
- * the shadow table if and only if the cursor says so, whatever dies. The job has one chunk, number 1, from the first key
- * to the greatest one at the start; what comes later is captured. Capture must be in place before.
+ * Several workers, each with a thread and a session, copy ranges of the key at once: with one INSERT ... SELECT where SQL
+ * says it all, else from a COPY through the transform into another. They commit in the order of their ranges
+ * (copy_turns.h), each range in one transaction with the checkpoint: rows, hold, checkpoint, commit. So a range is in the
+ * shadow table if and only if the cursor says so, whatever dies. The job has one chunk, number 1, from the first key to
+ * the greatest one at the start; what comes later is captured. Capture must be in place before.
  *
- * Threads: the call blocks until the copy is done, failed or stopped; it joins its thread.
+ * Threads: the call blocks until the copy is done, failed or stopped; it joins its threads.
  * Memory:  nothing is kept.
  */
 #ifndef PAWL_ONLINE_COPIER_H
@@ -24,7 +25,7 @@ typedef struct pawl_copier_options
 } pawl_copier_options;
 
 /*
- * Copy what is not copied yet; PAWL_OK when all is. A stop of level FINISH ends it after the transaction at hand. Lost
+ * Copy what is not copied yet; PAWL_OK when all is. A stop of level FINISH ends it after the transactions at hand. Lost
  * connections and locks are the caller's to answer: call again.
  */
 PAWL_NODISCARD pawl_status pawl_copier_run(const pawl_copier_options *options, pawl_error *err);

@@ -1,42 +1,63 @@
 /*
- * copier_private.h - what the two threads of copier.h share.
+ * copier_private.h - what the threads of copier.h share.
  *
- * Threads: the reader uses options, pipe, meter, control, and what was set before it was started.
+ * Threads: the workers use what was set before they were started, and turns, meter and control; session and ledger are the
+ *          calling thread's.
  * Memory:  as copier.h.
  */
 #ifndef PAWL_ONLINE_COPIER_PRIVATE_H
 #define PAWL_ONLINE_COPIER_PRIVATE_H
 
+#include <pthread.h>
+
 #include "backfill/control.h"
-#include "online/block_pipe.h"
 #include "online/copier.h"
+#include "online/copy_turns.h"
+#include "online/stream.h"
+
+#define PAWL_COPIER_WORKERS 16
 
 typedef struct pawl_copier
 {
     const pawl_copier_options *options;
     pawl_ledger *ledger;
-    pawl_pg *pg; /* the loader's */
-    pawl_block_pipe *pipe;
+    pawl_pg *pg; /* has claimed the chunk: it is free when this one is gone */
+    pawl_copy_turns *turns;
     pawl_meter *meter;
     pawl_backfill_spec pace_spec; /* what the control asks of a job */
     pawl_job pace_job;
     pawl_pace *pace;
-    pawl_control *control; /* pause, tune, throttle: asked by the reader */
+    pawl_control *control; /* pause, tune, throttle */
     char owner[160];
     int64_t fence;
     char incarnation[40]; /* of the server when the chunk was claimed */
-    pawl_keyval cursor;   /* committed */
+    pawl_keyval cursor;   /* committed when it was claimed */
     pawl_keyval bound;
     int64_t next_tick_us;
 } pawl_copier;
 
+/* A worker: its thread and its sessions. */
+typedef struct pawl_copy_worker
+{
+    pawl_copier *copier;
+    int number;
+    pthread_t thread;
+    bool is_started;
+    pawl_ledger *ledger;
+    pawl_pg *pg;         /* writes; without a transform it reads as well */
+    pawl_pg *source;     /* reads what goes through the transform */
+    pawl_stream *stream; /* NULL: there is none */
+} pawl_copy_worker;
+
 PAWL_NODISCARD pawl_status pawl_copier_connect(const pawl_backfill_env *env, const char *application,
                                                pawl_pg **out, pawl_error *err);
 
-/* Rows of a range, when nothing holds it back. */
+int pawl_copier_workers(const pawl_copier *c);
+
+/* Rows of a range, at most. */
 int64_t pawl_copier_rows(const pawl_copier *c);
 
-/* The reader's thread; its argument is the copier. */
-void *pawl_copier_read(void *copier);
+/* The thread of a worker; its argument is the worker. */
+void *pawl_copier_work(void *worker);
 
 #endif

@@ -110,10 +110,12 @@ PAWL_NODISCARD pawl_status pawl_shape_look(pawl_shape *shape, pawl_arena *arena,
 
 /*
  * COPY (SELECT ...) TO STDOUT in binary: the columns that are sent, then what the transform reads, as text. `has_lower`:
- * above the key in the settings pawl.lo_1, pawl.lo_2, ...; up to pawl.hi_1, ... in any case; in the order of the key, at
- * most so many rows (0: all).
+ * above the key in the settings pawl.lo_1, pawl.lo_2, ...; up to pawl.hi_1, ... in any case; in the order of the key.
  */
-void pawl_shape_copy_range(pawl_strbuf *sql, const pawl_shape *shape, bool has_lower, int64_t most);
+void pawl_shape_copy_range(pawl_strbuf *sql, const pawl_shape *shape, bool has_lower);
+
+/* The same rows by INSERT INTO shadow ... SELECT, for a shape without a transform. */
+void pawl_shape_insert_range(pawl_strbuf *sql, const pawl_shape *shape, bool has_lower);
 
 /* The SELECT of it without a range: for EXPLAIN. */
 void pawl_shape_select(pawl_strbuf *sql, const pawl_shape *shape);

@@ -309,7 +309,7 @@ pawl_shape_select(pawl_strbuf *b, const pawl_shape *s)
 }
 
 void
-pawl_shape_copy_range(pawl_strbuf *b, const pawl_shape *s, bool has_lower, int64_t most)
+pawl_shape_copy_range(pawl_strbuf *b, const pawl_shape *s, bool has_lower)
 {
     pawl_strbuf_reset(b);
     pawl_sql_add(b, "COPY (SELECT ");
@@ -320,9 +320,33 @@ pawl_shape_copy_range(pawl_strbuf *b, const pawl_shape *s, bool has_lower, int64
     and_where(b, s);
     pawl_sql_add(b, " ORDER BY ");
     key_list(b, s, "t");
-    if (most > 0)
-        pawl_strbuf_addf(b, " LIMIT %lld", (long long) most);
     pawl_sql_add(b, ") TO STDOUT (FORMAT binary)");
+}
+
+void
+pawl_shape_insert_range(pawl_strbuf *b, const pawl_shape *s, bool has_lower)
+{
+    pawl_strbuf_reset(b);
+    pawl_sql_add(b, "INSERT INTO ");
+    shadow(b, s);
+    pawl_sql_add(b, " (");
+    for (size_t i = 0; i < s->nsent; i++)
+    {
+        pawl_sql_add(b, i > 0 ? ", " : "");
+        pawl_sql_ident(b, s->sent[i]->name);
+    }
+    pawl_sql_add(b, ") SELECT ");
+    for (size_t i = 0; i < s->nsent; i++)
+    {
+        pawl_sql_add(b, i > 0 ? ", " : "");
+        send_value(b, s->sent[i]);
+    }
+    from_table(b, s);
+    pawl_sql_add(b, " WHERE ");
+    range(b, s, has_lower);
+    and_where(b, s);
+    pawl_sql_add(b, " ORDER BY ");
+    key_list(b, s, "t");
 }
 
 void

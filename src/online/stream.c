@@ -30,8 +30,6 @@ struct pawl_stream
     int nrows;
     pawl_lua_value *values; /* of the group: what the transform reads, a row behind the other */
     pawl_strbuf block;
-    int64_t nth; /* the row whose key is kept; 0: none */
-    pawl_keyval key;
     /* of the run at hand */
     pawl_stream_put put;
     void *ctx;
@@ -100,7 +98,6 @@ pawl_stream_close(pawl_stream *s)
     pawl_arena_free(s->arena);
     pawl_free(s->values);
     pawl_strbuf_fini(&s->block);
-    pawl_keyval_fini(&s->key);
     pawl_free(s);
 }
 
@@ -325,27 +322,6 @@ transform_group(pawl_stream *s, pawl_error *err)
     return st;
 }
 
-/* ---- the key of a row -------------------------------------------------------------------------------------------------- */
-
-void
-pawl_stream_keep_key(pawl_stream *s, int64_t nth)
-{
-    s->nth = nth;
-}
-
-const pawl_keyval *
-pawl_stream_kept_key(const pawl_stream *s)
-{
-    return &s->key;
-}
-
-static pawl_status
-keep_key(pawl_stream *s, const held_row *row, pawl_error *err)
-{
-    return pawl_rowkey_read(s->shape, row->message.data + row->sent_at, row->sent_end - row->sent_at,
-                            &s->values[(size_t) s->nrows * s->shape->nlua_read], &s->key, err);
-}
-
 /* ---- the run ------------------------------------------------------------------------------------------------------------ */
 
 /* Take up the row that was read into the next place of the group. */
@@ -362,11 +338,6 @@ take_row(pawl_stream *s, pawl_error *err)
         return st;
     }
     s->counts->read++;
-    if (s->counts->read == s->nth && (st = keep_key(s, row, err)) != PAWL_OK)
-    {
-        pawl_pg_copy_row_fini(&row->message);
-        return st;
-    }
     if (s->lua != NULL)
         return ++s->nrows == GROUP_ROWS ? transform_group(s, err) : PAWL_OK;
     add_sent(s, row);
@@ -386,7 +357,6 @@ pawl_stream_run(pawl_stream *s, pawl_pg *pg, const char *sql, pawl_stream_put pu
     s->is_first = true;
     s->is_ended = false;
     pawl_strbuf_reset(&s->block);
-    pawl_keyval_clear(&s->key);
     while (st == PAWL_OK)
     {
         held_row *row = &s->rows[s->nrows];

@@ -12,7 +12,8 @@
 #ifndef PAWL_ONLINE_STREAM_H
 #define PAWL_ONLINE_STREAM_H
 
-#include "online/rowkey.h"
+#include "backfill/spec.h"
+#include "online/shape.h"
 
 typedef struct pawl_stream pawl_stream;
 
@@ -32,13 +33,6 @@ typedef pawl_status (*pawl_stream_put)(void *ctx, const char *bytes, size_t leng
 PAWL_NODISCARD pawl_status pawl_stream_open(const pawl_shape *shape, const pawl_backfill_env *env,
                                             int64_t now_us, pawl_stream **out, pawl_error *err);
 void pawl_stream_close(pawl_stream *stream);
-
-/*
- * Keep the key of the n-th row of the next runs (0: of none; pawl_rowkey_is_there). After a run kept_key
- * is it: not set where there were fewer rows.
- */
-void pawl_stream_keep_key(pawl_stream *stream, int64_t nth);
-const pawl_keyval *pawl_stream_kept_key(const pawl_stream *stream);
 
 /*
  * Run a COPY ... TO STDOUT in binary on the session and put what becomes of its rows, without the head and the trailer

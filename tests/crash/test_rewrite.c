@@ -121,6 +121,98 @@ killed_anywhere_it_goes_on(void **state)
     }
 }
 
+/* ---- a copy by several sessions -------------------------------------------------------------------------------------- */
+
+#define BY_SQL "      change: { price: { type: \"numeric(10,2)\", using: \"price::numeric\" } }\n"
+#define BY_LUA "      change: { price: \"numeric(10,2)\" }\n      lua: transforms/p.lua\n"
+
+static const char *
+begin_crew(const char **db, const char *how)
+{
+    const char *dir = begin(db);
+    PAWL_STRBUF_AUTO(text);
+
+    pawl_strbuf_addf(&text,
+                     "revision: \"aaaa0001\"\nparents: []\nup:\n  - rewrite_table:\n      table: product\n"
+                     "      add: { day: { type: date, using: \"at::date\" } }\n"
+                     "      batch: 90\n      workers: 3\n%s",
+                     how);
+    pawl_test_project_write(dir, "migrations/aaaa0001.yaml", text.data);
+    return dir;
+}
+
+/* Each row went in once, whoever began on it: before the key was there, nothing else would have told. */
+static void
+assert_each_once(const char *db)
+{
+    pawl_test_assert_query(
+        db,
+        "SELECT rows_written || ' ' || rows_read FROM pawl.progress WHERE chunk_id = 1 AND state = 'done'",
+        "1500 1500");
+}
+
+static void
+killed_in_a_copy_by_several_it_goes_on(void **state)
+{
+    static const place crew_places[] = {
+        {"copier.in_range", 1, false},      {"copier.in_range", 3, false},
+        {"copier.in_range", 11, false},     {"copier.before_turn", 2, false},
+        {"copier.before_turn", 8, false},   {"copier.before_commit", 1, false},
+        {"copier.before_commit", 7, false}, {"copier.after_commit", 5, false},
+        {"copier.after_commit", 17, false},
+    };
+    static const char *const ways[] = {BY_SQL, BY_LUA};
+
+    (void) state;
+    for (size_t i = 0; i < 2 * sizeof crew_places / sizeof crew_places[0]; i++)
+    {
+        const char *db = NULL;
+        const char *dir = begin_crew(&db, ways[i % 2]);
+        const place *p = &crew_places[i / 2];
+
+        pawl_test_must_be_killed(dir, "upgrade", "head", p->point, p->passage);
+        pawl_test_exec(
+            db,
+            "UPDATE product SET price = '2.5' WHERE id = 1; UPDATE product SET price = '1.5' WHERE id = 2");
+        pawl_test_pawl_exits(dir, "upgrade", "head", 0);
+        assert_each_once(db);
+        assert_rewritten(db);
+    }
+}
+
+/* The others are in the middle of ranges that come before it and after it. */
+static void
+range_that_fails_keeps_those_before_it_and_none_behind_it(void **state)
+{
+    static const char *const ways[] = {BY_SQL, BY_LUA};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++)
+    {
+        const char *db = NULL;
+        const char *dir = begin_crew(&db, ways[i]);
+
+        pawl_test_exec(db, "UPDATE product SET price = 'dear' WHERE id = 950");
+        pawl_test_output output = pawl_test_pawl(dir, "upgrade", "head", NULL);
+
+        assert_int_equal(output.exit_code, 1);
+        assert_non_null(strstr(output.err, "dear"));
+        assert_non_null(
+            strstr(output.err, i == 0 ? "with (id) above (900) and up to (990)" : "(id) = (950)"));
+        pawl_test_output_free(&output);
+        pawl_test_assert_query(
+            db,
+            "SELECT cursor[1] || ' ' || rows_written || ' ' || (SELECT count(*) FROM "
+            "pawl_1_new) || ' ' || (SELECT max(id) FROM pawl_1_new) FROM pawl.progress WHERE "
+            "chunk_id = 1",
+            "900 900 900 900");
+        pawl_test_exec(db, "UPDATE product SET price = '950.5' WHERE id = 950");
+        pawl_test_pawl_exits(dir, "upgrade", "head", 0);
+        assert_each_once(db);
+        assert_rewritten(db);
+    }
+}
+
 static void
 killed_before_the_cut_over_it_is_taken_back_without_a_trace(void **state)
 {
@@ -163,26 +255,32 @@ after_the_cut_over_the_way_back_is_refused_with_the_reason(void **state)
 static void
 server_that_crashes_in_the_copy_ends_nothing(void **state)
 {
-    const char *db = NULL;
-    const char *dir = begin(&db);
+    static const char *const ways[] = {BY_LUA, BY_SQL};
     const char *const args[] = {"upgrade", "head", NULL};
-    const char *const env[] = {"PAWL_FAILPOINT=copier.before_commit=sleep:300", NULL};
-    pawl_test_process *process = pawl_test_start(args, env, dir);
+    const char *const env[] = {"PAWL_FAILPOINT=copier.before_commit=sleep:200", NULL};
 
     (void) state;
-    pawl_test_wait_until(
-        db,
-        "SELECT to_regclass('pawl.progress') IS NOT NULL AND (xpath('/row/n/text()', query_to_xml("
-        "'SELECT count(*) AS n FROM pawl.progress WHERE cursor IS NOT NULL', false, true, '')))[1]::text "
-        "<> '0'",
-        60000);
-    pawl_test_server_restart(true);
-    pawl_test_output output = pawl_test_wait(process, 120000);
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++)
+    {
+        const char *db = NULL;
+        const char *dir = begin_crew(&db, ways[i]);
+        pawl_test_process *process = pawl_test_start(args, env, dir);
 
-    if (output.exit_code != 0)
-        fail_msg("%s", output.err);
-    pawl_test_output_free(&output);
-    assert_rewritten(db);
+        pawl_test_wait_until(
+            db,
+            "SELECT to_regclass('pawl.progress') IS NOT NULL AND (xpath('/row/n/text()', query_to_xml("
+            "'SELECT count(*) AS n FROM pawl.progress WHERE cursor IS NOT NULL', false, true, '')))[1]::text "
+            "<> '0'",
+            60000);
+        pawl_test_server_restart(true);
+        pawl_test_output output = pawl_test_wait(process, 120000);
+
+        if (output.exit_code != 0)
+            fail_msg("%s", output.err);
+        pawl_test_output_free(&output);
+        assert_each_once(db);
+        assert_rewritten(db);
+    }
 }
 
 int
@@ -190,6 +288,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(killed_anywhere_it_goes_on),
+        cmocka_unit_test(killed_in_a_copy_by_several_it_goes_on),
+        cmocka_unit_test(range_that_fails_keeps_those_before_it_and_none_behind_it),
         cmocka_unit_test(killed_before_the_cut_over_it_is_taken_back_without_a_trace),
         cmocka_unit_test(after_the_cut_over_the_way_back_is_refused_with_the_reason),
         cmocka_unit_test(server_that_crashes_in_the_copy_ends_nothing),

@@ -261,7 +261,8 @@ go(const char *name, uint64_t seed, bool is_sql, bool truncates)
                       .change = is_sql ? change_sql : change,
                       .nchange = 1,
                       .lua_file = is_sql ? NULL : "transforms/w.lua",
-                      .batch_rows = 900,
+                      .batch_rows = 300,
+                      .workers = 3,
                       .keeps_old = true},
              .err = PAWL_ERROR_INIT};
 
