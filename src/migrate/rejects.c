@@ -79,7 +79,7 @@ take_job(asking *a, const pawl_pg_result *res, pawl_rejects_report *r, pawl_erro
                                      .unmatched = pawl_pg_i64(res, 0, 11),
                                      .nulled = pawl_pg_i64(res, 0, 13)};
     a->is_online = strcmp(pawl_pg_text(res, 0, 14), "swap_column") == 0 ||
-                   strcmp(pawl_pg_text(res, 0, 14), "rewrite_table") == 0;
+                   strcmp(pawl_pg_text(res, 0, 14), "rewrite") == 0;
     return PAWL_OK;
 }
 

@@ -53,7 +53,7 @@ check_phase(int64_t job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err)
     for (size_t i = 0; i < sizeof before / sizeof before[0]; i++)
         /* The `settle` of a swap comes behind the cut-over, that of a rewrite before it. */
         if (strcmp(phase, before[i]) == 0 &&
-            (strcmp(phase, "settle") != 0 || strcmp(pawl_pg_text(kind, 0, 0), "rewrite_table") == 0))
+            (strcmp(phase, "settle") != 0 || strcmp(pawl_pg_text(kind, 0, 0), "rewrite") == 0))
             return PAWL_OK;
     return refuse_over(job, phase, err);
 }

@@ -1,6 +1,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "backfill/reject.h"
 #include "core/backoff.h"
 #include "core/log.h"
 #include "online/copier_private.h"
@@ -75,7 +76,7 @@ tick(pawl_copier *c)
 int
 pawl_copier_workers(const pawl_copier *c)
 {
-    int64_t workers = c->options->shape->spec->workers;
+    int64_t workers = c->is_careful ? 1 : c->options->shape->spec->workers;
 
     return workers < 1 ? 1 : workers > PAWL_COPIER_WORKERS ? PAWL_COPIER_WORKERS : (int) workers;
 }
@@ -278,12 +279,11 @@ make_control(pawl_copier *c, pawl_error *err)
 }
 
 static pawl_status
-run(pawl_copier *c, pawl_error *err)
+run(pawl_copier *c, bool *is_over, pawl_error *err)
 {
     pawl_meter_options meter;
     pawl_rng rng;
     char random[9];
-    bool is_done = false;
     pawl_status st;
 
     pawl_rng_init_random(&rng);
@@ -291,25 +291,28 @@ run(pawl_copier *c, pawl_error *err)
     pawl_fmt(c->owner, sizeof c->owner, "%s/copy:%s", pawl_ledger_whereabouts(), random);
     if ((st = pawl_ledger_new(c->options->env->schema, &c->ledger, err)) != PAWL_OK ||
         (st = pawl_copier_connect(c->options->env, "pawl rewrite (holder)", &c->pg, err)) != PAWL_OK ||
-        (st = claim(c, &is_done, err)) != PAWL_OK || is_done || (st = totals(c, &meter, err)) != PAWL_OK ||
+        (st = claim(c, is_over, err)) != PAWL_OK || *is_over || (st = totals(c, &meter, err)) != PAWL_OK ||
         (st = pawl_meter_new(&meter, &c->meter, err)) != PAWL_OK ||
-        (st = pawl_copy_turns_new(&c->cursor, pawl_copier_workers(c), FIRST_ROWS, &c->turns, err)) !=
-            PAWL_OK ||
+        (st = pawl_copy_turns_new(&c->cursor, pawl_copier_workers(c),
+                                  c->is_careful ? pawl_copier_careful_rows(c) : FIRST_ROWS, &c->turns,
+                                  err)) != PAWL_OK ||
         (st = make_control(c, err)) != PAWL_OK || (st = pawl_control_begin(c->control, err)) != PAWL_OK)
         return st;
     st = copy_all(c, err);
+    *is_over = pawl_copy_turns_is_over(c->turns);
     pawl_control_end(c->control);
-    if (st == PAWL_OK)
+    if (st == PAWL_OK && *is_over)
         pawl_meter_finish(c->meter);
     tick(c);
     return st;
 }
 
-pawl_status
-pawl_copier_run(const pawl_copier_options *options, pawl_error *err)
+/* *is_over: nothing is left to be copied, or it has failed. */
+static pawl_status
+run_once(const pawl_copier_options *options, bool is_careful, bool *is_over, pawl_error *err)
 {
-    pawl_copier c = {.options = options};
-    pawl_status st = run(&c, err);
+    pawl_copier c = {.options = options, .is_careful = is_careful};
+    pawl_status st = run(&c, is_over, err);
 
     pawl_control_free(c.control);
     pawl_pace_free(c.pace);
@@ -320,4 +323,31 @@ pawl_copier_run(const pawl_copier_options *options, pawl_error *err)
     pawl_keyval_fini(&c.cursor);
     pawl_keyval_fini(&c.bound);
     return st;
+}
+
+/*
+ * Where bad rows get NULL: as fast as ever until a range fails for one, which a COPY does as a whole; then carefully past it,
+ * from the cursor on, which the claim of the chunk tells.
+ */
+pawl_status
+pawl_copier_run(const pawl_copier_options *options, pawl_error *err)
+{
+    bool is_careful = false;
+
+    for (;;)
+    {
+        pawl_error failure = PAWL_ERROR_INIT;
+        bool is_over = false;
+        pawl_status st = run_once(options, is_careful, &is_over, &failure);
+
+        if (st == PAWL_OK && is_over)
+            return st;
+        if (st != PAWL_OK &&
+            (is_careful || !options->shape->spec->nulls_rejects || !pawl_reject_is_of_value(&failure)))
+        {
+            *err = failure;
+            return st;
+        }
+        is_careful = st != PAWL_OK;
+    }
 }

@@ -28,6 +28,7 @@ typedef struct pawl_copier
     pawl_job pace_job;
     pawl_pace *pace;
     pawl_control *control; /* pause, tune, throttle */
+    bool is_careful;       /* a row was refused, and is to get NULL: one worker, small ranges */
     char owner[160];
     int64_t fence;
     char incarnation[40]; /* of the server when the chunk was claimed */
@@ -44,9 +45,12 @@ typedef struct pawl_copy_worker
     pthread_t thread;
     bool is_started;
     pawl_ledger *ledger;
-    pawl_pg *pg;         /* writes; without a transform it reads as well */
-    pawl_pg *source;     /* reads what goes through the transform */
-    pawl_stream *stream; /* NULL: there is none */
+    pawl_pg *pg;           /* writes; without a transform it reads as well */
+    pawl_pg *source;       /* reads what goes through the transform */
+    pawl_stream *stream;   /* NULL: there is none */
+    pawl_nulling *nulling; /* of a careful copy; else NULL */
+    bool has_met;          /* a row that was refused ... */
+    int clean;             /* ... and how many ranges without one there have been since */
 } pawl_copy_worker;
 
 PAWL_NODISCARD pawl_status pawl_copier_connect(const pawl_backfill_env *env, const char *application,
@@ -56,6 +60,13 @@ int pawl_copier_workers(const pawl_copier *c);
 
 /* Rows of a range, at most. */
 int64_t pawl_copier_rows(const pawl_copier *c);
+
+/* copier_null.c: the rows of a range of a careful copy, into the transaction that is begun here; how many they are at most;
+ * and whether it has gone far enough past the last one that was refused. */
+PAWL_NODISCARD pawl_status pawl_copier_null_rows(pawl_copy_worker *w, const pawl_copy_range *range,
+                                                 pawl_stream_counts *counts, pawl_error *err);
+int64_t pawl_copier_careful_rows(const pawl_copier *c);
+bool pawl_copier_has_been_careful(const pawl_copy_worker *w);
 
 /* The thread of a worker; its argument is the worker. */
 void *pawl_copier_work(void *worker);

@@ -219,6 +219,12 @@ hold(pawl_copy_worker *w, const pawl_copy_range *range, pawl_error *err)
     return st;
 }
 
+static int64_t
+refused(const pawl_copy_worker *w)
+{
+    return w->nulling != NULL ? pawl_nulling_refused(w->nulling) : 0;
+}
+
 static pawl_status
 checkpoint(pawl_copy_worker *w, const pawl_copy_range *range, const pawl_stream_counts *counts,
            pawl_error *err)
@@ -240,7 +246,7 @@ checkpoint(pawl_copy_worker *w, const pawl_copy_range *range, const pawl_stream_
                                 PAWL_ARG_I64(counts->written),
                                 PAWL_ARG_TEXT("0"),
                                 PAWL_ARG_TEXT("0"),
-                                PAWL_ARG_TEXT("0"),
+                                PAWL_ARG_I64(refused(w)),
                                 PAWL_ARG_NULL,
                                 PAWL_ARG_TEXT("0"),
                                 PAWL_ARG_TEXT("0"),
@@ -256,11 +262,14 @@ static pawl_status
 commit_range(pawl_copy_worker *w, const pawl_copy_range *range, const pawl_stream_counts *counts,
              pawl_error *err)
 {
-    const pawl_meter_counts done = {.read = counts->read, .written = counts->written, .batches = 1};
+    const pawl_meter_counts done = {
+        .read = counts->read, .written = counts->written, .rejected = refused(w), .batches = 1};
     pawl_status st;
 
     if ((st = pawl_pg_exec(w->pg, "SET LOCAL search_path = pg_catalog, pg_temp", err)) != PAWL_OK ||
-        (st = hold(w, range, err)) != PAWL_OK || (st = checkpoint(w, range, counts, err)) != PAWL_OK)
+        (st = hold(w, range, err)) != PAWL_OK ||
+        (w->nulling != NULL && (st = pawl_nulling_note(w->nulling, w->ledger, w->pg, err)) != PAWL_OK) ||
+        (st = checkpoint(w, range, counts, err)) != PAWL_OK)
         return st;
     PAWL_FAILPOINT("copier.before_commit");
     if ((st = pawl_pg_commit(w->pg, err)) != PAWL_OK)
@@ -311,7 +320,9 @@ copy_taken(pawl_copy_worker *w, pawl_copy_range *range, int64_t rows, pawl_strea
         return st;
     began_us = pawl_clock_us();
     PAWL_FAILPOINT("copier.in_range");
-    st = w->stream != NULL ? copy_rows(w, range, counts, err) : insert_rows(w, range, counts, err);
+    st = w->nulling != NULL  ? pawl_copier_null_rows(w, range, counts, err)
+         : w->stream != NULL ? copy_rows(w, range, counts, err)
+                             : insert_rows(w, range, counts, err);
     if (st != PAWL_OK)
     {
         if (w->stream == NULL && pawl_fault_of(err) == PAWL_FAULT_ROW)
@@ -357,6 +368,8 @@ size_range(const pawl_copier *c)
 
     if (rows > pawl_copier_rows(c))
         rows = pawl_copier_rows(c);
+    if (c->is_careful && rows > pawl_copier_careful_rows(c))
+        rows = pawl_copier_careful_rows(c);
     if (pacing.throttle.max_rate > 0 && rows > pacing.throttle.max_rate)
         rows = pacing.throttle.max_rate;
     return rows;
@@ -374,7 +387,7 @@ wait_for_leave(pawl_copy_worker *w, int64_t *rows, pawl_error *err)
         char why[PAWL_HOLD_MAX] = "";
         int64_t wait_ms = 0;
 
-        *rows = pawl_copy_turns_is_over(c->turns) ? 0 : size_range(c);
+        *rows = pawl_copy_turns_is_over(c->turns) || pawl_copier_has_been_careful(w) ? 0 : size_range(c);
         if (*rows == 0 || pawl_control_ask(c->control, w->number, *rows, why, &wait_ms) == PAWL_PERMIT_GO)
         {
             pawl_meter_hold(c->meter, w->number, NULL);
@@ -398,7 +411,12 @@ come(pawl_copy_worker *w, pawl_error *err)
         return st;
     if ((st = pawl_copier_connect(o->env, "pawl rewrite (reader)", &w->source, err)) != PAWL_OK)
         return st;
-    return pawl_stream_open(o->shape, o->env, o->now_us, &w->stream, err);
+    if ((st = pawl_stream_open(o->shape, o->env, o->now_us, &w->stream, err)) != PAWL_OK ||
+        !w->copier->is_careful)
+        return st;
+    if ((st = pawl_nulling_open(o->shape, o->job, &w->nulling, err)) == PAWL_OK)
+        pawl_stream_null(w->stream, w->nulling);
+    return st;
 }
 
 static pawl_status
@@ -436,6 +454,7 @@ pawl_copier_work(void *arg)
     pawl_control_leave(c->control, w->number);
     pawl_meter_leave(c->meter, w->number);
     pawl_stream_close(w->stream);
+    pawl_nulling_close(w->nulling);
     pawl_pg_close(w->source);
     pawl_pg_close(w->pg);
     pawl_ledger_free(w->ledger);

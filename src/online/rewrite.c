@@ -275,6 +275,13 @@ cut_over(pawl_rewrite *rw, pawl_error *err)
     pawl_fmt(rw->phase, sizeof rw->phase, "after");
     pawl_log_text(rw->env->base->sink, PAWL_EVENT_INFO, "cut over: \"%s.%s\" was locked for %lld ms",
                   rw->shape.table->schema, rw->shape.table->name, (long long) rw->locked_ms);
+    if (rw->nulled > 0)
+        pawl_log_text(
+            rw->env->base->sink, PAWL_EVENT_WARNING,
+            "%lld %s of \"%s.%s\" went live with NULL for what the transform makes, because what %s had was "
+            "refused: pawl rejects %lld",
+            (long long) rw->nulled, rw->nulled == 1 ? "row" : "rows", rw->shape.table->schema,
+            rw->shape.table->name, rw->nulled == 1 ? "it" : "they", (long long) rw->job);
     return PAWL_OK;
 }
 

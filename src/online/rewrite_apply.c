@@ -12,7 +12,8 @@ struct pawl_rewrite_applier
 {
     pawl_rewrite *rw;
     pawl_stream *stream;
-    pawl_strbuf rows; /* of a slice: read to the end before they are written, on one session */
+    pawl_nulling *nulling; /* of the way there, with a transform: what is refused; else NULL */
+    pawl_strbuf rows;      /* of a slice: read to the end before they are written, on one session */
 };
 
 pawl_status
@@ -27,6 +28,10 @@ pawl_rewrite_applier_new(pawl_rewrite *rw, pawl_rewrite_applier **out, pawl_erro
     pawl_strbuf_init(&a->rows);
     if ((st = pawl_stream_open(&rw->shape, rw->env->base, rw->started_us, &a->stream, err)) != PAWL_OK)
         return st;
+    if (!rw->shape.is_back && rw->shape.nmade > 0 &&
+        (st = pawl_nulling_open(&rw->shape, rw->job, &a->nulling, err)) != PAWL_OK)
+        return st;
+    pawl_stream_null(a->stream, rw->spec->nulls_rejects ? a->nulling : NULL);
     *out = a;
     a = NULL;
     return PAWL_OK;
@@ -38,6 +43,7 @@ pawl_rewrite_applier_free(pawl_rewrite_applier *a)
     if (a == NULL)
         return;
     pawl_stream_close(a->stream);
+    pawl_nulling_close(a->nulling);
     pawl_strbuf_fini(&a->rows);
     pawl_free(a);
 }
@@ -127,6 +133,15 @@ write_rows(pawl_rewrite_applier *a, pawl_pg *pg, int64_t *written, pawl_error *e
     return pawl_pg_copy_end(pg, written, err);
 }
 
+/* What the ledger says of these rows. */
+static pawl_status
+settle(const pawl_rewrite_applier *a, pawl_pg *pg, pawl_error *err)
+{
+    pawl_status st = pawl_nulling_settle(a->nulling, a->rw->ledger, pg, err);
+
+    return st == PAWL_OK ? pawl_nulling_note(a->nulling, a->rw->ledger, pg, err) : st;
+}
+
 pawl_status
 pawl_rewrite_apply(void *ctx, pawl_pg *pg, const pawl_drain_slice *slice, int64_t *written, pawl_error *err)
 {
@@ -148,7 +163,13 @@ pawl_rewrite_apply(void *ctx, pawl_pg *pg, const pawl_drain_slice *slice, int64_
     pawl_shape_copy_keys(&sql, shape);
     if (!pawl_strbuf_is_ok(&sql))
         return pawl_error_nomem(err, "a statement");
+    if (a->nulling != NULL)
+        pawl_nulling_reset(a->nulling);
     if ((st = pawl_stream_run(a->stream, pg, sql.data, keep_rows, a, &counts, err)) != PAWL_OK)
         return st;
-    return counts.written == 0 ? PAWL_OK : write_rows(a, pg, written, err);
+    if (a->rw->spec->nulls_rejects && a->nulling != NULL)
+        st = pawl_nulling_put(a->nulling, pg, written, err);
+    else if (counts.written > 0)
+        st = write_rows(a, pg, written, err);
+    return st == PAWL_OK && a->nulling != NULL ? settle(a, pg, err) : st;
 }

@@ -6,6 +6,7 @@
 #include "core/log.h"
 #include "core/sqlstate.h"
 #include "online/carry_views.h"
+#include "online/nulling.h"
 #include "online/rewrite_private.h"
 #include "pawl_sql.h"
 #include "pg/lockers.h"
@@ -107,7 +108,8 @@ look_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
     l->snapshots = pawl_pg_i64(snapshots, 0, 0);
     pawl_fmt(l->who, sizeof l->who, "%s", pawl_pg_text(snapshots, 0, 1));
     l->is_told = pawl_pg_is_true(told, 0, 0);
-    return PAWL_OK;
+    return rw->is_back ? PAWL_OK
+                       : pawl_nulling_allow(&rw->shape, rw->job, rw->ledger, rw->pg, &rw->nulled, err);
 }
 
 static void
@@ -371,8 +373,11 @@ cut_inside(moment *m, pawl_pg *pg, bool *wants_more, pawl_error *err)
     *wants_more = m->end == PAWL_DRAIN_MORE;
     if (m->end != PAWL_DRAIN_EMPTY)
         return PAWL_OK;
-    st = pawl_rewrite_set_path(pg, "pg_catalog, pg_temp", err);
-    return st == PAWL_OK ? finish_inside(m, pg, err) : st;
+    if ((st = pawl_rewrite_set_path(pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
+        (!rw->is_back &&
+         (st = pawl_nulling_allow(&rw->shape, rw->job, rw->ledger, pg, &rw->nulled, err)) != PAWL_OK))
+        return st;
+    return finish_inside(m, pg, err);
 }
 
 static pawl_status

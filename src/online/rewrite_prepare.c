@@ -3,6 +3,7 @@
 
 #include "core/log.h"
 #include "online/carry_views.h"
+#include "online/nulling.h"
 #include "online/rewrite_private.h"
 #include "pawl_sql.h"
 #include "util/failpoint.h"
@@ -206,7 +207,9 @@ capture_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
 
     (void) ctx;
     if ((st = pawl_rewrite_set_path(rw->pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
-        (st = run_list(rw, &rw->carry->prepare, err)) != PAWL_OK || (st = try_indexes(rw, err)) != PAWL_OK ||
+        (st = run_list(rw, &rw->carry->prepare, err)) != PAWL_OK ||
+        (st = pawl_nulling_check(&rw->shape, rw->pg, err)) != PAWL_OK ||
+        (st = try_indexes(rw, err)) != PAWL_OK ||
         (st = pawl_capture_add(&capture, rw->ledger, rw->pg, err)) != PAWL_OK)
         return st;
     return pawl_rewrite_set_phase(rw, rw->pg, "copy", err);
@@ -344,7 +347,9 @@ load_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
                               rw->shape.table->schema, rw->shape.table->name, (long long) rw->job);
         return pawl_error_hint(err, "downgrade takes the rewrite back; then begin again");
     }
-    return pawl_shape_look(&rw->shape, rw->arena, rw->pg, err);
+    if ((st = pawl_shape_look(&rw->shape, rw->arena, rw->pg, err)) != PAWL_OK)
+        return st;
+    return pawl_nulling_check(&rw->shape, rw->pg, err);
 }
 
 pawl_status

@@ -39,6 +39,7 @@ typedef struct pawl_rewrite
     pawl_hanging *hanging;
     pawl_carry *carry;
     int64_t locked_ms;
+    int64_t nulled; /* rows that have gone live with NULL because they were refused */
 } pawl_rewrite;
 
 /* One transaction of a change of state: begin with pins, hold the runner, work, commit; contention is tried again. */

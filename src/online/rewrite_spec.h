@@ -58,6 +58,9 @@ typedef struct pawl_rewrite_spec
     bool mirrors;   /* after the cut-over the old table follows the new one: the way back; with keeps_old */
     const pawl_rewrite_pair *reverse; /* columns of the old table as SQL over a row of the new one */
     size_t nreverse;
+    bool nulls_rejects; /* a row that is refused has NULL for what the transform makes */
+    int64_t max_rejects;
+    int64_t allow_rejects;
     bool has_lua_reverse; /* the other columns that need it are made by the file's `reverse` */
     /* pace */
     pawl_throttle throttle;

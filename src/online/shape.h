@@ -132,6 +132,9 @@ void pawl_shape_ahead(pawl_strbuf *sql, const pawl_shape *shape, bool has_lower)
 /* SELECT the greatest key, as text. */
 void pawl_shape_bound(pawl_strbuf *sql, const pawl_shape *shape);
 
+/* The keys in the settings pawl.keys_1, ... as a table k; its columns "pawl~1", ... are none that an expression can mean. */
+void pawl_shape_keys_table(pawl_strbuf *sql, const pawl_shape *shape);
+
 /* DELETE FROM shadow the keys in the settings pawl.keys_1, ... */
 void pawl_shape_delete_keys(pawl_strbuf *sql, const pawl_shape *shape);
 

@@ -213,9 +213,8 @@ and_where(pawl_strbuf *b, const pawl_shape *s)
     pawl_sql_add(b, " THEN true ELSE false END");
 }
 
-/* The keys of the settings as a table k, with columns whose names nobody's expressions can mean. */
-static void
-keys_table(pawl_strbuf *b, const pawl_shape *s)
+void
+pawl_shape_keys_table(pawl_strbuf *b, const pawl_shape *s)
 {
     pawl_sql_add(b, "ROWS FROM (");
     for (int i = 0; i < s->key->ncolumns; i++)
@@ -357,7 +356,7 @@ pawl_shape_copy_keys(pawl_strbuf *b, const pawl_shape *s)
     send_columns(b, s);
     from_table(b, s);
     pawl_sql_add(b, ", ");
-    keys_table(b, s);
+    pawl_shape_keys_table(b, s);
     pawl_sql_add(b, " WHERE ");
     keys_match(b, s, "t");
     and_where(b, s);
@@ -417,7 +416,7 @@ pawl_shape_delete_keys(pawl_strbuf *b, const pawl_shape *s)
     pawl_sql_add(b, "DELETE FROM ");
     shadow(b, s);
     pawl_sql_add(b, " AS n USING ");
-    keys_table(b, s);
+    pawl_shape_keys_table(b, s);
     pawl_sql_add(b, " WHERE ");
     keys_match(b, s, "n");
 }

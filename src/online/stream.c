@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "backfill/rowset.h"
 #include "pg/copy.h"
 #include "pg/copy_out.h"
 #include "util/alloc.h"
@@ -29,6 +30,8 @@ struct pawl_stream
     held_row rows[GROUP_ROWS];
     int nrows;
     pawl_lua_value *values; /* of the group: what the transform reads, a row behind the other */
+    pawl_row_search search; /* of the group: what the transform is given */
+    pawl_nulling *nulling;  /* where rows are kept; NULL: they are put */
     pawl_strbuf block;
     /* of the run at hand */
     pawl_stream_put put;
@@ -184,11 +187,18 @@ flush(pawl_stream *s, pawl_error *err)
     return st;
 }
 
+/* Where rows are built. */
+static pawl_strbuf *
+building(pawl_stream *s)
+{
+    return s->nulling != NULL ? pawl_nulling_bytes(s->nulling) : &s->block;
+}
+
 /* The fields that pass through, in the format at hand. */
 static void
 add_sent(pawl_stream *s, const held_row *row)
 {
-    pawl_strbuf *b = &s->block;
+    pawl_strbuf *b = building(s);
     size_t at = row->sent_at;
 
     if (s->shape->is_binary)
@@ -222,7 +232,7 @@ group_get(void *ctx, int row, int column)
 {
     const pawl_stream *s = ctx;
 
-    return s->values[(size_t) row * s->shape->nlua_read + (size_t) column];
+    return s->values[(size_t) (s->search.offset + row) * s->shape->nlua_read + (size_t) column];
 }
 
 /* "(id) = (42)" */
@@ -263,10 +273,10 @@ add_made(pawl_stream *s, int row, size_t i, const pawl_lua_answer *answer, pawl_
     }
     if (!s->shape->is_binary)
     {
-        pawl_copy_text_value(&s->block, s->shape->nsent + i == 0, v->data, v->length);
+        pawl_copy_text_value(building(s), s->shape->nsent + i == 0, v->data, v->length);
         return PAWL_OK;
     }
-    if (pawl_encode_can_add(&s->block, c->encoding, v->data, v->length))
+    if (pawl_encode_can_add(building(s), c->encoding, v->data, v->length))
         return PAWL_OK;
     (void) pawl_error_set(err, PAWL_E_TRANSFORM,
                           "the transform's value %.*s is none of type %s (column \"%s\")",
@@ -284,16 +294,59 @@ fail_left(const pawl_stream *s, int row, pawl_error *err)
 }
 
 static pawl_status
-group_put(void *ctx, int row, const pawl_lua_answer *answer, pawl_error *err)
+add_all_made(pawl_stream *s, int row, const pawl_lua_answer *answer, pawl_error *err)
+{
+    pawl_status st = PAWL_OK;
+
+    for (size_t i = 0; st == PAWL_OK && i < s->shape->nmade; i++)
+        st = add_made(s, row, i, answer, err);
+    return st;
+}
+
+/* The same where rows are kept: what is refused, `why` or what comes up here, goes along with the row. `answer`: NULL with
+ * `why`. */
+static pawl_status
+keep_row(pawl_stream *s, int row, const pawl_lua_answer *answer, const pawl_error *why, pawl_error *err)
+{
+    pawl_strbuf *b = building(s);
+    pawl_error wrong = PAWL_ERROR_INIT;
+    size_t at = b->length;
+    size_t made_at;
+
+    add_sent(s, &s->rows[row]);
+    made_at = b->length;
+    if (why == NULL && add_all_made(s, row, answer, &wrong) != PAWL_OK)
+        why = &wrong;
+    if (why == NULL && !s->shape->is_binary)
+        pawl_copy_text_end(b);
+    s->counts->written++;
+    return pawl_nulling_add(s->nulling, at, made_at, &s->values[(size_t) row * s->shape->nlua_read], why,
+                            err);
+}
+
+static pawl_status
+put_rejected(pawl_stream *s, int row, const char *reason, pawl_error *err)
+{
+    pawl_error why = PAWL_ERROR_INIT;
+
+    (void) pawl_error_set(&why, PAWL_E_TRANSFORM, "the transform rejects the row: %s", reason);
+    if (s->nulling != NULL)
+        return keep_row(s, row, NULL, &why, err);
+    *err = why;
+    return name_row(s, row, err);
+}
+
+static pawl_status
+group_put(void *ctx, int index, const pawl_lua_answer *answer, pawl_error *err)
 {
     pawl_stream *s = ctx;
+    int row = s->search.offset + index;
     pawl_status st;
 
     switch (answer->verdict)
     {
         case PAWL_LUA_REJECT:
-            (void) pawl_error_set(err, PAWL_E_TRANSFORM, "the transform rejects the row: %s", answer->reason);
-            return name_row(s, row, err);
+            return put_rejected(s, row, answer->reason, err);
         case PAWL_LUA_LEAVE:
             if (s->shape->is_back)
                 return fail_left(s, row, err);
@@ -302,24 +355,55 @@ group_put(void *ctx, int row, const pawl_lua_answer *answer, pawl_error *err)
         case PAWL_LUA_WRITE:
             break;
     }
+    if (s->nulling != NULL)
+        return keep_row(s, row, answer, NULL, err);
     add_sent(s, &s->rows[row]);
-    for (size_t i = 0; i < s->shape->nmade; i++)
-        if ((st = add_made(s, row, i, answer, err)) != PAWL_OK)
+    return (st = add_all_made(s, row, answer, err)) == PAWL_OK ? end_row(s, err) : st;
+}
+
+static pawl_status
+run_group(pawl_stream *s, pawl_error *err)
+{
+    pawl_row_search_begin(&s->search, s->nrows);
+    while (s->search.offset < s->search.total)
+    {
+        const pawl_lua_rows rows = {
+            .count = s->search.end - s->search.offset, .ctx = s, .get = group_get, .put = group_put};
+        pawl_error failure = PAWL_ERROR_INIT;
+        int failed = -1;
+        int bad;
+        pawl_status st = pawl_lua_run(s->lua, &rows, &failed, &failure);
+
+        if (st == PAWL_OK)
+        {
+            pawl_row_search_pass(&s->search);
+            continue;
+        }
+        if (st != PAWL_E_TRANSFORM || s->nulling == NULL)
+        {
+            *err = failure;
+            return st == PAWL_E_TRANSFORM && failed >= 0 ? name_row(s, failed, err) : st;
+        }
+        bad = pawl_row_search_fail(&s->search, failed);
+        if (bad >= 0 && (st = keep_row(s, bad, NULL, &failure, err)) != PAWL_OK)
             return st;
-    return end_row(s, err);
+    }
+    return PAWL_OK;
 }
 
 static pawl_status
 transform_group(pawl_stream *s, pawl_error *err)
 {
-    const pawl_lua_rows rows = {.count = s->nrows, .ctx = s, .get = group_get, .put = group_put};
-    int failed = -1;
-    pawl_status st = pawl_lua_run(s->lua, &rows, &failed, err);
+    pawl_status st = run_group(s, err);
 
-    if (st == PAWL_E_TRANSFORM && failed >= 0)
-        st = name_row(s, failed, err);
     drop_rows(s);
     return st;
+}
+
+void
+pawl_stream_null(pawl_stream *s, pawl_nulling *rows)
+{
+    s->nulling = rows;
 }
 
 /* ---- the run ------------------------------------------------------------------------------------------------------------ */

@@ -13,6 +13,7 @@
 #define PAWL_ONLINE_STREAM_H
 
 #include "backfill/spec.h"
+#include "online/nulling.h"
 #include "online/shape.h"
 
 typedef struct pawl_stream pawl_stream;
@@ -33,6 +34,12 @@ typedef pawl_status (*pawl_stream_put)(void *ctx, const char *bytes, size_t leng
 PAWL_NODISCARD pawl_status pawl_stream_open(const pawl_shape *shape, const pawl_backfill_env *env,
                                             int64_t now_us, pawl_stream **out, pawl_error *err);
 void pawl_stream_close(pawl_stream *stream);
+
+/*
+ * From now on a row that the transform refuses is none that fails the run: rows are kept in `rows`, and not put; NULL ends it.
+ * They are those of one run: reset before the next.
+ */
+void pawl_stream_null(pawl_stream *stream, pawl_nulling *rows);
 
 /*
  * Run a COPY ... TO STDOUT in binary on the session and put what becomes of its rows, without the head and the trailer

@@ -37,6 +37,8 @@ static const char *const rewrite_keys[] = {"table",
                                            "maintenance_work_mem",
                                            "views",
                                            "rejects",
+                                           "max_rejects",
+                                           "allow_rejects",
                                            "throttle",
                                            NULL};
 
@@ -137,29 +139,21 @@ read_pairs(pawl_step_parse *ctx, pawl_reader *r, const char *name, const pawl_re
     return PAWL_OK;
 }
 
-/* Words of the language that this version does not act on. */
 static void
-refuse_words(pawl_reader *r)
+read_rejects(pawl_reader *r, pawl_rewrite_spec *spec)
 {
-    static const struct
-    {
-        const char *key;
-        const char *harmless;
-        const char *what;
-    } refused[] = {
-        {"rejects", "refuse", "rewrite a table and leave rows behind that the transform rejects"},
-    };
+    static const char *const words[] = {"refuse", "write_null", NULL};
+    size_t word = 0;
 
-    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
-    {
-        const pawl_yaml *value = pawl_yaml_get(r->node, refused[i].key);
-
-        if (value == NULL || (refused[i].harmless != NULL && value->kind == PAWL_YAML_SCALAR &&
-                              strcmp(value->text, refused[i].harmless) == 0))
-            continue;
-        pawl_reader_problem(r, refused[i].key, "leave the key out", "this version of pawl cannot %s (`%s`)",
-                            refused[i].what, refused[i].key);
-    }
+    if (pawl_reader_has_word(r, "rejects", words, &word))
+        spec->nulls_rejects = word == 1;
+    pawl_step_read_rejects(r, spec->nulls_rejects, &spec->max_rejects, &spec->allow_rejects);
+    if (spec->nulls_rejects && spec->lua_file == NULL)
+        pawl_reader_problem(
+            r, "rejects",
+            "let the expression say it, as `CASE WHEN price ~ '^[0-9]+$' THEN price::integer END`",
+            "`rejects: write_null` goes with `lua`: of an SQL expression nobody can tell which row it "
+            "fails for");
 }
 
 static void
@@ -339,8 +333,8 @@ pawl_kind_rewrite_table_parse(pawl_step_parse *ctx, const pawl_step_entry *entry
     pawl_reader_open(&r, entry->body, "rewrite_table", rewrite_keys, ctx->problems, ctx->arena);
     if (r.node == NULL)
         return PAWL_OK;
-    refuse_words(&r);
     read_keys(&r, spec);
+    read_rejects(&r, spec);
     pawl_step_read_throttle(ctx, &r, &spec->throttle, &d->has_max_lag, &d->has_max_rate);
     if ((st = read_columns(ctx, &r, "change", &spec->change, &spec->nchange, err)) != PAWL_OK ||
         (st = read_columns(ctx, &r, "add", &spec->add, &spec->nadd, err)) != PAWL_OK ||
@@ -356,9 +350,10 @@ pawl_kind_rewrite_table_parse(pawl_step_parse *ctx, const pawl_step_entry *entry
     step->needs_rows = true;
     if ((st = freeze(entry, spec, step, err)) != PAWL_OK || spec->table == NULL)
         return st;
-    return pawl_step_summary(ctx, step, err, "rewrite %s%s%s", spec->table,
+    return pawl_step_summary(ctx, step, err, "rewrite %s%s%s%s", spec->table,
                              spec->lua_file != NULL ? " with " : "",
-                             spec->lua_file != NULL ? spec->lua_file : "");
+                             spec->lua_file != NULL ? spec->lua_file : "",
+                             spec->nulls_rejects ? ", NULL where a value is refused" : "");
 }
 
 static void

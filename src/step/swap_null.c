@@ -132,7 +132,7 @@ pawl_swap_count_nulled(pawl_swap *s, pawl_pg *pg, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
     const pawl_pg_arg args[] = {PAWL_ARG_I64(s->job)};
-    pawl_status st = pawl_ledger_query(s->run->ledger, pg, pawl_sql_step_swap_nulled, 1, args, &res, err);
+    pawl_status st = pawl_ledger_query(s->run->ledger, pg, pawl_sql_online_nulled, 1, args, &res, err);
 
     if (st == PAWL_OK)
         s->nulled = pawl_pg_i64(res, 0, 0);

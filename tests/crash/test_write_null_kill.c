@@ -1,5 +1,5 @@
 /*
- * A swap with `rejects: write_null`, killed wherever a row is refused and on its way to the cut-over, while the application
+ * A swap or a rewrite with `rejects: write_null`, killed wherever a row is refused and on its way to the cut-over, while the application
  * mends rows, breaks others, takes some away. In the end a row has NULL if and only if its value is refused, and then the
  * ledger has exactly one reject of it, with the value that it has.
  */
@@ -32,11 +32,36 @@
     "revision: \"aaaa0001\"\nparents: []\nup:\n  - swap_column: { table: p, column: price, type: " \
     "\"numeric(4)\", batch: 50, workers: 1, lua: transforms/price.lua, rejects: write_null }\n"
 
-/* In the order of a run: rows that are narrowed down and set aside, the drain, the cut-over. */
-static const char *const points[] = {
-    "backfill.before_condemn", "backfill.before_commit", "backfill.after_commit", "swap.after_copy",
-    "redo.after_refusal",      "drain.after_apply",      "drain.after_commit",    "swap.in_cut",
-    "swap.after_cut"};
+#define REWRITE                                                                                  \
+    "revision: \"aaaa0001\"\nparents: []\nup:\n  - rewrite_table: { table: p, change: { price: " \
+    "\"numeric(4)\" }, batch: 50, lua: transforms/price.lua, rejects: write_null }\n"
+
+/* In the order of a run: rows that are set aside, the drain, the cut-over. */
+static const char *const swap_points[] = {"backfill.before_condemn", "backfill.before_commit",
+                                          "backfill.after_commit",   "swap.after_copy",
+                                          "redo.after_refusal",      "drain.after_apply",
+                                          "drain.after_commit",      "swap.in_cut",
+                                          "swap.after_cut",          NULL};
+static const char *const rewrite_points[] = {"copier.before_commit",
+                                             "copier.after_commit",
+                                             "nulling.after_refusal",
+                                             "rewrite.after_copy",
+                                             "drain.after_apply",
+                                             "drain.after_commit",
+                                             "rewrite.in_cutover",
+                                             "rewrite.after_cutover_commit",
+                                             NULL};
+
+typedef struct kind
+{
+    const char *revision;
+    const char *armed; /* a point at which changes are captured, and nothing is copied yet */
+    const char *end;   /* of the job */
+    const char *const *points;
+} kind;
+
+static const kind swap = {SWAP, "swap.after_arm", "mirror open numeric", swap_points};
+static const kind rewrite = {REWRITE, "rewrite.after_prepare", "after done numeric", rewrite_points};
 
 #define IS_GOOD "p.truth ~ '^[0-9]{1,4}$'"
 #define WRONG                                                                                               \
@@ -105,7 +130,7 @@ write_some(const char *db, int round)
 }
 
 static bool
-kill_once(const char *point, int passage)
+kill_once(const kind *k, const char *point, int passage)
 {
     const char *db = pawl_test_database_new("nulled");
     const char *dir = pawl_test_project_new(db, NULL);
@@ -113,9 +138,9 @@ kill_once(const char *point, int passage)
 
     pawl_test_exec(db, TABLE);
     pawl_test_project_write(dir, "migrations/transforms/price.lua", LUA);
-    pawl_test_project_write(dir, "migrations/aaaa0001.yaml", SWAP);
+    pawl_test_project_write(dir, "migrations/aaaa0001.yaml", k->revision);
     /* What is drained must have been captured: the first kill is of no other interest. */
-    if (!was_killed(dir, "swap.after_arm", 1))
+    if (!was_killed(dir, k->armed, 1))
         fail_msg("not killed when the triggers were there");
     write_some(db, 0);
     is_killed = was_killed(dir, point, passage);
@@ -123,32 +148,49 @@ kill_once(const char *point, int passage)
     pawl_test_pawl_exits(dir, "upgrade", "head", 0);
     assert_text(db, WRONG, "0", point, passage);
     assert_text(db, DOUBLE, "0", point, passage);
-    assert_text(db, "SELECT phase || ' ' || (SELECT pg_typeof(price)::text FROM p LIMIT 1) FROM pawl.job",
-                "mirror numeric", point, passage);
+    assert_text(
+        db,
+        "SELECT phase || ' ' || state || ' ' || (SELECT pg_typeof(price)::text FROM p LIMIT 1) FROM pawl.job",
+        k->end, point, passage);
     return is_killed;
 }
 
 static void
-a_row_has_null_if_and_only_if_the_ledger_says_why(void **state)
+kill_everywhere(const kind *k)
 {
-    (void) state;
-    for (size_t i = 0; i < sizeof points / sizeof points[0]; i++)
+    int most = getenv("PAWL_TEST_LONG") != NULL ? 20 : 3;
+
+    for (size_t i = 0; k->points[i] != NULL; i++)
     {
-        int most = getenv("PAWL_TEST_LONG") != NULL ? 20 : 3;
         int killed = 0;
 
-        for (int passage = 1; passage <= most && kill_once(points[i], passage); passage++)
+        for (int passage = 1; passage <= most && kill_once(k, k->points[i], passage); passage++)
             killed++;
         if (killed == 0)
-            fail_msg("nothing was ever killed at %s", points[i]);
+            fail_msg("nothing was ever killed at %s", k->points[i]);
     }
+}
+
+static void
+a_row_of_a_swap_has_null_if_and_only_if_the_ledger_says_why(void **state)
+{
+    (void) state;
+    kill_everywhere(&swap);
+}
+
+static void
+a_row_of_a_rewrite_has_null_if_and_only_if_the_ledger_says_why(void **state)
+{
+    (void) state;
+    kill_everywhere(&rewrite);
 }
 
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_row_has_null_if_and_only_if_the_ledger_says_why),
+        cmocka_unit_test(a_row_of_a_swap_has_null_if_and_only_if_the_ledger_says_why),
+        cmocka_unit_test(a_row_of_a_rewrite_has_null_if_and_only_if_the_ledger_says_why),
     };
 
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);

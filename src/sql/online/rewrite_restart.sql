@@ -9,5 +9,6 @@ WITH j AS (UPDATE @ledger@.job j
               SET lease_until = '-infinity',
                   fence = (SELECT max(q.fence) FROM @ledger@.progress q WHERE q.job_id = $1::bigint) + 1
             WHERE p.job_id = $1::bigint AND p.chunk_id = 0),
+     r AS (DELETE FROM @ledger@.reject r WHERE r.job_id = $1::bigint),
      c AS (DELETE FROM @ledger@.progress p WHERE p.job_id = $1::bigint AND p.chunk_id > 0)
 DELETE FROM @ledger@.part b WHERE b.job_id = $1::bigint

@@ -479,6 +479,30 @@ what_a_swap_says_of_rejects_is_checked(void **state)
 }
 
 static void
+what_a_rewrite_says_of_rejects_is_checked(void **state)
+{
+#define REWRITE "  - rewrite_table: { table: t, change: { c: integer }, "
+    (void) state;
+    assert_problem(REWRITE "lua: transforms/good.lua, rejects: write_nul }\n", 4, "write_null");
+    assert_problem(REWRITE "lua: transforms/good.lua, max_rejects: 5 }\n", 4,
+                   "`max_rejects` goes with `rejects: write_null`");
+    assert_problem(REWRITE "lua: transforms/good.lua, rejects: write_null, allow_rejects: 1001 }\n", 4,
+                   "is more than the 1000 rows at which the step stops");
+    assert_problem(REWRITE "rejects: write_null }\n", 4, "`rejects: write_null` goes with `lua`");
+
+    fixture a = parse(REWRITE "lua: transforms/good.lua, rejects: write_null, max_rejects: 7 }\n");
+    fixture b = parse(REWRITE "lua: transforms/good.lua }\n");
+
+    assert_non_null(a.step);
+    assert_non_null(b.step);
+    assert_non_null(strstr(a.step->summary, "NULL where a value is refused"));
+    assert_string_equal(a.step->frozen, b.step->frozen);
+    drop(&a);
+    drop(&b);
+#undef REWRITE
+}
+
+static void
 frozen_leaves_out_lua_and_pace_only(void **state)
 {
     fixture a = parse("  - backfill: { table: t, lua: transforms/good.lua, write: [b], workers: 1 }\n");
@@ -636,6 +660,7 @@ main(void)
         cmocka_unit_test(what_is_said_of_a_capture_is_checked),
         cmocka_unit_test(what_is_said_of_bad_rows_is_checked),
         cmocka_unit_test(what_a_swap_says_of_rejects_is_checked),
+        cmocka_unit_test(what_a_rewrite_says_of_rejects_is_checked),
         cmocka_unit_test(frozen_leaves_out_lua_and_pace_only),
         cmocka_unit_test(pace_of_the_step_yields_to_variables_and_flags),
     };
