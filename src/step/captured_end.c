@@ -310,33 +310,6 @@ work_end(pawl_step_run *run, void *ctx, pawl_error *err)
     return close_job(c, run, err);
 }
 
-/* Over the drain's session, so that its last slice and the end of the triggers commit together. */
-static pawl_status
-try_end(engine *e, pawl_error *err)
-{
-    pawl_step_run *run = e->c->run;
-    pawl_settings settings = *run->settings;
-    const pawl_settings *was_settings = run->settings;
-    pawl_pg *was_pg = run->pg;
-    pawl_status st;
-
-    settings.lock_attempts = 1;
-    run->settings = &settings;
-    run->pg = pawl_drain_pg(e->drain);
-    st = pawl_step_txn(run, 0, work_end, e, err);
-    run->settings = was_settings;
-    run->pg = was_pg;
-    return st;
-}
-
-static bool
-is_contended(const pawl_error *err)
-{
-    pawl_fault fault = pawl_fault_of(err);
-
-    return err->code == PAWL_E_BUSY || fault == PAWL_FAULT_LOCK || fault == PAWL_FAULT_REPEAT;
-}
-
 static void
 say_progress(const engine *e, int64_t *said_us)
 {
@@ -354,12 +327,14 @@ say_progress(const engine *e, int64_t *said_us)
 static pawl_status
 drain_to_the_end(engine *e, const char **why, pawl_error *err)
 {
-    const pawl_step_run *run = e->c->run;
+    PAWL_STRBUF_AUTO(what);
+    pawl_step_run *run = e->c->run;
     int64_t said_us = pawl_clock_us();
     pawl_backoff backoff;
 
+    pawl_strbuf_addf(&what, "the end of the capture of \"%s\"", e->c->spec->table);
     pawl_backoff_init(&backoff, 100, 2000);
-    for (int64_t tries = 1;;)
+    for (int64_t tries = 0;;)
     {
         pawl_drain_end end = PAWL_DRAIN_MORE;
         pawl_error failure = PAWL_ERROR_INIT;
@@ -376,15 +351,12 @@ drain_to_the_end(engine *e, const char **why, pawl_error *err)
         }
         if (end == PAWL_DRAIN_MORE)
             continue;
-        st = try_end(e, &failure);
+        /* Over the drain's session, so that its last slice and the end of the triggers commit together. */
+        st = pawl_step_try(run, pawl_drain_pg(e->drain), work_end, e, &failure);
         if (st == PAWL_OK)
             return st;
-        if (!is_contended(&failure) || ++tries > run->settings->lock_attempts)
-        {
-            *err = failure;
-            return st;
-        }
-        if ((st = pawl_backoff_sleep(&backoff, run->stop, err)) != PAWL_OK)
+        if ((st = pawl_step_give_way(run, what.data, ++tries, &failure, err)) != PAWL_OK ||
+            (st = pawl_backoff_sleep(&backoff, run->stop, err)) != PAWL_OK)
             return st;
     }
 }

@@ -75,7 +75,7 @@ typedef struct pawl_step_run
     bool restart;         /* an abandoned job may be begun anew */
     pawl_arena *arena;    /* for this run of this step */
     const char *checksum; /* of the step: a job is recorded under it */
-    bool tries_once;      /* whoever calls tries again, and says so: a lock that is held is asked for once */
+    bool tries_once;      /* set by pawl_step_try: a lock that is held is asked for once */
     uint32_t waits_for;   /* set by the work: the table that it is about to lock, for messages */
     const char *info;     /* what apply recorded (an earlier try of it, too): a JSON object, "{}" at first */
     const char *info_out; /* apply may set it: a JSON object to be recorded with the step; NULL: nothing */
@@ -132,11 +132,21 @@ PAWL_NODISCARD pawl_status pawl_step_parse_entry(pawl_step_parse *ctx, const paw
  * One transaction of a step that is not transactional: begin with pins, hold the runner, call `work`, renew, commit.
  * On a lock time-out (55P03) and on 40001, 40P01 it is rolled back and tried again with back-off and jitter, up to
  * settings->lock_attempts times, naming through PAWL_EVENT_WAITING who holds the lock on `lock_table` (on
- * run->waits_for when that is 0). With run->tries_once the first of these is the outcome, and its detail says who.
+ * run->waits_for when that is 0).
  */
 typedef pawl_status (*pawl_step_work)(pawl_step_run *run, void *ctx, pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_step_txn(pawl_step_run *run, uint32_t lock_table, pawl_step_work work,
                                          void *ctx, pawl_error *err);
+
+/*
+ * For what is tried again with something else between two tries: one try, over a session of the caller's. give_way is what
+ * to do about its failure, the `tries`th: PAWL_OK when it was contention and there is another try, which has been said; else
+ * the failure, which says that `what` was given up ("the cut-over of \"p\"").
+ */
+PAWL_NODISCARD pawl_status pawl_step_try(pawl_step_run *run, pawl_pg *pg, pawl_step_work work, void *ctx,
+                                         pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_step_give_way(const pawl_step_run *run, const char *what, int64_t tries,
+                                              const pawl_error *failure, pawl_error *err);
 
 /*
  * After the user's SQL and before ours: the role and the search_path are pawl's again (the step may have set others).

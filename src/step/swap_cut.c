@@ -376,26 +376,6 @@ work_cut(pawl_step_run *run, void *ctx, pawl_error *err)
     return rearm(c, run, err);
 }
 
-/*
- * One try, over the drain's session: the drain's last slice and the renames commit together. The step's own retries are
- * too patient here: between two tries the log is emptied again.
- */
-static pawl_status
-try_cut(cut *c, pawl_error *err)
-{
-    pawl_step_run *run = c->s->run;
-    pawl_pg *was_pg = run->pg;
-    pawl_status st;
-
-    run->tries_once = true;
-    run->pg = pawl_drain_pg(c->e->drain);
-    st = pawl_step_txn(run, 0, work_cut, c, err);
-    run->tries_once = false;
-    run->pg = was_pg;
-    run->info_out = NULL;
-    return st;
-}
-
 typedef struct proof
 {
     bool to_back;
@@ -443,39 +423,6 @@ prepare_try(cut *c, waiting *w, pawl_error *err)
     return st == PAWL_OK ? pawl_swap_run_list(c->s, &c->s->carry->early, err) : st;
 }
 
-static bool
-is_contended(const pawl_error *err)
-{
-    pawl_fault fault = pawl_fault_of(err);
-
-    return err->code == PAWL_E_BUSY || fault == PAWL_FAULT_LOCK || fault == PAWL_FAULT_REPEAT;
-}
-
-/* PAWL_OK: drain on, and try again. */
-static pawl_status
-give_way(const cut *c, int64_t tries, const pawl_error *failure, pawl_error *err)
-{
-    const pawl_swap *s = c->s;
-    int64_t most = s->run->settings->lock_attempts;
-
-    *err = *failure;
-    if (!is_contended(failure))
-        return failure->code;
-    if (tries >= most)
-    {
-        (void) pawl_error_prefix(err, "the cut-over %sof \"%s\" was given up after %lld attempt%s",
-                                 c->to_back ? "back " : "", s->d->table, (long long) tries,
-                                 tries == 1 ? "" : "s");
-        return pawl_error_hint(err,
-                               "everything is ready: run the same again at a quieter time, end the sessions "
-                               "that hold the lock, or raise lock_timeout or lock_attempts");
-    }
-    pawl_log_text(s->run->sink, PAWL_EVENT_WAITING, "attempt %lld of %lld to cut %s: %s%s%s",
-                  (long long) tries, (long long) most, c->to_back ? "back" : "over", failure->message,
-                  failure->detail[0] != '\0' ? "; " : "", failure->detail);
-    return PAWL_OK;
-}
-
 static void
 report_cut(cut *c, int64_t tries)
 {
@@ -504,12 +451,14 @@ report_cut(cut *c, int64_t tries)
 static pawl_status
 cut_over(pawl_swap *s, engine *e, bool to_back, pawl_error *err)
 {
+    PAWL_STRBUF_AUTO(what);
     cut c = {.s = s, .e = e, .to_back = to_back};
     waiting w = {0};
     pawl_backoff backoff;
     int64_t tries = 0;
     pawl_status st;
 
+    pawl_strbuf_addf(&what, "the cut-over %sof \"%s\"", to_back ? "back " : "", s->d->table);
     pawl_backoff_init(&backoff, 100, 2000);
     for (;;)
     {
@@ -526,10 +475,11 @@ cut_over(pawl_swap *s, engine *e, bool to_back, pawl_error *err)
             if ((st = prepare_try(&c, &w, err)) != PAWL_OK)
                 return st;
             tries++;
-            st = try_cut(&c, &failure);
+            /* Over the drain's session, so that its last slice and the renames commit together. */
+            st = pawl_step_try(s->run, pawl_drain_pg(e->drain), work_cut, &c, &failure);
             if (st == PAWL_OK)
                 break;
-            if ((st = give_way(&c, tries, &failure, err)) != PAWL_OK)
+            if ((st = pawl_step_give_way(s->run, what.data, tries, &failure, err)) != PAWL_OK)
                 return st;
         }
         if ((st = pawl_backoff_sleep(&backoff, s->run->stop, err)) != PAWL_OK)

@@ -167,3 +167,42 @@ pawl_step_txn(pawl_step_run *run, uint32_t lock_table, pawl_step_work work, void
         *err = failure;
     return st;
 }
+
+pawl_status
+pawl_step_try(pawl_step_run *run, pawl_pg *pg, pawl_step_work work, void *ctx, pawl_error *err)
+{
+    pawl_pg *was = run->pg;
+    pawl_status st;
+
+    run->tries_once = true;
+    run->pg = pg;
+    st = pawl_step_txn(run, 0, work, ctx, err);
+    run->tries_once = false;
+    run->pg = was;
+    run->info_out = NULL;
+    return st;
+}
+
+pawl_status
+pawl_step_give_way(const pawl_step_run *run, const char *what, int64_t tries, const pawl_error *failure,
+                   pawl_error *err)
+{
+    int64_t most = run->settings->lock_attempts;
+    pawl_fault fault = pawl_fault_of(failure);
+
+    *err = *failure;
+    if (failure->code != PAWL_E_BUSY && fault != PAWL_FAULT_LOCK && fault != PAWL_FAULT_REPEAT)
+        return failure->code;
+    if (tries >= most)
+    {
+        (void) pawl_error_prefix(err, "%s was given up after %lld attempt%s", what, (long long) tries,
+                                 tries == 1 ? "" : "s");
+        return pawl_error_hint(err,
+                               "everything is ready: run the same again at a quieter time, end the sessions "
+                               "that hold the lock, or raise lock_timeout or lock_attempts");
+    }
+    pawl_log_text(run->sink, PAWL_EVENT_WAITING, "attempt %lld of %lld of %s: %s%s%s", (long long) tries,
+                  (long long) most, what, failure->message, failure->detail[0] != '\0' ? "; " : "",
+                  failure->detail);
+    return PAWL_OK;
+}

@@ -98,6 +98,30 @@ a_rewrite_asks_as_often_as_it_is_told(void **state)
         "  - rewrite_table:\n      table: public.p\n      change: { price: bigint }\n      reverse: true\n");
 }
 
+static void
+a_capture_asks_as_often_as_it_is_told(void **state)
+{
+    pawl_test_fixture f = pawl_test_begin("captured");
+    PGconn *reader;
+
+    (void) state;
+    pawl_test_exec(f.db, TABLE "; ALTER TABLE p ADD COLUMN total int");
+    pawl_test_revision(
+        &f, "aaaa", "",
+        "up:\n  - backfill: { table: p, set: { total: \"price * 2\" }, capture: true }\n    down: nothing\n");
+    reader = pawl_test_connect(f.db);
+    pawl_test_run_on(reader, "BEGIN; LOCK TABLE p IN ACCESS SHARE MODE");
+    pawl_test_must_fail(&f, true, "head", PAWL_E_SERVER,
+                        "the end of the capture of \"p\" was given up after 4 attempts");
+    assert_non_null(strstr(f.err.detail, "held by"));
+    assert_heard(&f, "attempt 3 of 4", true);
+    assert_heard(&f, "given up", false);
+    PQfinish(reader);
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, "SELECT count(*)::text FROM p WHERE total = price * 2", "300");
+    pawl_test_end(&f);
+}
+
 static int
 count(const char *text, const char *words)
 {
@@ -131,6 +155,7 @@ main(void)
         cmocka_unit_test(a_swap_with_a_transform_asks_as_often_as_it_is_told),
         cmocka_unit_test(a_swap_in_step_asks_as_often_as_it_is_told),
         cmocka_unit_test(a_rewrite_asks_as_often_as_it_is_told),
+        cmocka_unit_test(a_capture_asks_as_often_as_it_is_told),
         cmocka_unit_test(a_rewrite_says_of_each_constraint_once_that_it_is_done),
     };
 
