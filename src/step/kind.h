@@ -124,6 +124,14 @@ bool pawl_step_can_split_name(const char *text, bool folds, pawl_arena *arena, c
  * so. */
 void pawl_step_read_rejects(pawl_reader *r, bool nulls_rejects, int64_t *max_rejects, int64_t *allow_rejects);
 
+/*
+ * What may not change while the step is open, for step->frozen: a text (NULL is another one than ""), a list under a name,
+ * and the end of it.
+ */
+void pawl_step_freeze(pawl_digest *digest, const char *text);
+void pawl_step_freeze_list(pawl_digest *digest, const char *name, const char *const *items, size_t count);
+PAWL_NODISCARD pawl_status pawl_step_freeze_end(pawl_digest *digest, pawl_step *step, pawl_error *err);
+
 /* step->summary */
 PAWL_NODISCARD pawl_status pawl_step_summary(pawl_step_parse *ctx, pawl_step *step, pawl_error *err,
                                              const char *fmt, ...) PAWL_PRINTF(4, 5);

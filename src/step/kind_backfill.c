@@ -5,6 +5,7 @@
 #include "config/reader.h"
 #include "step/backfill_step.h"
 #include "step/captured.h"
+#include "step/env.h"
 #include "step/kind.h"
 #include "step/luafiles.h"
 #include "step/sqltext.h"
@@ -216,50 +217,6 @@ check_writer(pawl_reader *r, data *d)
         pawl_reader_require(r, "write", "[price_amount]");
 }
 
-static pawl_status
-check_lua(pawl_step_parse *ctx, pawl_reader *r, data *d, pawl_step *step, pawl_error *err)
-{
-    const pawl_yaml *node = pawl_yaml_get(r->node, "lua");
-    const char *text = NULL;
-    pawl_error wrong = PAWL_ERROR_INIT;
-    pawl_status st = pawl_step_read_file(ctx, node, d->lua, step, &text, err);
-
-    if (st != PAWL_OK || text == NULL)
-        return st;
-    st = pawl_lua_check(ctx->root, d->lua, "row", &wrong);
-    if (st == PAWL_E_NOMEM)
-    {
-        *err = wrong;
-        return st;
-    }
-    if (st != PAWL_OK)
-    {
-        char place[300] = "";
-        if (wrong.file[0] != '\0' && wrong.line > 0)
-            pawl_fmt(place, sizeof place, "%s:%d: ", wrong.file, wrong.line);
-        pawl_problems_add(ctx->problems, node->file, node->line, node->column,
-                          wrong.hint[0] != '\0' ? wrong.hint : NULL, "%s%s", place, wrong.message);
-        return PAWL_OK;
-    }
-    return pawl_step_add_modules(ctx, node, text, step, err);
-}
-
-static void
-freeze_text(pawl_digest *digest, const char *text)
-{
-    /* NULL and "" are different things. */
-    pawl_digest_add(digest, text == NULL ? "0" : "1", 1);
-    pawl_digest_add(digest, text == NULL ? "" : text, text == NULL ? 0 : strlen(text));
-}
-
-static void
-freeze_list(pawl_digest *digest, const char *name, const char *const *items, size_t count)
-{
-    freeze_text(digest, name);
-    for (size_t i = 0; i < count; i++)
-        freeze_text(digest, items[i]);
-}
-
 /* What becomes of a row that the transform or the server refuses. */
 static void
 read_rejects(pawl_reader *r, data *d)
@@ -287,27 +244,26 @@ freeze(const pawl_step_entry *entry, const data *d, pawl_step *step, pawl_error 
 
     if (digest == NULL)
         return pawl_error_nomem(err, "a checksum");
-    freeze_text(digest, d->table);
-    freeze_text(digest, d->where);
-    freeze_text(digest, d->lua != NULL ? "lua" : "set");
-    freeze_text(digest, d->fire_triggers ? "triggers" : "no triggers");
-    freeze_text(digest, entry->when);
-    freeze_list(digest, "key", d->key, d->nkey);
-    freeze_list(digest, "read", d->read, d->nread);
-    freeze_list(digest, "write", d->write, d->nwrite);
+    pawl_step_freeze(digest, d->table);
+    pawl_step_freeze(digest, d->where);
+    pawl_step_freeze(digest, d->lua != NULL ? "lua" : "set");
+    pawl_step_freeze(digest, d->fire_triggers ? "triggers" : "no triggers");
+    pawl_step_freeze(digest, entry->when);
+    pawl_step_freeze_list(digest, "key", d->key, d->nkey);
+    pawl_step_freeze_list(digest, "read", d->read, d->nread);
+    pawl_step_freeze_list(digest, "write", d->write, d->nwrite);
     if (d->into != NULL)
     {
-        freeze_text(digest, d->into);
-        freeze_list(digest, "merge", d->merge, d->nmerge);
-        freeze_text(digest, d->lock_rows ? "lock" : "no lock");
+        pawl_step_freeze(digest, d->into);
+        pawl_step_freeze_list(digest, "merge", d->merge, d->nmerge);
+        pawl_step_freeze(digest, d->lock_rows ? "lock" : "no lock");
     }
     for (size_t i = 0; i < d->nset; i++)
     {
-        freeze_text(digest, d->set[i].column);
-        freeze_text(digest, d->set[i].expression);
+        pawl_step_freeze(digest, d->set[i].column);
+        pawl_step_freeze(digest, d->set[i].expression);
     }
-    pawl_digest_final(digest, step->frozen);
-    return step->frozen[0] == '\0' ? pawl_error_nomem(err, "a checksum") : PAWL_OK;
+    return pawl_step_freeze_end(digest, step, err);
 }
 
 static void
@@ -357,7 +313,7 @@ pawl_kind_backfill_parse(pawl_step_parse *ctx, const pawl_step_entry *entry, paw
         return st;
     check_into(&r, d);
     check_writer(&r, d);
-    if (d->lua != NULL && (st = check_lua(ctx, &r, d, step, err)) != PAWL_OK)
+    if (d->lua != NULL && (st = pawl_step_read_lua(ctx, &r, d->lua, step, NULL, err)) != PAWL_OK)
         return st;
     step->needs_rows = d->lua != NULL || d->captures; /* a script would capture nothing */
     st = freeze(entry, d, step, err);
@@ -517,8 +473,8 @@ pawl_step_backfill_checksum(const pawl_step *step, const pawl_lua_pair *x, size_
     qsort(sorted, nx, sizeof *sorted, by_key);
     for (size_t i = 0; i < nx; i++)
     {
-        freeze_text(digest, sorted[i].key);
-        freeze_text(digest, sorted[i].value);
+        pawl_step_freeze(digest, sorted[i].key);
+        pawl_step_freeze(digest, sorted[i].value);
     }
     pawl_digest_final(digest, hex);
     return pawl_arena_fmt(arena, "%s with -x %.16s", step->checksum, hex);
@@ -553,29 +509,11 @@ pawl_kind_backfill_apply(pawl_step_run *run, const pawl_step *step, pawl_error *
 {
     pawl_backfill_spec spec;
     pawl_backfill_result result;
-    pawl_backfill_env env = {
-        .conninfo = run->conninfo,
-        .is_pooled = pawl_settings_has_pooler(run->settings),
-        .schema = run->settings->schema,
-        .search_path = run->search_path,
-        .lua_root = run->root,
-        .x = run->x,
-        .nx = run->nx,
-        .secrets = run->secrets,
-        .nsecrets = run->nsecrets,
-        .lock_timeout_ms = run->settings->lock_timeout_ms,
-        .lock_attempts = run->settings->lock_attempts,
-        .connect_timeout_ms = run->settings->connect_timeout_ms,
-        .lease_ms = run->settings->lease_ms,
-        .restart = run->restart,
-        .stop = run->stop,
-        .sink = run->sink,
-    };
-    pawl_backfill_id id = {.revision = run->revision,
-                           .direction = run->direction,
-                           .ordinal = run->ordinal,
-                           .checksum = pawl_step_backfill_checksum(step, run->x, run->nx, run->arena)};
+    pawl_backfill_env env = pawl_step_env(run);
+    pawl_backfill_id id = pawl_step_job_id(run);
 
+    env.restart = run->restart;
+    id.checksum = pawl_step_backfill_checksum(step, run->x, run->nx, run->arena);
     if (id.checksum == NULL)
         return pawl_error_nomem(err, "a checksum");
 

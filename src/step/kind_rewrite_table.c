@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "online/rewrite.h"
+#include "step/env.h"
 #include "step/kind.h"
 #include "step/luafiles.h"
 #include "step/throttle.h"
@@ -221,43 +222,27 @@ check_keys(pawl_reader *r, const pawl_rewrite_spec *spec)
 }
 
 static void
-freeze_text(pawl_digest *digest, const char *text)
-{
-    /* NULL and "" are different things. */
-    pawl_digest_add(digest, text == NULL ? "0" : "1", 1);
-    pawl_digest_add(digest, text == NULL ? "" : text, text == NULL ? 0 : strlen(text) + 1);
-}
-
-static void
 freeze_columns(pawl_digest *digest, const char *name, const pawl_rewrite_column *list, size_t count)
 {
-    freeze_text(digest, name);
+    pawl_step_freeze(digest, name);
     for (size_t i = 0; i < count; i++)
     {
-        freeze_text(digest, list[i].name);
-        freeze_text(digest, list[i].type);
-        freeze_text(digest, list[i].using);
-        freeze_text(digest, list[i].fallback);
-        freeze_text(digest, list[i].not_null < 0 ? NULL : list[i].not_null > 0 ? "not null" : "null");
+        pawl_step_freeze(digest, list[i].name);
+        pawl_step_freeze(digest, list[i].type);
+        pawl_step_freeze(digest, list[i].using);
+        pawl_step_freeze(digest, list[i].fallback);
+        pawl_step_freeze(digest, list[i].not_null < 0 ? NULL : list[i].not_null > 0 ? "not null" : "null");
     }
-}
-
-static void
-freeze_list(pawl_digest *digest, const char *name, const char *const *items, size_t count)
-{
-    freeze_text(digest, name);
-    for (size_t i = 0; i < count; i++)
-        freeze_text(digest, items[i]);
 }
 
 static void
 freeze_pairs(pawl_digest *digest, const char *name, const pawl_rewrite_pair *list, size_t count)
 {
-    freeze_text(digest, name);
+    pawl_step_freeze(digest, name);
     for (size_t i = 0; i < count; i++)
     {
-        freeze_text(digest, list[i].name);
-        freeze_text(digest, list[i].value);
+        pawl_step_freeze(digest, list[i].name);
+        pawl_step_freeze(digest, list[i].value);
     }
 }
 
@@ -269,50 +254,22 @@ freeze(const pawl_step_entry *entry, const pawl_rewrite_spec *spec, pawl_step *s
 
     if (digest == NULL)
         return pawl_error_nomem(err, "a checksum");
-    freeze_text(digest, spec->table);
-    freeze_text(digest, spec->where);
-    freeze_text(digest, spec->lua_file != NULL ? "lua" : "sql");
-    freeze_text(digest, spec->partition_by);
-    freeze_text(digest, spec->tablespace);
-    freeze_text(digest, entry->when);
+    pawl_step_freeze(digest, spec->table);
+    pawl_step_freeze(digest, spec->where);
+    pawl_step_freeze(digest, spec->lua_file != NULL ? "lua" : "sql");
+    pawl_step_freeze(digest, spec->partition_by);
+    pawl_step_freeze(digest, spec->tablespace);
+    pawl_step_freeze(digest, entry->when);
     freeze_columns(digest, "change", spec->change, spec->nchange);
     freeze_columns(digest, "add", spec->add, spec->nadd);
-    freeze_list(digest, "drop", spec->drop, spec->ndrop);
-    freeze_list(digest, "order", spec->order, spec->norder);
-    freeze_list(digest, "read", spec->read, spec->nread);
-    freeze_list(digest, "primary_key", spec->primary_key, spec->nprimary_key);
+    pawl_step_freeze_list(digest, "drop", spec->drop, spec->ndrop);
+    pawl_step_freeze_list(digest, "order", spec->order, spec->norder);
+    pawl_step_freeze_list(digest, "read", spec->read, spec->nread);
+    pawl_step_freeze_list(digest, "primary_key", spec->primary_key, spec->nprimary_key);
     freeze_pairs(digest, "partitions", spec->partitions, spec->npartitions);
     freeze_pairs(digest, "with", spec->with, spec->nwith);
     freeze_pairs(digest, "reverse", spec->reverse, spec->nreverse);
-    pawl_digest_final(digest, step->frozen);
-    return step->frozen[0] == '\0' ? pawl_error_nomem(err, "a checksum") : PAWL_OK;
-}
-
-static pawl_status
-check_lua(pawl_step_parse *ctx, pawl_reader *r, pawl_rewrite_spec *spec, pawl_step *step, pawl_error *err)
-{
-    const pawl_yaml *node = pawl_yaml_get(r->node, "lua");
-    const char *text = NULL;
-    pawl_error wrong = PAWL_ERROR_INIT;
-    pawl_error none = PAWL_ERROR_INIT;
-    pawl_status st = pawl_step_read_file(ctx, node, spec->lua_file, step, &text, err);
-
-    if (st != PAWL_OK || text == NULL)
-        return st;
-    st = pawl_lua_check(ctx->root, spec->lua_file, "row", &wrong);
-    if (st == PAWL_E_NOMEM)
-    {
-        *err = wrong;
-        return st;
-    }
-    if (st == PAWL_OK)
-    {
-        spec->has_lua_reverse = pawl_lua_check(ctx->root, spec->lua_file, "reverse", &none) == PAWL_OK;
-        return pawl_step_add_modules(ctx, node, text, step, err);
-    }
-    pawl_problems_add(ctx->problems, node->file, node->line, node->column,
-                      wrong.hint[0] != '\0' ? wrong.hint : NULL, "%s", wrong.message);
-    return PAWL_OK;
+    return pawl_step_freeze_end(digest, step, err);
 }
 
 pawl_status
@@ -341,7 +298,8 @@ pawl_kind_rewrite_table_parse(pawl_step_parse *ctx, const pawl_step_entry *entry
         (st = read_pairs(ctx, &r, "partitions", &spec->partitions, &spec->npartitions, err)) != PAWL_OK ||
         (st = read_pairs(ctx, &r, "with", &spec->with, &spec->nwith, err)) != PAWL_OK ||
         (st = read_reverse(ctx, &r, spec, &is_refused, err)) != PAWL_OK ||
-        (spec->lua_file != NULL && (st = check_lua(ctx, &r, spec, step, err)) != PAWL_OK))
+        (spec->lua_file != NULL &&
+         (st = pawl_step_read_lua(ctx, &r, spec->lua_file, step, &spec->has_lua_reverse, err)) != PAWL_OK))
         return st;
     /* A file that knows the way back asks for it, where the old table stays and nothing else is said. */
     if (spec->has_lua_reverse && spec->keeps_old && !is_refused)
@@ -359,28 +317,10 @@ pawl_kind_rewrite_table_parse(pawl_step_parse *ctx, const pawl_step_entry *entry
 static void
 fill(const pawl_step_run *run, const pawl_step *step, pawl_backfill_env *base, pawl_rewrite_id *id)
 {
-    *base = (pawl_backfill_env){
-        .conninfo = run->conninfo,
-        .is_pooled = pawl_settings_has_pooler(run->settings),
-        .schema = run->settings->schema,
-        .search_path = run->search_path,
-        .lua_root = run->root,
-        .x = run->x,
-        .nx = run->nx,
-        .secrets = run->secrets,
-        .nsecrets = run->nsecrets,
-        .lock_timeout_ms = run->settings->lock_timeout_ms,
-        .lock_attempts = run->settings->lock_attempts,
-        .connect_timeout_ms = run->settings->connect_timeout_ms,
-        .lease_ms = run->settings->lease_ms,
-        .stop = run->stop,
-        .sink = run->sink,
-    };
-    *id = (pawl_rewrite_id){.base = {.revision = run->revision,
-                                     .direction = "up",
-                                     .ordinal = run->ordinal,
-                                     .checksum = step->checksum},
-                            .frozen = step->frozen};
+    *base = pawl_step_env(run);
+    *id = (pawl_rewrite_id){.base = pawl_step_job_id(run), .frozen = step->frozen};
+    id->base.direction = "up";
+    id->base.checksum = step->checksum;
 }
 
 pawl_status

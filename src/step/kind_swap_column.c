@@ -76,55 +76,6 @@ read_keys(pawl_reader *r, pawl_swap_data *d)
                                 "the swapped column itself is always read");
 }
 
-/* Whether the Lua file has a way back. */
-static pawl_status
-check_reverse(pawl_step_parse *ctx, pawl_swap_data *d, pawl_error *err)
-{
-    pawl_error wrong = PAWL_ERROR_INIT;
-    pawl_status st = pawl_lua_check(ctx->root, d->lua, "reverse", &wrong);
-
-    if (st == PAWL_E_NOMEM)
-    {
-        *err = wrong;
-        return st;
-    }
-    d->has_lua_reverse = st == PAWL_OK && d->reverse == NULL;
-    return PAWL_OK;
-}
-
-static pawl_status
-check_lua(pawl_step_parse *ctx, pawl_reader *r, pawl_swap_data *d, pawl_step *step, pawl_error *err)
-{
-    const pawl_yaml *node = pawl_yaml_get(r->node, "lua");
-    const char *text = NULL;
-    pawl_error wrong = PAWL_ERROR_INIT;
-    pawl_status st = pawl_step_read_file(ctx, node, d->lua, step, &text, err);
-
-    if (st != PAWL_OK || text == NULL)
-        return st;
-    st = pawl_lua_check(ctx->root, d->lua, "row", &wrong);
-    if (st == PAWL_E_NOMEM)
-    {
-        *err = wrong;
-        return st;
-    }
-    if (st != PAWL_OK)
-    {
-        pawl_problems_add(ctx->problems, node->file, node->line, node->column,
-                          wrong.hint[0] != '\0' ? wrong.hint : NULL, "%s", wrong.message);
-        return PAWL_OK;
-    }
-    st = check_reverse(ctx, d, err);
-    return st == PAWL_OK ? pawl_step_add_modules(ctx, node, text, step, err) : st;
-}
-
-static void
-freeze_text(pawl_digest *digest, const char *text)
-{
-    pawl_digest_add(digest, text == NULL ? "0" : "1", 1);
-    pawl_digest_add(digest, text == NULL ? "" : text, text == NULL ? 0 : strlen(text));
-}
-
 /* What may not change while the swap is open: everything but Lua, pace and when to cut over. */
 static pawl_status
 freeze(const pawl_step_entry *entry, const pawl_swap_data *d, pawl_step *step, pawl_error *err)
@@ -136,15 +87,11 @@ freeze(const pawl_step_entry *entry, const pawl_swap_data *d, pawl_step *step, p
     if (digest == NULL)
         return pawl_error_nomem(err, "a checksum");
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-        freeze_text(digest, texts[i]);
-    for (size_t i = 0; i < d->nread; i++)
-        freeze_text(digest, d->read[i]);
-    freeze_text(digest, d->drops_old ? "drop" : "keep");
-    freeze_text(digest, "key");
-    for (size_t i = 0; i < d->nkey; i++)
-        freeze_text(digest, d->key[i]);
-    pawl_digest_final(digest, step->frozen);
-    return step->frozen[0] == '\0' ? pawl_error_nomem(err, "a checksum") : PAWL_OK;
+        pawl_step_freeze(digest, texts[i]);
+    pawl_step_freeze_list(digest, "read", d->read, d->nread);
+    pawl_step_freeze(digest, d->drops_old ? "drop" : "keep");
+    pawl_step_freeze_list(digest, "key", d->key, d->nkey);
+    return pawl_step_freeze_end(digest, step, err);
 }
 
 pawl_status
@@ -165,8 +112,11 @@ pawl_kind_swap_column_parse(pawl_step_parse *ctx, const pawl_step_entry *entry, 
         return PAWL_OK;
     read_keys(&r, d);
     read_words(&r, d);
-    if (d->lua != NULL && (st = check_lua(ctx, &r, d, step, err)) != PAWL_OK)
+    if (d->lua != NULL &&
+        (st = pawl_step_read_lua(ctx, &r, d->lua, step, &d->has_lua_reverse, err)) != PAWL_OK)
         return st;
+    if (d->reverse != NULL)
+        d->has_lua_reverse = false;
     if ((st = freeze(entry, d, step, err)) != PAWL_OK || d->table == NULL || d->column == NULL ||
         d->type == NULL)
         return st;

@@ -3,6 +3,7 @@
 #include "catalog/hanging.h"
 #include "config/reader.h"
 #include "pawl_sql.h"
+#include "step/env.h"
 #include "step/luafiles.h"
 #include "step/switch.h"
 #include "util/failpoint.h"
@@ -41,13 +42,6 @@ read_keys(pawl_reader *r, pawl_swap_data *d)
                             "column \"%s\" cannot be switched with itself", d->column);
 }
 
-static void
-freeze_text(pawl_digest *digest, const char *text)
-{
-    pawl_digest_add(digest, text == NULL ? "0" : "1", 1);
-    pawl_digest_add(digest, text == NULL ? "" : text, text == NULL ? 0 : strlen(text));
-}
-
 /* What may not change while it is open: everything but when to cut over. */
 static pawl_status
 freeze(const pawl_step_entry *entry, const pawl_swap_data *d, pawl_step *step, pawl_error *err)
@@ -58,9 +52,8 @@ freeze(const pawl_step_entry *entry, const pawl_swap_data *d, pawl_step *step, p
     if (digest == NULL)
         return pawl_error_nomem(err, "a checksum");
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-        freeze_text(digest, texts[i]);
-    pawl_digest_final(digest, step->frozen);
-    return step->frozen[0] == '\0' ? pawl_error_nomem(err, "a checksum") : PAWL_OK;
+        pawl_step_freeze(digest, texts[i]);
+    return pawl_step_freeze_end(digest, step, err);
 }
 
 pawl_status
@@ -132,7 +125,7 @@ open_switch(pawl_swap *s, pawl_step_run *run, const pawl_step *step, bool is_bac
                      .old_name = d->with,
                      .phase = "",
                      .state = "open"};
-    pawl_swap_fill_env(s);
+    s->env = pawl_step_env(run);
     if (text != NULL && !pawl_has_i64(text, &job))
         return pawl_error_set(err, PAWL_E_BUG, "the step's record names job \"%s\"", text);
     if (job == 0 && is_back)

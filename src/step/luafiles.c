@@ -78,3 +78,45 @@ pawl_step_add_modules(pawl_step_parse *ctx, const pawl_yaml *node, const char *t
     }
     return PAWL_OK;
 }
+
+/* Only memory that ran out is a failure: all else is for the problems. */
+static pawl_status
+check(const pawl_step_parse *ctx, const char *path, const char *entry, pawl_error *wrong, pawl_error *err)
+{
+    pawl_status st = pawl_lua_check(ctx->root, path, entry, wrong);
+
+    if (st != PAWL_E_NOMEM)
+        return PAWL_OK;
+    *err = *wrong;
+    return st;
+}
+
+pawl_status
+pawl_step_read_lua(pawl_step_parse *ctx, const pawl_reader *r, const char *path, pawl_step *step,
+                   bool *has_reverse, pawl_error *err)
+{
+    const pawl_yaml *node = pawl_yaml_get(r->node, "lua");
+    const char *text = NULL;
+    char place[300] = "";
+    pawl_error wrong = PAWL_ERROR_INIT;
+    pawl_error none = PAWL_ERROR_INIT;
+    pawl_status st = pawl_step_read_file(ctx, node, path, step, &text, err);
+
+    if (st != PAWL_OK || text == NULL || (st = check(ctx, path, "row", &wrong, err)) != PAWL_OK)
+        return st;
+    if (wrong.code != PAWL_OK)
+    {
+        if (wrong.file[0] != '\0' && wrong.line > 0)
+            pawl_fmt(place, sizeof place, "%s:%d: ", wrong.file, wrong.line);
+        pawl_problems_add(ctx->problems, node->file, node->line, node->column,
+                          wrong.hint[0] != '\0' ? wrong.hint : NULL, "%s%s", place, wrong.message);
+        return PAWL_OK;
+    }
+    if (has_reverse != NULL)
+    {
+        if ((st = check(ctx, path, "reverse", &none, err)) != PAWL_OK)
+            return st;
+        *has_reverse = none.code == PAWL_OK;
+    }
+    return pawl_step_add_modules(ctx, node, text, step, err);
+}

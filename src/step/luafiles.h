@@ -1,5 +1,5 @@
 /*
- * luafiles.h - the modules that a transform requires: part of what was applied, as the transform itself.
+ * luafiles.h - the file of a transform and the modules that it requires: part of what was applied.
  *
  * Threads: as step.h.
  * Memory:  as step.h.
@@ -7,7 +7,15 @@
 #ifndef PAWL_STEP_LUAFILES_H
 #define PAWL_STEP_LUAFILES_H
 
+#include "config/reader.h"
 #include "step/step.h"
+
+/*
+ * The transform under the key `lua`, with its modules, into step->files. A file that is not there, does not load or has no
+ * row function is a problem. *has_reverse (may be NULL): there is a function `reverse` beside it.
+ */
+PAWL_NODISCARD pawl_status pawl_step_read_lua(pawl_step_parse *ctx, const pawl_reader *r, const char *path,
+                                              pawl_step *step, bool *has_reverse, pawl_error *err);
 
 /*
  * Add the modules that `text` names as `require "name"` (and those that they name) to step->files. A name that is

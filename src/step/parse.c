@@ -281,3 +281,27 @@ pawl_step_parse_entry(pawl_step_parse *ctx, const pawl_step_entry *entry, pawl_s
         *out = step;
     return st;
 }
+
+/* ---- what may not change --------------------------------------------------------------------------------------------- */
+
+void
+pawl_step_freeze(pawl_digest *digest, const char *text)
+{
+    pawl_digest_add(digest, text == NULL ? "0" : "1", 1);
+    pawl_digest_add(digest, text == NULL ? "" : text, text == NULL ? 0 : strlen(text));
+}
+
+void
+pawl_step_freeze_list(pawl_digest *digest, const char *name, const char *const *items, size_t count)
+{
+    pawl_step_freeze(digest, name);
+    for (size_t i = 0; i < count; i++)
+        pawl_step_freeze(digest, items[i]);
+}
+
+pawl_status
+pawl_step_freeze_end(pawl_digest *digest, pawl_step *step, pawl_error *err)
+{
+    pawl_digest_final(digest, step->frozen);
+    return step->frozen[0] == '\0' ? pawl_error_nomem(err, "a checksum") : PAWL_OK;
+}

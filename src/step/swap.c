@@ -2,13 +2,11 @@
 
 #include <string.h>
 
-#include "backfill/context.h"
 #include "core/backoff.h"
 #include "core/log.h"
 #include "core/sqlstate.h"
 #include "pawl_sql.h"
-#include "step/bound.h"
-#include "step/column.h"
+#include "step/env.h"
 #include "step/outside.h"
 #include "util/failpoint.h"
 #include "util/units.h"
@@ -26,30 +24,6 @@ bool
 pawl_swap_is(const pawl_swap *s, const char *phase)
 {
     return strcmp(s->phase, phase) == 0;
-}
-
-void
-pawl_swap_fill_env(pawl_swap *s)
-{
-    const pawl_step_run *run = s->run;
-
-    s->env = (pawl_backfill_env){
-        .conninfo = run->conninfo,
-        .is_pooled = pawl_settings_has_pooler(run->settings),
-        .schema = run->settings->schema,
-        .search_path = run->search_path,
-        .lua_root = run->root,
-        .x = run->x,
-        .nx = run->nx,
-        .secrets = run->secrets,
-        .nsecrets = run->nsecrets,
-        .lock_timeout_ms = run->settings->lock_timeout_ms,
-        .lock_attempts = run->settings->lock_attempts,
-        .connect_timeout_ms = run->settings->connect_timeout_ms,
-        .lease_ms = run->settings->lease_ms,
-        .stop = run->stop,
-        .sink = run->sink,
-    };
 }
 
 /* The transform there, and the one back: the same table and key, another column read and written. A switch goes on with a
@@ -169,7 +143,7 @@ pawl_swap_open(pawl_swap *s, pawl_step_run *run, const pawl_step *step, pawl_err
     pawl_status st;
 
     *s = (pawl_swap){.run = run, .step = step, .d = step->data, .phase = "", .state = "open"};
-    pawl_swap_fill_env(s);
+    s->env = pawl_step_env(run);
     s->read = pawl_arena_array(run->arena, s->d->nread + 1, sizeof *s->read);
     if (s->read == NULL)
         return pawl_error_nomem(err, "a swap");
@@ -349,6 +323,27 @@ pawl_swap_run_inside(const pawl_carry_list *list, pawl_pg *pg, pawl_error *err)
     return st;
 }
 
+pawl_status
+pawl_swap_watch(pawl_swap *s, const char *const *names, size_t count, pawl_capture_spec *out, pawl_error *err)
+{
+    size_t beside = s->carry == NULL ? 0 : s->carry->nbeside;
+    const pawl_column **watch = pawl_arena_array(s->run->arena, count + beside, sizeof(const pawl_column *));
+
+    if (watch == NULL)
+        return pawl_error_nomem(err, "a swap");
+    for (size_t i = 0; i < count + beside; i++)
+    {
+        const char *name = i < count ? names[i] : s->carry->beside[i - count];
+
+        watch[i] = pawl_table_column(s->table, name);
+        if (watch[i] == NULL)
+            return pawl_error_set(err, PAWL_E_STATE, "column \"%s\" of \"%s\" is gone", name, s->d->table);
+    }
+    out->watch = watch;
+    out->nwatch = (int) (count + beside);
+    return PAWL_OK;
+}
+
 typedef struct one_unit
 {
     pawl_swap *s;
@@ -429,269 +424,5 @@ pawl_swap_run_list(pawl_swap *s, const pawl_carry_list *list, pawl_error *err)
         PAWL_FAILPOINT("swap.after_unit");
     }
     s->run->info_out = NULL;
-    return st;
-}
-
-/* ---- the phases before the cut-over --------------------------------------------------------------------------------- */
-
-static pawl_status
-add_new(pawl_step_run *run, void *ctx, pawl_error *err)
-{
-    pawl_swap *s = ctx;
-    const pawl_column_shape shape = {.type = s->d->type};
-    pawl_status st = pawl_swap_look(s, run->pg, err);
-
-    if (st != PAWL_OK)
-        return st;
-    const char *taken = pawl_table_column(s->table, s->new_name) != NULL   ? s->new_name
-                        : pawl_table_column(s->table, s->old_name) != NULL ? s->old_name
-                                                                           : NULL;
-
-    if (taken != NULL)
-    {
-        (void) pawl_error_set(err, PAWL_E_REFUSED,
-                              "\"%s\" has a column \"%s\" already, whose name the swap needs", s->d->table,
-                              taken);
-        return pawl_error_hint(err, "rename or drop that column first");
-    }
-    if ((st = pawl_column_add(run, s->d->table, s->new_name, &shape, err)) != PAWL_OK ||
-        (st = pawl_step_note_text(run, "new", s->new_name, err)) != PAWL_OK)
-        return st;
-    return pawl_step_note_text(run, "old", s->old_name, err);
-}
-
-static pawl_status
-adopt(pawl_step_run *run, void *ctx, pawl_error *err)
-{
-    pawl_swap *s = ctx;
-    char job[24];
-    const pawl_pg_arg args[] = {pawl_arg_i64(s->job, job), PAWL_ARG_TEXT(s->d->column),
-                                PAWL_ARG_TEXT(s->new_name), PAWL_ARG_TEXT(s->old_name)};
-    pawl_status st = pawl_step_note_text(run, "job", job, err);
-
-    return st == PAWL_OK ? pawl_ledger_touch(run->ledger, run->pg, pawl_sql_step_swap_adopt, 4, args,
-                                             "the job of the swap is not in the ledger", err)
-                         : st;
-}
-
-/* Everything is looked at, and refused, before anything is changed. */
-static pawl_status
-begin(pawl_swap *s, pawl_error *err)
-{
-    const pawl_backfill_id id = {.revision = s->run->revision,
-                                 .direction = s->run->direction,
-                                 .ordinal = s->run->ordinal,
-                                 .checksum = s->run->checksum};
-    pawl_job job = {0};
-    pawl_status st = PAWL_OK;
-
-    if (pawl_step_info_text(s->run, "new") == NULL &&
-        ((st = pawl_swap_plan_carry(s, false, err)) != PAWL_OK ||
-         (st = pawl_swap_try_expressions(s, err)) != PAWL_OK ||
-         (st = pawl_step_txn(s->run, 0, add_new, s, err)) != PAWL_OK))
-        return st;
-    PAWL_FAILPOINT("swap.after_add");
-    st = pawl_job_open(&job, &s->forward, &s->env, &id, s->run->ledger, s->run->pg, err);
-    s->job = job.id;
-    pawl_job_fini(&job);
-    PAWL_FAILPOINT("swap.after_job");
-    return st == PAWL_OK ? pawl_swap_txn(s, "prepare", adopt, err) : st;
-}
-
-static pawl_status
-find_key(pawl_swap *s, pawl_pg *pg, pawl_key **out, pawl_error *err)
-{
-    return pawl_table_key(pg, s->table, s->d->key, s->d->nkey, s->run->arena, out, err);
-}
-
-pawl_status
-pawl_swap_watch(pawl_swap *s, const char *const *names, size_t count, pawl_capture_spec *out, pawl_error *err)
-{
-    size_t beside = s->carry == NULL ? 0 : s->carry->nbeside;
-    const pawl_column **watch = pawl_arena_array(s->run->arena, count + beside, sizeof(const pawl_column *));
-
-    if (watch == NULL)
-        return pawl_error_nomem(err, "a swap");
-    for (size_t i = 0; i < count + beside; i++)
-    {
-        const char *name = i < count ? names[i] : s->carry->beside[i - count];
-
-        watch[i] = pawl_table_column(s->table, name);
-        if (watch[i] == NULL)
-            return pawl_error_set(err, PAWL_E_STATE, "column \"%s\" of \"%s\" is gone", name, s->d->table);
-    }
-    out->watch = watch;
-    out->nwatch = (int) (count + beside);
-    return PAWL_OK;
-}
-
-static pawl_status
-capture(pawl_swap *s, pawl_pg *pg, pawl_error *err)
-{
-    pawl_capture_spec spec = {.job = s->job, .table = s->table};
-    pawl_key *key = NULL;
-    pawl_status st = find_key(s, pg, &key, err);
-
-    spec.key = key;
-    if (st != PAWL_OK || (st = pawl_swap_watch(s, s->forward.read, s->forward.nread, &spec, err)) != PAWL_OK)
-        return st;
-    return pawl_capture_add(&spec, s->run->ledger, pg, err);
-}
-
-/* One transaction: either others are kept in step from here on, or nothing has happened. */
-static pawl_status
-arm(pawl_step_run *run, void *ctx, pawl_error *err)
-{
-    pawl_swap *s = ctx;
-    pawl_status st = pawl_step_unpin(run, err);
-
-    if (st != PAWL_OK || (st = pawl_swap_look(s, run->pg, err)) != PAWL_OK ||
-        (st = pawl_step_lock(run, s->table, "SHARE ROW EXCLUSIVE", true, err)) != PAWL_OK ||
-        (st = pawl_swap_run_inside(&s->carry->prepare, run->pg, err)) != PAWL_OK)
-        return st;
-    if (s->d->with != NULL) /* captured since the backfill, and the application may write both columns */
-        return PAWL_OK;
-    if (s->d->lua != NULL)
-        st = capture(s, run->pg, err);
-    else
-    {
-        const pawl_keep keep = pawl_swap_keep(s, false);
-
-        st = pawl_keep_set(&keep, run->ledger, run->pg, err);
-    }
-    return st == PAWL_OK ? pawl_guard_set(s->job, s->table, s->new_name, run->ledger, run->pg, err) : st;
-}
-
-static pawl_status
-read_bound(pawl_step_run *run, void *ctx, pawl_error *err)
-{
-    pawl_swap *s = ctx;
-    pawl_key *key = NULL;
-    pawl_status st = pawl_step_unpin(run, err);
-
-    if (st != PAWL_OK || (st = pawl_swap_look(s, run->pg, err)) != PAWL_OK ||
-        (st = find_key(s, run->pg, &key, err)) != PAWL_OK)
-        return st;
-    return pawl_step_note_bound(
-        run, &(pawl_job){.table = s->table, .key = key, .spec = &s->forward, .env = &s->env, .id = s->job},
-        err);
-}
-
-static pawl_status
-prepare(pawl_swap *s, pawl_error *err)
-{
-    pawl_status st = pawl_swap_run_list(s, &s->carry->before, err);
-
-    if (st != PAWL_OK || (st = pawl_swap_txn(s, "armed", arm, err)) != PAWL_OK)
-        return st;
-    PAWL_FAILPOINT("swap.after_arm");
-    return PAWL_OK;
-}
-
-static pawl_status
-copy(pawl_swap *s, pawl_error *err)
-{
-    const pawl_backfill_id id = {.revision = s->run->revision,
-                                 .direction = s->run->direction,
-                                 .ordinal = s->run->ordinal,
-                                 .checksum = s->run->checksum};
-    pawl_backfill_result result;
-    pawl_status st = pawl_backfill_run(&s->forward, &s->env, &id, &result, err);
-
-    PAWL_FAILPOINT("swap.after_copy");
-    return st == PAWL_OK ? pawl_swap_txn(s, "index", NULL, err) : st;
-}
-
-pawl_status
-pawl_swap_note_horizon(pawl_step_run *run, void *ctx, pawl_error *err)
-{
-    pawl_swap *s = ctx;
-    PAWL_AUTO(pawl_pg_result) res = NULL;
-    pawl_status st = pawl_pg_query(run->pg, pawl_sql_step_swap_horizon, 0, NULL, &res, err);
-
-    if (st != PAWL_OK)
-        return st;
-    s->horizon = pawl_arena_strdup(run->arena, pawl_pg_text(res, 0, 0));
-    return s->horizon == NULL ? pawl_error_nomem(err, "a swap")
-                              : pawl_step_note_text(run, "horizon", s->horizon, err);
-}
-
-static pawl_status
-analyze(pawl_step_run *run, void *ctx, pawl_error *err)
-{
-    pawl_swap *s = ctx;
-    PAWL_STRBUF_AUTO(sql);
-    pawl_status st = pawl_swap_look(s, run->pg, err);
-
-    if (st != PAWL_OK)
-        return st;
-    pawl_sql_add(&sql, "ANALYZE ");
-    pawl_sql_ident2(&sql, s->table->schema, s->table->name);
-    pawl_sql_add(&sql, " (");
-    pawl_sql_ident(&sql, s->new_name);
-    pawl_sql_add(&sql, ")");
-    return pawl_step_exec(run, &sql, err);
-}
-
-static pawl_status
-build(pawl_swap *s, pawl_error *err)
-{
-    pawl_status st;
-
-    if ((pawl_swap_is_captured(s, false) && (st = pawl_swap_drain(s, false, err)) != PAWL_OK) ||
-        (st = pawl_swap_txn(s, NULL, pawl_swap_note_horizon, err)) != PAWL_OK ||
-        (st = pawl_swap_run_list(s, &s->carry->index, err)) != PAWL_OK)
-        return st;
-    PAWL_FAILPOINT("swap.after_index");
-    return pawl_swap_txn(s, "verify", analyze, err);
-}
-
-/* ---- the whole ------------------------------------------------------------------------------------------------------ */
-
-static pawl_status
-advance(pawl_swap *s, pawl_error *err)
-{
-    pawl_status st;
-
-    if (s->carry == NULL && !pawl_swap_is(s, "settle") &&
-        (st = pawl_swap_plan_carry(s, false, err)) != PAWL_OK)
-        return st;
-    if (pawl_swap_is(s, "prepare"))
-        return prepare(s, err);
-    if (pawl_swap_is(s, "armed"))
-        return s->d->with != NULL ? pawl_swap_txn(s, "index", NULL, err)
-                                  : pawl_swap_txn(s, "copy", read_bound, err);
-    if (pawl_swap_is(s, "copy"))
-        return copy(s, err);
-    if (pawl_swap_is(s, "index"))
-        return build(s, err);
-    if (pawl_swap_is(s, "verify"))
-        return pawl_swap_verify(s, err);
-    if (pawl_swap_is(s, "ready"))
-        return pawl_swap_ready(s, false, err);
-    if (pawl_swap_is(s, "settle"))
-        return pawl_swap_settle(s, "mirror", err);
-    return pawl_error_set(err, PAWL_E_STATE, "job %lld is in phase \"%s\", from which the swap cannot go on",
-                          (long long) s->job, s->phase);
-}
-
-pawl_status
-pawl_swap_forward(pawl_swap *s, pawl_error *err)
-{
-    pawl_status st = PAWL_OK;
-
-    if (s->job == 0 && (st = begin(s, err)) != PAWL_OK)
-        return st;
-    s->carry = NULL; /* what begin planned knew no job yet */
-    if (strcmp(s->state, "abandoned") == 0)
-        return pawl_error_set(err, PAWL_E_STATE, "job %lld was abandoned", (long long) s->job);
-    st = pawl_context_check(s->job, &s->env, s->d->lua != NULL, s->run->ledger, s->run->pg, err);
-    while (st == PAWL_OK && !pawl_swap_is(s, "mirror"))
-    {
-        if ((st = pawl_stop_check(s->run->stop, PAWL_STOP_FINISH, err)) == PAWL_OK)
-            st = advance(s, err);
-    }
-    if (st == PAWL_OK && s->d->drops_old && strcmp(s->state, "done") != 0)
-        return pawl_swap_drop_old(s, err);
     return st;
 }

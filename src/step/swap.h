@@ -88,8 +88,7 @@ typedef struct pawl_swap
 PAWL_NODISCARD pawl_status pawl_swap_open(pawl_swap *s, pawl_step_run *run, const pawl_step *step,
                                           pawl_error *err);
 
-/* Its parts, for switch.h: the environment; the specs, from d, read and the names; where the ledger says that it is. */
-void pawl_swap_fill_env(pawl_swap *s);
+/* Its parts, for switch.h: the specs, from d, read and the names; where the ledger says that it is. */
 void pawl_swap_fill_specs(pawl_swap *s);
 PAWL_NODISCARD pawl_status pawl_swap_resume(pawl_swap *s, pawl_error *err);
 
@@ -157,6 +156,11 @@ PAWL_NODISCARD pawl_status pawl_swap_check_null(pawl_swap *s, pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_swap_count_nulled(pawl_swap *s, pawl_pg *pg, pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_swap_allow_nulled(const pawl_swap *s, pawl_error *err);
 
+/* ---- swap_forward.c -------------------------------------------------------------------------------------------------- */
+
+/* Work for pawl_swap_txn: snapshots from before now see rows in which the column that is to go live is not filled yet. */
+PAWL_NODISCARD pawl_status pawl_swap_note_horizon(pawl_step_run *run, void *swap, pawl_error *err);
+
 /* ---- swap_try.c ------------------------------------------------------------------------------------------------------ */
 
 /* Refuse expressions that the server does not take, or that read what a trigger cannot see. Changes nothing; outside of a
@@ -172,9 +176,6 @@ bool pawl_swap_is_captured(const pawl_swap *s, bool to_back);
 PAWL_NODISCARD pawl_status pawl_swap_drain(pawl_swap *s, bool to_back, pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_swap_drain_for(pawl_swap *s, bool to_back, int64_t budget_ms, bool *left,
                                                pawl_error *err);
-
-/* Work for pawl_swap_txn: snapshots from before now see rows in which the column that is to go live is not filled yet. */
-PAWL_NODISCARD pawl_status pawl_swap_note_horizon(pawl_step_run *run, void *swap, pawl_error *err);
 
 /* Drain while waiting for whatever must have happened, then cut over. */
 PAWL_NODISCARD pawl_status pawl_swap_ready(pawl_swap *s, bool to_back, pawl_error *err);

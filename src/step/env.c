@@ -1,0 +1,34 @@
+#include "step/env.h"
+
+#include "util/banned.h"
+
+pawl_backfill_env
+pawl_step_env(const pawl_step_run *run)
+{
+    return (pawl_backfill_env){
+        .conninfo = run->conninfo,
+        .is_pooled = pawl_settings_has_pooler(run->settings),
+        .schema = run->settings->schema,
+        .search_path = run->search_path,
+        .lua_root = run->root,
+        .x = run->x,
+        .nx = run->nx,
+        .secrets = run->secrets,
+        .nsecrets = run->nsecrets,
+        .lock_timeout_ms = run->settings->lock_timeout_ms,
+        .lock_attempts = run->settings->lock_attempts,
+        .connect_timeout_ms = run->settings->connect_timeout_ms,
+        .lease_ms = run->settings->lease_ms,
+        .stop = run->stop,
+        .sink = run->sink,
+    };
+}
+
+pawl_backfill_id
+pawl_step_job_id(const pawl_step_run *run)
+{
+    return (pawl_backfill_id){.revision = run->revision,
+                              .direction = run->direction,
+                              .ordinal = run->ordinal,
+                              .checksum = run->checksum};
+}
