@@ -339,15 +339,61 @@ update_settle(pawl_writer *w, pawl_pg *pg, const pawl_pg_result *answer, pawl_at
     return pawl_pg_exec(pg, "SET CONSTRAINTS ALL IMMEDIATE", err);
 }
 
+/* By its key: a row that others have changed since is in the log of a swap, and done again. */
+static void
+add_write_null(pawl_strbuf *b, const pawl_job *job)
+{
+    pawl_sql_add(b, "UPDATE ONLY ");
+    pawl_sql_ident2(b, job->table->schema, job->table->name);
+    pawl_sql_add(b, " AS t SET ");
+    for (int i = 0; i < job->nwrite; i++)
+    {
+        pawl_sql_add(b, i > 0 ? ", " : "");
+        pawl_sql_ident(b, job->write[i]->name);
+        pawl_sql_add(b, " = NULL");
+    }
+    for (int i = 0; i < job->key->ncolumns; i++)
+    {
+        const pawl_key_column *k = &job->key->columns[i];
+
+        pawl_sql_add(b, i > 0 ? " AND " : " WHERE ");
+        pawl_sql_column(b, "t", k->column->name);
+        pawl_sql_add(b, " ");
+        pawl_sql_operator(b, k->op_schema, k->op_eq);
+        pawl_strbuf_addf(b, " $%d::", i + 1);
+        pawl_sql_type(b, k->column->cast_name);
+    }
+}
+
+/* The column has NULL there already. But what refuses NULL as well has not refused the row for its value: a trigger. */
+static pawl_status
+write_null(const pawl_writer *w, pawl_pg *pg, const pawl_pg_result *answer, pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(sql);
+    pawl_pg_arg args[PAWL_KEY_MAX];
+    int nkey = w->job->key->ncolumns;
+
+    add_write_null(&sql, w->job);
+    if (!pawl_strbuf_is_ok(&sql))
+        return pawl_error_nomem(err, "a statement");
+    for (int i = 0; i < nkey; i++)
+        args[i] = PAWL_ARG_TEXT(pawl_pg_text(answer, 0, 1 + i));
+    return pawl_pg_query(pg, sql.data, nkey, args, NULL, err);
+}
+
 /* The row is still at hand, as the transform was given it. */
 static pawl_status
 update_condemn(pawl_writer *w, pawl_pg *pg, const pawl_attempt *attempt, const pawl_error *why, int *count,
                pawl_error *err)
 {
-    (void) pg;
+    pawl_status st;
+
     *count = pawl_pg_rows(attempt->answer);
-    if (*count == 1)
-        pawl_rejects_add(&w->rejects, attempt->answer, 0, 1, why);
+    if (*count != 1)
+        return PAWL_OK;
+    if (w->job->spec->nulls_rejects && (st = write_null(w, pg, attempt->answer, err)) != PAWL_OK)
+        return st;
+    pawl_rejects_add(&w->rejects, attempt->answer, 0, 1, why);
     return pawl_rejects_check(&w->rejects, err);
 }
 

@@ -38,6 +38,14 @@
     "return { price = tostring(n) } end,\n"      \
     "reverse = function(row) return { price = row.price and tostring(row.price) or pawl.null } end }"
 
+#define BATCH                                                                     \
+    "return { batch = function(rows)\n"                                           \
+    "local out = {}\n"                                                            \
+    "for i, row in ipairs(rows) do\n"                                             \
+    "if row.price == 'reject' or row.price == 'raise' then error('broken') end\n" \
+    "out[i] = { price = row.price or pawl.null } end\n"                           \
+    "return out end }"
+
 #define REJECTS                                                                                           \
     "SELECT coalesce(string_agg(key[1] || ' ' || state, ', ' ORDER BY key[1]::int, reject_id), '') FROM " \
     "pawl.reject"
@@ -239,6 +247,44 @@ a_row_that_may_not_be_null_stops_the_swap(void **state)
     pawl_test_end(&f);
 }
 
+/* What a trigger of the user's raises is no refusal of the value, whatever its class: NULL would not help. */
+static void
+a_trigger_that_raises_stops_the_swap(void **state)
+{
+    pawl_test_fixture f = begin("trigger", "rejects: write_null");
+
+    (void) state;
+    pawl_test_exec(
+        f.db,
+        "CREATE FUNCTION bad() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF NEW.id = 50 THEN PERFORM 1 "
+        "/ 0; END IF; RETURN NEW; END'; CREATE TRIGGER bad BEFORE UPDATE ON p FOR EACH ROW EXECUTE "
+        "FUNCTION bad()");
+    pawl_test_must_fail(&f, true, "head", PAWL_E_SERVER, "division by zero");
+    pawl_test_assert_text(&f, "SELECT count(*)::text FROM pawl.reject WHERE key[1] = '50'", "0");
+    pawl_test_exec(f.db, "DROP TRIGGER bad ON p");
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, NULLS, "7 8 9 10");
+    pawl_test_end(&f);
+}
+
+/* A function over whole batches tells no row when it raises: it is looked for by halves. */
+static void
+a_batch_that_raises_is_narrowed_down(void **state)
+{
+    pawl_test_fixture f = begin("batch", "rejects: write_null");
+
+    (void) state;
+    pawl_test_project_write(f.dir, "migrations/transforms/price.lua", BATCH);
+    die_at(&f, "swap.after_copy");
+    pawl_test_assert_text(&f, REJECTS, "7 nulled, 8 nulled, 9 nulled");
+    pawl_test_exec(f.db, "UPDATE p SET price = 'raise' WHERE id IN (100, 101, 200);"
+                         "UPDATE p SET price = price || '0' WHERE id BETWEEN 110 AND 190");
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, NULLS, "7 8 9 10 100 101 200");
+    pawl_test_assert_text(&f, "SELECT price::text FROM p WHERE id = 150", "1500.00");
+    pawl_test_end(&f);
+}
+
 /* A NULL that no reject accounts for is a difference, and stops the swap. */
 static void
 a_null_without_a_reject_is_found(void **state)
@@ -349,6 +395,8 @@ main(void)
         cmocka_unit_test(more_than_is_allowed_does_not_go_live),
         cmocka_unit_test(a_column_that_takes_no_null_is_refused_beforehand),
         cmocka_unit_test(a_row_that_may_not_be_null_stops_the_swap),
+        cmocka_unit_test(a_trigger_that_raises_stops_the_swap),
+        cmocka_unit_test(a_batch_that_raises_is_narrowed_down),
         cmocka_unit_test(a_null_without_a_reject_is_found),
         cmocka_unit_test(the_way_back_keeps_what_was_refused),
         cmocka_unit_test(the_way_back_by_sql_keeps_it_as_well),
