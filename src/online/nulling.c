@@ -398,7 +398,10 @@ pawl_nulling_settle(pawl_nulling *n, pawl_ledger *ledger, pawl_pg *pg, pawl_erro
     add_settle(&sql, n->shape, ledger);
     if (!pawl_strbuf_is_ok(&sql))
         return pawl_error_nomem(err, "a statement");
-    return pawl_pg_query(pg, sql.data, 1, args, NULL, err);
+    if ((st = pawl_pg_query(pg, pawl_sql_online_plan_hash, 0, NULL, NULL, err)) != PAWL_OK ||
+        (st = pawl_pg_query(pg, sql.data, 1, args, NULL, err)) != PAWL_OK)
+        return st;
+    return pawl_pg_query(pg, pawl_sql_backfill_plan_lookup, 0, NULL, NULL, err);
 }
 
 pawl_status

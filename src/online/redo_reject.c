@@ -280,9 +280,12 @@ end_all(const pawl_redo *r, pawl_pg *pg, pawl_redo_arrays *keys, const pawl_pg_r
     pawl_status st = sort_rows(r, locked, rejects, &refused, &done, err);
 
     /* What is left of them then has no row any more. */
-    if (st == PAWL_OK && (st = end_rejects(r, pg, END_REPLACED, &refused, err)) == PAWL_OK &&
+    if (st == PAWL_OK && (st = pawl_pg_query(pg, pawl_sql_online_plan_hash, 0, NULL, NULL, err)) == PAWL_OK &&
+        (st = end_rejects(r, pg, END_REPLACED, &refused, err)) == PAWL_OK &&
         (st = end_rejects(r, pg, END_DONE, &done, err)) == PAWL_OK)
         st = end_rejects(r, pg, END_GONE, keys, err);
+    if (st == PAWL_OK)
+        st = pawl_pg_query(pg, pawl_sql_backfill_plan_lookup, 0, NULL, NULL, err);
     pawl_redo_arrays_fini(&refused);
     pawl_redo_arrays_fini(&done);
     return st;
