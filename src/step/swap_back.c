@@ -163,6 +163,17 @@ work_undo(pawl_step_run *run, void *ctx, pawl_error *err)
     return close_job(s, run, err);
 }
 
+/* Another try would see the same. */
+static bool
+is_lasting(const pawl_error *err)
+{
+    pawl_fault fault = pawl_fault_of(err);
+
+    if (err->code == PAWL_E_SERVER)
+        return fault != PAWL_FAULT_LOCK && fault != PAWL_FAULT_REPEAT && fault != PAWL_FAULT_CONNECTION;
+    return err->code == PAWL_E_REFUSED || err->code == PAWL_E_INPUT || err->code == PAWL_E_STATE;
+}
+
 static pawl_status
 undo(pawl_swap *s, pawl_error *err)
 {
@@ -170,11 +181,17 @@ undo(pawl_swap *s, pawl_error *err)
 
     if (s->job != 0)
     {
-        pawl_error ignored = PAWL_ERROR_INIT;
+        pawl_error failure = PAWL_ERROR_INIT;
 
         /* What hangs on the column may be such by now that nothing could be planned: then there is nothing to undo. */
-        st = pawl_swap_plan_carry(s, false, &ignored);
-        if (st == PAWL_OK && (st = pawl_swap_run_list(s, &s->carry->undo, err)) != PAWL_OK)
+        st = pawl_swap_plan_carry(s, false, &failure);
+        if (st == PAWL_OK)
+            st = pawl_swap_run_list(s, &s->carry->undo, err);
+        else if (is_lasting(&failure))
+            st = PAWL_OK;
+        else
+            *err = failure;
+        if (st != PAWL_OK)
             return st;
     }
     if (s->d->with != NULL)

@@ -15,6 +15,7 @@
 
 #define TABLE                                                          \
     "CREATE TABLE p (id int PRIMARY KEY, price int, code int UNIQUE);" \
+    "CREATE INDEX p_price_idx ON p (price);"                           \
     "INSERT INTO p SELECT i, i, i FROM generate_series(1, 300) i"
 #define LUA "return function(row) return { price = row.price } end"
 
@@ -122,6 +123,32 @@ a_capture_asks_as_often_as_it_is_told(void **state)
     pawl_test_end(&f);
 }
 
+#define INDEXES "SELECT string_agg(indexname, ', ' ORDER BY indexname) FROM pg_indexes WHERE tablename = 'p'"
+
+/* What the way back cannot look at it does not leave behind. */
+static void
+a_switch_that_is_taken_back_waits_for_the_table(void **state)
+{
+    PGconn *reader = NULL;
+    pawl_test_fixture f =
+        begin("switch",
+              "  - add_column: { table: p, column: amount, type: bigint }\n  - backfill:\n      "
+              "table: p\n      set: { amount: price::bigint }\n      capture: true\n    down: "
+              "nothing\n  - switch:\n      table: p\n      column: price\n      with: amount\n",
+              &reader);
+
+    (void) state;
+    pawl_test_exec(f.db, "DELETE FROM pawl.control");
+    pawl_test_assert_text(&f, "SELECT count(*)::text FROM pg_indexes WHERE indexname LIKE 'pawl%'", "1");
+    pawl_test_run_on(reader, "COMMIT; BEGIN; LOCK TABLE p IN ACCESS EXCLUSIVE MODE");
+    pawl_test_must_fail(&f, false, "base", PAWL_E_SERVER, "lock");
+    pawl_test_assert_text(&f, "SELECT kind || ' ' || phase FROM pawl.job", "switch ready");
+    PQfinish(reader);
+    pawl_test_must_go(&f, false, "base");
+    pawl_test_assert_text(&f, INDEXES, "p_code_key, p_pkey, p_price_idx");
+    pawl_test_end(&f);
+}
+
 static int
 count(const char *text, const char *words)
 {
@@ -156,6 +183,7 @@ main(void)
         cmocka_unit_test(a_swap_in_step_asks_as_often_as_it_is_told),
         cmocka_unit_test(a_rewrite_asks_as_often_as_it_is_told),
         cmocka_unit_test(a_capture_asks_as_often_as_it_is_told),
+        cmocka_unit_test(a_switch_that_is_taken_back_waits_for_the_table),
         cmocka_unit_test(a_rewrite_says_of_each_constraint_once_that_it_is_done),
     };
 
