@@ -51,7 +51,8 @@ typedef struct pawl_drain_options
     int64_t job;
     const pawl_key *key;
     const pawl_backfill_env *env;
-    int64_t rows; /* entries a slice begins with; 0: 500. It follows the time that a slice takes */
+    uint32_t table_oid; /* to say who holds it, when a lock does not come; 0: nobody is named */
+    int64_t rows;       /* entries a slice begins with; 0: 500. It follows the time that a slice takes */
     bool
         passes_truncate; /* a TRUNCATE takes nothing from the job: a swap, whose new column goes with the rows */
     bool tells_truncate; /* the function deals with it */

@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "core/sqlstate.h"
 #include "online/drain_private.h"
+#include "pg/lockers.h"
 #include "util/clock.h"
 
 #include "util/banned.h"
@@ -16,6 +17,8 @@ enum
     FAST_US = 100000,
     MOST_DOWN_MS = 600000,
     MOST_REPEATS = 50,
+    PATIENT_REPEATS = 3,    /* a lock that is late so often is worth a word, ... */
+    SAY_EVERY_US = 5000000, /* ... and then again and again: it is waited for without an end */
     MOST_CROWDED = 5000000, /* entries of a slice in which unique values have met */
     CAREFUL_SLICES = 16,
     CROWDED_TRIES = 10 /* with the whole log in it: others may have exchanged values again meanwhile */
@@ -43,7 +46,25 @@ typedef struct loop
     pawl_fault last;
     int repeats;
     int64_t down_since_us;
+    int64_t said_us;
 } loop;
+
+static void
+say_locked(const pawl_drain *d, loop *l, const pawl_error *failure)
+{
+    int64_t now_us = pawl_clock_us();
+    char who[400] = "";
+
+    if (l->repeats < PATIENT_REPEATS || (l->said_us != 0 && now_us - l->said_us < SAY_EVERY_US))
+        return;
+    l->said_us = now_us;
+    if (d->options.table_oid != 0)
+        pawl_pg_lockers(d->pg, d->options.table_oid, who, sizeof who);
+    pawl_log_text(d->options.env->sink, PAWL_EVENT_WAITING,
+                  "job %lld cannot carry over %s%s: somebody has locked it (%s)%s%s",
+                  (long long) d->options.job, d->key[0] != '\0' ? "the row with " : "rows that were changed",
+                  d->key, failure->message, who[0] != '\0' ? "; held by " : "", who);
+}
 
 static pawl_status
 reconnect(pawl_drain *d, loop *l, pawl_error *err)
@@ -104,6 +125,8 @@ answer(pawl_drain *d, loop *l, pawl_error *failure, pawl_error *err)
     {
         if (l->repeats > MOST_REPEATS && fault != PAWL_FAULT_LOCK)
             return failure->code;
+        if (fault == PAWL_FAULT_LOCK)
+            say_locked(d, l, failure);
         d->rows = d->rows > 1 ? d->rows / 2 : 1;
         return pawl_backoff_sleep(&l->backoff, d->options.env->stop, err);
     }

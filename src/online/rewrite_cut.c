@@ -28,6 +28,7 @@ open_drain(pawl_rewrite *rw, pawl_rewrite_applier *applier, pawl_drain **out, pa
 {
     const pawl_drain_options options = {.job = rw->job,
                                         .key = rw->shape.key,
+                                        .table_oid = rw->shape.table->oid,
                                         .env = rw->env->base,
                                         .rows = rw->spec->drain_rows,
                                         .tells_truncate = rw->is_back,

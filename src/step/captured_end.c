@@ -266,6 +266,7 @@ engine_open(engine *e, pawl_error *err)
     if ((st = pawl_redo_open(&e->redo, &e->job, "row", err)) != PAWL_OK)
         return st;
     options.key = e->job.key;
+    options.table_oid = e->job.table->oid;
     return pawl_drain_open(&options, &e->drain, err);
 }
 

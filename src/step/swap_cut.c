@@ -77,6 +77,7 @@ engine_open(engine *e, pawl_swap *s, bool to_back, pawl_error *err)
         e->redo.spares_nulled = to_back && s->nulled > 0;
     }
     options.key = e->job.key;
+    options.table_oid = e->job.table == NULL ? 0 : e->job.table->oid;
     return pawl_drain_open(&options, &e->drain, err);
 }
 

@@ -9,6 +9,7 @@
 
 #include "online/drain.h"
 #include "support/job.h"
+#include "support/migration.h"
 #include "support/place.h"
 #include "support/server.h"
 
@@ -303,6 +304,40 @@ under_an_old_snapshot_what_is_drained_is_not_read_again(void **state)
     end(&f);
 }
 
+/* It waits on, and says for what: somebody may have to end that session. */
+static void
+lock_that_does_not_come_is_spoken_of(void **state)
+{
+    fixture f;
+    pawl_error err = PAWL_ERROR_INIT;
+    pawl_drain_end out = PAWL_DRAIN_EMPTY;
+    pawl_test_heard heard = {.text = PAWL_STRBUF_INIT};
+    const pawl_sink sink = {.emit = pawl_test_hear, .ctx = &heard};
+    PGconn *app;
+
+    (void) state;
+    begin(&f, "drain_lock");
+    f.env.sink = &sink;
+    f.env.lock_timeout_ms = 50;
+    pawl_drain_close(f.drain);
+    f.options.table_oid = f.table->oid;
+    pawl_test_is_ok(pawl_drain_open(&f.options, &f.drain, &err), &err);
+    pawl_test_exec(f.place.conninfo, "UPDATE t SET a = 'y' WHERE id = 7");
+    app = pawl_test_connect(f.place.conninfo);
+    pawl_test_run_on(app, "BEGIN; LOCK TABLE t IN ACCESS SHARE MODE; INSERT INTO seen VALUES (7, 0)");
+    pawl_test_is_ok(pawl_drain_run(f.drain, 3000, &out, &err), &err);
+    assert_int_equal(out, PAWL_DRAIN_MORE);
+    if (strstr(heard.text.data, "job 1 cannot carry over the row with id = 7") == NULL ||
+        strstr(heard.text.data, "held by pid") == NULL)
+        fail_msg("%s", heard.text.data);
+    pawl_test_run_on(app, "ROLLBACK");
+    PQfinish(app);
+    assert_int_equal(drain(&f), PAWL_DRAIN_EMPTY);
+    assert_int_equal(seen(&f, "k = 7"), 1);
+    pawl_strbuf_fini(&heard.text);
+    end(&f);
+}
+
 int
 main(void)
 {
@@ -316,6 +351,7 @@ main(void)
         cmocka_unit_test(truncate_and_a_lost_trigger_void_the_capture),
         cmocka_unit_test(a_unique_violation_makes_the_slice_grow),
         cmocka_unit_test(under_an_old_snapshot_what_is_drained_is_not_read_again),
+        cmocka_unit_test(lock_that_does_not_come_is_spoken_of),
     };
 
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
