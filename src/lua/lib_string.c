@@ -57,7 +57,7 @@ find_or_match(lua_State *L, bool is_find)
     if (is_find && (lua_toboolean(L, 4) || pawl_pattern_is_plain(text, pattern_length)))
         return find_plain(L, s, length, from);
     lua_settop(L, 2);
-    pawl_match_init(&m, L, pawl_pattern_push(L, 2, true), s, length);
+    pawl_match_init(&m, L, pawl_pattern_find(L, 2), s, length);
     end = pawl_match_find(&m, &start);
     if (end == NULL)
     {
@@ -222,7 +222,10 @@ string_gsub(lua_State *L)
     if (type == LUA_TNUMBER)
         (void) lua_tolstring(L, 3, NULL);
     lua_settop(L, 3);
-    pawl_match_init(&m, L, pawl_pattern_push(L, 2, true), s, length);
+    pawl_match_init(&m, L,
+                    type == LUA_TFUNCTION || type == LUA_TTABLE ? pawl_pattern_push(L, 2, true)
+                                                                : pawl_pattern_find(L, 2),
+                    s, length);
     pawl_lua_buf_init(&b, L);
     while (count < most)
     {

@@ -12,6 +12,7 @@
 #define REPEATS_MAX    180  /* each recurses once */
 #define STEPS_A_CHARGE 8192 /* an eighth of a unit each */
 #define KEPT_MAX       100  /* compiled patterns */
+#define SHORT_TEXT     40   /* LUAI_MAXSHORTLEN: up to it Lua keeps one copy of equal texts */
 
 typedef enum op
 {
@@ -347,6 +348,7 @@ push_kept(lua_State *L, pawl_anchor which)
 {
     if (pawl_anchor_get(L, which) == LUA_TTABLE && lua_rawlen(L, -1) < KEPT_MAX)
         return;
+    memset(pawl_lua_of(L)->recent, 0, sizeof pawl_lua_of(L)->recent);
     lua_pop(L, 1);
     lua_newtable(L);
     lua_pushvalue(L, -1);
@@ -374,6 +376,29 @@ pawl_pattern_push(lua_State *L, int index, bool can_anchor)
         lua_rawseti(L, -3, (lua_Integer) lua_rawlen(L, -3) + 1);
     }
     lua_remove(L, -2);
+    return pattern;
+}
+
+/*
+ * Equal texts of up to 40 bytes have equal addresses as long as one of them lives, and the table of kept patterns keeps
+ * them alive.
+ */
+const pawl_pattern *
+pawl_pattern_find(lua_State *L, int index)
+{
+    size_t length;
+    const char *text = lua_tolstring(L, index, &length);
+    pawl_lua *lua = pawl_lua_of(L);
+
+    for (int i = 0; i < PAWL_RECENT_PATTERNS; i++)
+        if (lua->recent[i].text == text)
+            return lua->recent[i].pattern;
+
+    const pawl_pattern *pattern = pawl_pattern_push(L, index, true);
+
+    lua_pop(L, 1);
+    if (length <= SHORT_TEXT)
+        lua->recent[lua->next_recent++ % PAWL_RECENT_PATTERNS] = (pawl_recent_pattern){text, pattern};
     return pattern;
 }
 

@@ -63,6 +63,9 @@ bool pawl_pattern_is_plain(const char *text, size_t length);
  */
 const pawl_pattern *pawl_pattern_push(lua_State *L, int index, bool can_anchor);
 
+/* The same with an anchor and nothing pushed: it lives only until Lua code may run again. */
+const pawl_pattern *pawl_pattern_find(lua_State *L, int index);
+
 void pawl_match_init(pawl_match *m, lua_State *L, const pawl_pattern *pattern, const char *subject,
                      size_t length);
 

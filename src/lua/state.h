@@ -64,6 +64,15 @@ typedef enum pawl_anchor
     PAWL_ANCHOR_COUNT,
 } pawl_anchor;
 
+#define PAWL_RECENT_PATTERNS 8
+
+/* A pattern of which the text's address is known, see pattern.c. */
+typedef struct pawl_recent_pattern
+{
+    const char *text;
+    const struct pawl_pattern *pattern;
+} pawl_recent_pattern;
+
 struct pawl_lua
 {
     lua_State *L;
@@ -75,6 +84,8 @@ struct pawl_lua
     size_t limit;
     size_t big;  /* bytes in blocks of at least 256 KiB: while there are some, the hook comes more often */
     bool is_out; /* the system refused an allocation */
+    pawl_recent_pattern recent[PAWL_RECENT_PATTERNS];
+    unsigned next_recent; /* the one that gives way */
 
     int64_t unit_limit;    /* per row */
     int64_t budget;        /* of the row or batch that runs */
