@@ -87,40 +87,41 @@ pawl_pg_array_add_bytes(pawl_pg_array *a, const void *bytes, size_t length)
     a->count++;
 }
 
+/* An integer with its length before it, in one go. */
+static void
+add_integer(pawl_pg_array *a, uint64_t value, size_t width)
+{
+    char bytes[4 + sizeof value] = {0};
+
+    bytes[3] = (char) width;
+    for (size_t i = 0; i < width; i++)
+        bytes[4 + i] = (char) (unsigned char) (value >> (8 * (width - 1 - i)) & 0xff);
+    pawl_strbuf_addn(&a->bytes, bytes, 4 + width);
+    a->count++;
+}
+
 void
 pawl_pg_array_add_i16(pawl_pg_array *a, int16_t value)
 {
-    const unsigned char bytes[2] = {(unsigned char) ((uint16_t) value >> 8),
-                                    (unsigned char) ((uint16_t) value & 0xff)};
-
-    pawl_pg_array_add_bytes(a, bytes, sizeof bytes);
+    add_integer(a, (uint16_t) value, sizeof value);
 }
 
 void
 pawl_pg_array_add_i32(pawl_pg_array *a, int32_t value)
 {
-    char bytes[4];
-
-    put_u32(bytes, (uint32_t) value);
-    pawl_pg_array_add_bytes(a, bytes, sizeof bytes);
+    add_integer(a, (uint32_t) value, sizeof value);
 }
 
 void
 pawl_pg_array_add_i64(pawl_pg_array *a, int64_t value)
 {
-    char bytes[8];
-
-    put_u32(bytes, (uint32_t) ((uint64_t) value >> 32));
-    put_u32(bytes + 4, (uint32_t) ((uint64_t) value & UINT32_MAX));
-    pawl_pg_array_add_bytes(a, bytes, sizeof bytes);
+    add_integer(a, (uint64_t) value, sizeof value);
 }
 
 void
 pawl_pg_array_add_bool(pawl_pg_array *a, bool value)
 {
-    const char byte = value ? 1 : 0;
-
-    pawl_pg_array_add_bytes(a, &byte, 1);
+    add_integer(a, value ? 1 : 0, 1);
 }
 
 bool
