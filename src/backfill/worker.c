@@ -13,9 +13,11 @@ enum
     KEYLESS_BATCHES = 4, /* of a table without a key: each batch sorts what is left of its chunk */
     CHUNK_ROWS_MIN = 20000,
     CHUNK_ROWS_MAX = 200000,
-    CHUNKS_PER_WORKER = 8, /* at least, so that the last ones end at about the same time */
-    IDLE_MS = 100,         /* between two looks when everything is handed out */
-    MOST_ATTEMPTS = 12     /* at a chunk of which no batch gets in */
+    CHUNKS_PER_WORKER = 8, /* at least */
+    LAST_CHUNKS = 3,   /* so many of what is left for each worker: the last ones end at about the same time */
+    IDLE_MS_MIN = 5,   /* between two looks when everything is handed out; doubled each time ... */
+    IDLE_MS_MAX = 100, /* ... up to this */
+    MOST_ATTEMPTS = 12 /* at a chunk of which no batch gets in */
 };
 
 static struct pawl_run_end *
@@ -67,7 +69,8 @@ pawl_run_note_batch(pawl_run *run, int64_t rows, int64_t elapsed_us)
     pawl_mutex_unlock(&run->lock);
 }
 
-/* About twenty batches, but so many chunks that the workers end together. An estimate only shapes the size. */
+/* About twenty batches, but fewer towards the end, so that the workers end together (guided self-scheduling, Polychronopoulos
+ * and Kuck 1987). An estimate only shapes the size. */
 static int64_t
 chunk_rows(const pawl_worker *w)
 {
@@ -77,6 +80,8 @@ chunk_rows(const pawl_worker *w)
     int64_t workers = pawl_control_pacing(w->run->control).workers;
     int64_t at_once = w->flights != NULL ? PAWL_FLIGHTS : 1;
     int64_t share = job->rows_estimate / (workers * CHUNKS_PER_WORKER * at_once);
+    pawl_progress now;
+    int64_t left;
 
     if (spec->chunk_rows > 0)
         return spec->chunk_rows;
@@ -84,6 +89,10 @@ chunk_rows(const pawl_worker *w)
         return pawl_pace_rows(w->run->pace) * KEYLESS_BATCHES;
     if (share > 0 && rows > share)
         rows = share;
+    pawl_meter_snapshot(w->run->meter, pawl_clock_us(), &now);
+    left = (now.rows_total - now.rows_read) / (workers * LAST_CHUNKS * at_once);
+    if (left > 0 && rows > left)
+        rows = left;
     if (rows < CHUNK_ROWS_MIN)
         rows = CHUNK_ROWS_MIN;
     return rows > CHUNK_ROWS_MAX ? CHUNK_ROWS_MAX : rows;
@@ -172,6 +181,8 @@ claim(pawl_worker *w, bool *done, pawl_error *err)
     if (st != PAWL_OK)
         return st;
     w->has_chunk = got == PAWL_CLAIM_CHUNK;
+    if (w->has_chunk)
+        w->idle_ms = 0;
     w->renewed_us = pawl_clock_us();
     *done = got == PAWL_CLAIM_DONE;
     if (w->has_chunk && w->chunk.attempts > MOST_ATTEMPTS)
@@ -180,7 +191,8 @@ claim(pawl_worker *w, bool *done, pawl_error *err)
     if (!w->is_dry || pawl_flights_has_any(w))
         return PAWL_OK;
     pawl_meter_hold(w->run->meter, w->number, "");
-    return pawl_stop_sleep(w->job->env->stop, PAWL_STOP_FINISH, IDLE_MS, err);
+    w->idle_ms = w->idle_ms == 0 ? IDLE_MS_MIN : w->idle_ms * 2 < IDLE_MS_MAX ? w->idle_ms * 2 : IDLE_MS_MAX;
+    return pawl_stop_sleep(w->job->env->stop, PAWL_STOP_FINISH, w->idle_ms, err);
 }
 
 /* Nothing is kept: no chunk, nothing of what was read ahead. */
