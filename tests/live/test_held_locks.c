@@ -30,12 +30,7 @@ begin(const char *name, const char *step, PGconn **reader)
     pawl_test_project_write(f.dir, "migrations/transforms/price.lua", LUA);
     pawl_fmt(text, sizeof text, "up:\n%s      cutover: manual\n", step);
     pawl_test_revision(&f, "aaaa", "", text);
-    assert_int_equal(pawl_stop_new(&f.heard.stop, &f.err), PAWL_OK);
-    f.heard.stop_at = "waiting";
-    assert_int_equal(pawl_test_go(&f, true, "head"), PAWL_E_STOPPED);
-    pawl_stop_free(f.heard.stop);
-    f.heard.stop = NULL;
-    f.heard.stop_at = NULL;
+    pawl_test_up_until(&f, "waiting");
     pawl_test_exec(f.db,
                    "INSERT INTO pawl.control (job_id, action, from_where) VALUES (1, 'cutover', 'test')");
     *reader = pawl_test_connect(f.db);

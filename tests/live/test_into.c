@@ -18,23 +18,6 @@ static const char *const READ_S[] = {"s"};
 static const char *const WRITE_OF[] = {"source", "part"};
 static const char *const BY_SOURCE[] = {"source"};
 
-/* t (id, s) with `rows` rows, and what `sql` makes. */
-static const char *
-tables(const char *name, int rows, const char *sql)
-{
-    const char *db = pawl_test_database_new(name);
-    char create[300];
-
-    (void) snprintf(create, sizeof create,
-                    "CREATE TABLE t (id bigint PRIMARY KEY, s text);"
-                    "INSERT INTO t SELECT i, 'x' || i FROM generate_series(1, %d) i; ANALYZE t",
-                    rows);
-    pawl_test_exec(db, create);
-    pawl_test_exec(db, sql);
-    pawl_test_ledger(db);
-    return db;
-}
-
 /* Into h (source, part): one row each with the same s. */
 static pawl_backfill_spec
 into_spec(void)
@@ -62,7 +45,7 @@ static void
 each_row_gives_none_one_or_many(void **state)
 {
     const char *db =
-        tables("many", 6000, "CREATE TABLE h (n bigserial PRIMARY KEY, source bigint, part text)");
+        pawl_test_named("many", 6000, "CREATE TABLE h (n bigserial PRIMARY KEY, source bigint, part text)");
     pawl_backfill_env env =
         env_of(db, "return function(row)\n"
                    "  local rows = {}\n"
@@ -92,10 +75,10 @@ static void
 columns_that_are_not_named_take_their_defaults(void **state)
 {
     const char *db =
-        tables("defaults", 300,
-               "CREATE TABLE h (n int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, source bigint,"
-               " part text, at timestamptz NOT NULL DEFAULT 'epoch', long int GENERATED ALWAYS AS"
-               " (length(part)) STORED, nothing text)");
+        pawl_test_named("defaults", 300,
+                        "CREATE TABLE h (n int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, source bigint,"
+                        " part text, at timestamptz NOT NULL DEFAULT 'epoch', long int GENERATED ALWAYS AS"
+                        " (length(part)) STORED, nothing text)");
     pawl_backfill_env env = env_of(db, "return function(row)\n"
                                        "  if row.id % 2 == 0 then return { source = row.id } end\n"
                                        "  return { source = row.id, part = pawl.null }\n"
@@ -114,12 +97,12 @@ static void
 texts_of_every_kind_arrive_as_they_were(void **state)
 {
     const char *db =
-        tables("texts", 0,
-               "INSERT INTO t SELECT i, E'a\\tb\\nc\\rd\\\\e \\\\N \\\\. ' || chr(i) FROM "
-               "generate_series(1, 3000) i;"
-               "INSERT INTO t VALUES (4001, ''), (4002, NULL), (4003, E'\\\\.'), (4004, E'\\\\N'), "
-               "(4005, repeat(E'long\\t', 200000));"
-               "CREATE TABLE h (source bigint, part text)");
+        pawl_test_named("texts", 0,
+                        "INSERT INTO t SELECT i, E'a\\tb\\nc\\rd\\\\e \\\\N \\\\. ' || chr(i) FROM "
+                        "generate_series(1, 3000) i;"
+                        "INSERT INTO t VALUES (4001, ''), (4002, NULL), (4003, E'\\\\.'), (4004, E'\\\\N'), "
+                        "(4005, repeat(E'long\\t', 200000));"
+                        "CREATE TABLE h (source bigint, part text)");
     pawl_backfill_env env = env_of(db, ONE);
     pawl_backfill_spec spec = into_spec();
 
@@ -133,10 +116,10 @@ texts_of_every_kind_arrive_as_they_were(void **state)
 static void
 merge_updates_what_is_there_and_inserts_the_rest(void **state)
 {
-    const char *db = tables("merge", 4000,
-                            "CREATE TABLE h (source bigint, part text, kept int NOT NULL DEFAULT 0);"
-                            "CREATE UNIQUE INDEX ON h (source);"
-                            "INSERT INTO h SELECT i, 'old', 7 FROM generate_series(1, 5000, 2) i");
+    const char *db = pawl_test_named("merge", 4000,
+                                     "CREATE TABLE h (source bigint, part text, kept int NOT NULL DEFAULT 0);"
+                                     "CREATE UNIQUE INDEX ON h (source);"
+                                     "INSERT INTO h SELECT i, 'old', 7 FROM generate_series(1, 5000, 2) i");
     pawl_backfill_env env = env_of(db, ONE);
     pawl_backfill_spec spec = into_spec();
     pawl_backfill_result r;
@@ -158,9 +141,9 @@ static void
 merge_by_every_column_leaves_what_is_there(void **state)
 {
     static const char *const both[] = {"part", "source"};
-    const char *db = tables("nothing", 200,
-                            "CREATE TABLE h (source bigint, part text, UNIQUE (source, part));"
-                            "INSERT INTO h VALUES (1, 'x1'), (2, 'other')");
+    const char *db = pawl_test_named("nothing", 200,
+                                     "CREATE TABLE h (source bigint, part text, UNIQUE (source, part));"
+                                     "INSERT INTO h VALUES (1, 'x1'), (2, 'other')");
     pawl_backfill_env env = env_of(db, ONE);
     pawl_backfill_spec spec = into_spec();
 
@@ -175,7 +158,7 @@ merge_by_every_column_leaves_what_is_there(void **state)
 static void
 a_batch_that_gives_too_much_is_made_smaller(void **state)
 {
-    const char *db = tables("large", 80, "CREATE TABLE h (source bigint, part text)");
+    const char *db = pawl_test_named("large", 80, "CREATE TABLE h (source bigint, part text)");
     pawl_backfill_env env = env_of(db, "local long = string.rep('x', 1 << 20)\n"
                                        "return function(row) return { source = row.id, part = long } end");
     pawl_backfill_spec spec = into_spec();
@@ -206,7 +189,7 @@ must_fail(const pawl_backfill_spec *spec, const pawl_backfill_env *env, pawl_sta
 static void
 rows_with_the_same_key_are_refused_unless_they_are_the_same_row(void **state)
 {
-    const char *db = tables("twice", 100, "CREATE TABLE h (source numeric UNIQUE, part text)");
+    const char *db = pawl_test_named("twice", 100, "CREATE TABLE h (source numeric UNIQUE, part text)");
     pawl_backfill_env env =
         env_of(db, "return function(row) return { source = tostring(row.id // 2), part = 'p' } end");
     pawl_backfill_spec spec = into_spec();
@@ -230,8 +213,8 @@ rows_with_the_same_key_are_refused_unless_they_are_the_same_row(void **state)
 static void
 a_row_that_the_target_refuses_is_named_and_those_before_it_stay(void **state)
 {
-    const char *db =
-        tables("refused", 1000, "CREATE TABLE h (source bigint CHECK (source <> 777), part varchar(4))");
+    const char *db = pawl_test_named("refused", 1000,
+                                     "CREATE TABLE h (source bigint CHECK (source <> 777), part varchar(4))");
     pawl_backfill_env env = env_of(db, ONE);
     pawl_backfill_spec spec = into_spec();
 
@@ -251,8 +234,8 @@ a_row_that_the_target_refuses_is_named_and_those_before_it_stay(void **state)
 static void
 what_a_transform_may_not_return_is_told_with_the_column(void **state)
 {
-    const char *db =
-        tables("wrong", 10, "CREATE TABLE h (source int, part text); CREATE UNIQUE INDEX ON h (source)");
+    const char *db = pawl_test_named(
+        "wrong", 10, "CREATE TABLE h (source int, part text); CREATE UNIQUE INDEX ON h (source)");
     pawl_backfill_spec spec = into_spec();
     pawl_backfill_env env = env_of(db, "return function(row) return { sorce = row.id } end");
 
@@ -274,12 +257,12 @@ what_a_transform_may_not_return_is_told_with_the_column(void **state)
 static void
 a_trigger_that_suppresses_rows_ends_the_job(void **state)
 {
-    const char *db =
-        tables("trigger", 100,
-               "CREATE TABLE h (source int PRIMARY KEY, part text);"
-               "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.source = 5 THEN"
-               " RETURN NULL; END IF; NEW.part := upper(NEW.part); RETURN NEW; END $$;"
-               "CREATE TRIGGER f BEFORE INSERT ON h FOR EACH ROW EXECUTE FUNCTION f()");
+    const char *db = pawl_test_named(
+        "trigger", 100,
+        "CREATE TABLE h (source int PRIMARY KEY, part text);"
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.source = 5 THEN"
+        " RETURN NULL; END IF; NEW.part := upper(NEW.part); RETURN NEW; END $$;"
+        "CREATE TRIGGER f BEFORE INSERT ON h FOR EACH ROW EXECUTE FUNCTION f()");
     pawl_backfill_env env = env_of(db, ONE);
     pawl_backfill_spec spec = into_spec();
 
@@ -309,19 +292,19 @@ refuses(const char *db, const char *into, const char *words)
 static void
 tables_that_cannot_take_rows_are_refused_with_the_reason(void **state)
 {
-    const char *db =
-        tables("kinds", 10,
-               "CREATE TABLE h (source bigint, part text);"
-               "CREATE VIEW v AS SELECT * FROM h;"
-               "CREATE UNLOGGED TABLE u (source bigint, part text);"
-               "CREATE TABLE r (source bigint, part text);"
-               "CREATE RULE r AS ON INSERT TO r DO INSTEAD NOTHING;"
-               "CREATE TABLE n (source bigint, part text, must int NOT NULL);"
-               "CREATE TABLE i (source bigint GENERATED ALWAYS AS IDENTITY, part text);"
-               "CREATE TABLE g (source bigint, part text GENERATED ALWAYS AS ('x') STORED);"
-               "CREATE TABLE all_of (id bigint NOT NULL, s text) PARTITION BY RANGE (id);"
-               "ALTER TABLE all_of ATTACH PARTITION t DEFAULT; ALTER TABLE all_of ADD source bigint, "
-               "ADD part text");
+    const char *db = pawl_test_named(
+        "kinds", 10,
+        "CREATE TABLE h (source bigint, part text);"
+        "CREATE VIEW v AS SELECT * FROM h;"
+        "CREATE UNLOGGED TABLE u (source bigint, part text);"
+        "CREATE TABLE r (source bigint, part text);"
+        "CREATE RULE r AS ON INSERT TO r DO INSTEAD NOTHING;"
+        "CREATE TABLE n (source bigint, part text, must int NOT NULL);"
+        "CREATE TABLE i (source bigint GENERATED ALWAYS AS IDENTITY, part text);"
+        "CREATE TABLE g (source bigint, part text GENERATED ALWAYS AS ('x') STORED);"
+        "CREATE TABLE all_of (id bigint NOT NULL, s text) PARTITION BY RANGE (id);"
+        "ALTER TABLE all_of ATTACH PARTITION t DEFAULT; ALTER TABLE all_of ADD source bigint, "
+        "ADD part text");
     pawl_backfill_env env = env_of(db, ONE);
     pawl_backfill_spec spec = into_spec();
 
@@ -351,9 +334,9 @@ tables_that_cannot_take_rows_are_refused_with_the_reason(void **state)
 static void
 rights_that_are_missing_are_told_before_the_first_row(void **state)
 {
-    const char *db = tables("rights", 300,
-                            "CREATE TABLE h (source bigint, part text); CREATE ROLE mover LOGIN;"
-                            "GRANT SELECT ON t TO mover");
+    const char *db = pawl_test_named("rights", 300,
+                                     "CREATE TABLE h (source bigint, part text); CREATE ROLE mover LOGIN;"
+                                     "GRANT SELECT ON t TO mover");
     pawl_backfill_spec spec = into_spec();
     pawl_backfill_env env = env_of(db, ONE);
     char as_mover[400];
@@ -374,9 +357,9 @@ rights_that_are_missing_are_told_before_the_first_row(void **state)
 static void
 an_open_job_does_not_change_its_target(void **state)
 {
-    const char *db = tables("change", 1000,
-                            "CREATE TABLE h (source bigint CHECK (source < 500), part text);"
-                            "CREATE TABLE h2 (source bigint PRIMARY KEY, part text)");
+    const char *db = pawl_test_named("change", 1000,
+                                     "CREATE TABLE h (source bigint CHECK (source < 500), part text);"
+                                     "CREATE TABLE h2 (source bigint PRIMARY KEY, part text)");
     pawl_backfill_env env = env_of(db, ONE);
     pawl_backfill_spec spec = into_spec();
 
@@ -417,10 +400,10 @@ static void
 a_partitioned_table_takes_rows_into_its_partitions(void **state)
 {
     const char *db =
-        tables("parts", 1000,
-               "CREATE TABLE h (source bigint PRIMARY KEY, part text) PARTITION BY RANGE (source);"
-               "CREATE TABLE h1 PARTITION OF h FOR VALUES FROM (0) TO (500);"
-               "CREATE TABLE h2 PARTITION OF h FOR VALUES FROM (500) TO (5000)");
+        pawl_test_named("parts", 1000,
+                        "CREATE TABLE h (source bigint PRIMARY KEY, part text) PARTITION BY RANGE (source);"
+                        "CREATE TABLE h1 PARTITION OF h FOR VALUES FROM (0) TO (500);"
+                        "CREATE TABLE h2 PARTITION OF h FOR VALUES FROM (500) TO (5000)");
     pawl_backfill_env env = env_of(db, ONE);
     pawl_backfill_spec spec = into_spec();
 

@@ -19,23 +19,6 @@ static const char *const READ_S[] = {"s"};
 static const char *const WRITE_OF[] = {"source", "part"};
 static const char *const BY_SOURCE[] = {"source"};
 
-/* t (id, s) with `rows` rows (i, 'x' || i), and what `sql` makes. */
-static const char *
-tables(const char *name, int rows, const char *sql)
-{
-    const char *db = pawl_test_database_new(name);
-    char create[300];
-
-    (void) snprintf(create, sizeof create,
-                    "CREATE TABLE t (id bigint PRIMARY KEY, s text);"
-                    "INSERT INTO t SELECT i, 'x' || i FROM generate_series(1, %d) i; ANALYZE t",
-                    rows);
-    pawl_test_exec(db, create);
-    pawl_test_exec(db, sql);
-    pawl_test_ledger(db);
-    return db;
-}
-
 static void
 prepare(pawl_test_job *j, const char *db, const char *name, const char *lua)
 {
@@ -101,7 +84,7 @@ assert_i64(const char *db, const char *sql, int64_t expected)
 static void
 rows_that_the_transform_refuses_leave_nothing_behind(void **state)
 {
-    const char *db = tables("refuses", 250, "CREATE TABLE h (source bigint, part text)");
+    const char *db = pawl_test_named("refuses", 250, "CREATE TABLE h (source bigint, part text)");
     pawl_test_job j;
 
     (void) state;
@@ -129,7 +112,7 @@ rows_that_the_transform_refuses_leave_nothing_behind(void **state)
 static void
 a_batch_that_raises_as_a_whole_is_searched_by_halves(void **state)
 {
-    const char *db = tables("whole", 130, "CREATE TABLE h (source bigint, part text)");
+    const char *db = pawl_test_named("whole", 130, "CREATE TABLE h (source bigint, part text)");
     pawl_test_job j;
 
     (void) state;
@@ -153,20 +136,20 @@ a_batch_that_raises_as_a_whole_is_searched_by_halves(void **state)
 static void
 refused_by_the_server(const char *name, bool is_merge)
 {
-    const char *db =
-        tables(name, 1000,
-               "CREATE TABLE h (source int PRIMARY KEY CHECK (source <> 77), part varchar(5));"
-               "UPDATE t SET s = 'too long' WHERE id IN (500, 501, 999);"
-               "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-               " IF NEW.source = 600 THEN RETURN NULL; END IF;"
-               " IF NEW.source = 601 THEN RAISE EXCEPTION 'not this' USING ERRCODE = 'ZZ001'; END IF;"
-               " RETURN NEW; END $$;"
-               "CREATE TRIGGER f BEFORE INSERT ON h FOR EACH ROW EXECUTE FUNCTION f();"
-               "CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-               " IF NEW.source = 700 THEN RAISE EXCEPTION 'too late' USING ERRCODE = '23514'; END IF;"
-               " RETURN NULL; END $$;"
-               "CREATE CONSTRAINT TRIGGER late AFTER INSERT ON h DEFERRABLE INITIALLY DEFERRED"
-               " FOR EACH ROW EXECUTE FUNCTION late()");
+    const char *db = pawl_test_named(
+        name, 1000,
+        "CREATE TABLE h (source int PRIMARY KEY CHECK (source <> 77), part varchar(5));"
+        "UPDATE t SET s = 'too long' WHERE id IN (500, 501, 999);"
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " IF NEW.source = 600 THEN RETURN NULL; END IF;"
+        " IF NEW.source = 601 THEN RAISE EXCEPTION 'not this' USING ERRCODE = 'ZZ001'; END IF;"
+        " RETURN NEW; END $$;"
+        "CREATE TRIGGER f BEFORE INSERT ON h FOR EACH ROW EXECUTE FUNCTION f();"
+        "CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " IF NEW.source = 700 THEN RAISE EXCEPTION 'too late' USING ERRCODE = '23514'; END IF;"
+        " RETURN NULL; END $$;"
+        "CREATE CONSTRAINT TRIGGER late AFTER INSERT ON h DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION late()");
     pawl_test_job j;
 
     prepare(&j, db, name, ONE);
@@ -239,7 +222,7 @@ rows_that_a_merge_refuses_are_found_by_halves(void **state)
 static void
 rows_that_merge_into_one_and_differ_are_all_set_aside(void **state)
 {
-    const char *db = tables("clash", 60, "CREATE TABLE h (source int PRIMARY KEY, part text)");
+    const char *db = pawl_test_named("clash", 60, "CREATE TABLE h (source int PRIMARY KEY, part text)");
     pawl_test_job j;
     pawl_retry_result out;
 
@@ -268,7 +251,7 @@ rows_that_merge_into_one_and_differ_are_all_set_aside(void **state)
 static void
 rows_that_only_the_server_takes_for_one_stop_the_run_by_name(void **state)
 {
-    const char *db = tables("spelled", 50, "CREATE TABLE h (source numeric PRIMARY KEY, part text)");
+    const char *db = pawl_test_named("spelled", 50, "CREATE TABLE h (source numeric PRIMARY KEY, part text)");
     pawl_test_job j;
 
     (void) state;
@@ -287,7 +270,8 @@ rows_that_only_the_server_takes_for_one_stop_the_run_by_name(void **state)
 static void
 skipped_rows_are_named_and_not_tried_again(void **state)
 {
-    const char *db = tables("skip", 300, "CREATE TABLE h (source bigint CHECK (source <> 100), part text)");
+    const char *db =
+        pawl_test_named("skip", 300, "CREATE TABLE h (source bigint CHECK (source <> 100), part text)");
     pawl_test_job j;
 
     (void) state;
@@ -304,7 +288,7 @@ skipped_rows_are_named_and_not_tried_again(void **state)
 static void
 more_than_max_rejects_stop_the_run(void **state)
 {
-    const char *db = tables("most", 300, "CREATE TABLE h (source bigint, part text)");
+    const char *db = pawl_test_named("most", 300, "CREATE TABLE h (source bigint, part text)");
     pawl_test_job j;
 
     (void) state;
@@ -322,9 +306,9 @@ static void
 without_locks_a_retry_takes_none(void **state)
 {
     const char *db =
-        tables("unlocked", 300,
-               "CREATE TABLE h (source bigint CHECK (source <> 100), part text);"
-               "CREATE ROLE reader LOGIN; GRANT SELECT ON t TO reader; GRANT INSERT ON h TO reader");
+        pawl_test_named("unlocked", 300,
+                        "CREATE TABLE h (source bigint CHECK (source <> 100), part text);"
+                        "CREATE ROLE reader LOGIN; GRANT SELECT ON t TO reader; GRANT INSERT ON h TO reader");
     char as_reader[400];
     pawl_test_job j;
 
@@ -345,7 +329,8 @@ without_locks_a_retry_takes_none(void **state)
 static void
 a_retry_writes_into_the_table_of_the_job_and_no_other(void **state)
 {
-    const char *db = tables("other", 200, "CREATE TABLE h (source bigint CHECK (source <> 100), part text)");
+    const char *db =
+        pawl_test_named("other", 200, "CREATE TABLE h (source bigint CHECK (source <> 100), part text)");
     pawl_retry_result out = {0};
     pawl_test_job j;
 

@@ -48,16 +48,6 @@ begin(const char *name, const char *views, const char *keys)
     "SELECT (SELECT count(*) FROM pawl.job WHERE state = 'open') + (SELECT count(*) FROM pg_class WHERE " \
     "relname ~ '^(pawl_|change_)') + (SELECT count(*) FROM pg_trigger WHERE tgname ~ 'pawl') || ''"
 
-static void
-assert_same(const pawl_test_fixture *f, const char *before)
-{
-    char *now = pawl_test_query_text(f->db, VIEWS);
-
-    if (strcmp(before, now) != 0)
-        fail_msg("before:\n%s\nnow:\n%s", before, now);
-    free(now);
-}
-
 #define FULL                                                                                                \
     "CREATE ROLE rv_owner; CREATE ROLE rv_reader; GRANT ALL ON SCHEMA public, api TO rv_owner; GRANT "      \
     "SELECT, "                                                                                              \
@@ -86,7 +76,7 @@ views_come_back_over_the_new_table(void **state)
 
     (void) state;
     pawl_test_up(&f);
-    assert_same(&f, before);
+    pawl_test_assert_text(&f, VIEWS, before);
     pawl_test_assert_text(&f,
                           "SELECT pg_typeof(price) || ' ' || price || ' ' || note FROM api.p WHERE id = 7",
                           "numeric 7.50 n");
@@ -119,7 +109,7 @@ the_way_back_makes_them_as_they_were(void **state)
     pawl_test_must_fail(&f, false, "base", PAWL_E_REFUSED, "view public.over");
     pawl_test_exec(f.db, "CREATE OR REPLACE VIEW over AS SELECT sum(twice) FROM twice");
     pawl_test_must_go(&f, false, "base");
-    assert_same(&f, before);
+    pawl_test_assert_text(&f, VIEWS, before);
     pawl_test_assert_text(
         &f,
         "SELECT string_agg(concat_ws(' ', id, price, pg_typeof(price)), ', ' ORDER BY id) FROM api.p "
@@ -204,9 +194,9 @@ a_view_that_is_changed_while_the_rewrite_waits_stops_it(void **state)
     assert_int_equal(output.exit_code, 1);
     assert_non_null(strstr(output.err, "view public.v"));
     pawl_test_output_free(&output);
-    assert_same(&f, changed);
+    pawl_test_assert_text(&f, VIEWS, changed);
     pawl_test_up(&f);
-    assert_same(&f, changed);
+    pawl_test_assert_text(&f, VIEWS, changed);
     pawl_test_assert_text(&f, "SELECT pg_typeof(price)::text FROM v LIMIT 1", "numeric");
     free(changed);
     pawl_test_end(&f);
@@ -222,12 +212,7 @@ a_view_that_somebody_holds_makes_the_cut_over_give_way(void **state)
     (void) state;
     pawl_test_run_on(holder, "BEGIN; SELECT FROM v LIMIT 0");
     pawl_fmt(words, sizeof words, "held by pid %d", PQbackendPID(holder));
-    assert_int_equal(pawl_stop_new(&f.heard.stop, &f.err), PAWL_OK);
-    f.heard.stop_at = "waiting";
-    assert_int_equal(pawl_test_go(&f, true, "head"), PAWL_E_STOPPED);
-    pawl_stop_free(f.heard.stop);
-    f.heard.stop = NULL;
-    f.heard.stop_at = NULL;
+    pawl_test_up_until(&f, "waiting");
     assert_non_null(strstr(f.heard.text.data, words));
     assert_non_null(strstr(f.heard.text.data, "view public.v"));
     pawl_test_assert_text(&f, "SELECT min(pg_typeof(price)::text) || ' ' || count(*) FROM v", "text 500");

@@ -551,46 +551,15 @@ a_table_that_is_truncated_again_and_again_agrees_with_the_oracle(void **state)
     go_over_seeds(BY_LUA, (pawl_test_writers_options){.seed = 4, .truncate_in = 5000});
 }
 
-/* While a session sits on a lock the cut-over gives way, again and again, and the writers behind its request get on. */
 static void
 who_sits_on_a_lock_holds_up_nobody_but_the_cut_over(void **state)
 {
     const char *db = pawl_test_database_new("sitting");
     const char *dir = make_project(db, BY_LUA);
-    const char *const args[] = {"upgrade", "head", NULL};
-    const char *const env[] = {"PAWL_FAILPOINT=rewrite.after_settle=stop", NULL};
-    const pawl_test_writers_options options = {.db = db, .seed = pawl_test_seed(5), .rows = 2000};
-    pawl_test_writers *writers;
-    pawl_test_process *process;
-    pawl_test_output output;
-    PGconn *sitter;
 
     (void) state;
-    pawl_test_writers_tables(db, options.rows);
-    writers = pawl_test_writers_start(&options);
-    process = pawl_test_start(args, env, dir);
-    assert_true(pawl_test_has_stopped(pawl_test_process_pid(process)));
-    sitter = pawl_test_connect(db);
-    pawl_test_run_on(sitter, "BEGIN; LOCK TABLE p IN ACCESS SHARE MODE");
-    pawl_test_kill(pawl_test_process_pid(process), SIGCONT);
-    for (int i = 0; i < 2; i++)
-    {
-        pawl_test_wait_until(db,
-                             "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'p'::regclass AND mode = "
-                             "'AccessExclusiveLock' AND NOT granted)",
-                             60000);
-        pawl_test_writers_await(writers, 10); /* not before it has given way */
-    }
-    pawl_test_run_on(sitter, "COMMIT");
-    PQfinish(sitter);
-    output = pawl_test_wait(process, 120000);
-    if (output.exit_code != 0)
-        fail_msg("exit code %d: %s", output.exit_code, output.err);
-    assert_non_null(strstr(output.err, "attempt 2 of "));
-    pawl_test_output_free(&output);
-    pawl_test_writers_await(writers, 10);
-    (void) pawl_test_writers_stop(writers);
-    pawl_test_writers_check(db, false);
+    pawl_test_writers_sit(&(pawl_test_writers_options){.db = db, .seed = pawl_test_seed(5), .rows = 2000},
+                          dir, "rewrite.after_settle");
 }
 
 int

@@ -181,12 +181,7 @@ it_waits_to_be_told_where_the_cut_over_is_manual(void **state)
     pawl_test_fixture f = begin("manual", BY_LUA "      cutover: manual\n");
 
     (void) state;
-    assert_int_equal(pawl_stop_new(&f.heard.stop, &f.err), PAWL_OK);
-    f.heard.stop_at = "waiting";
-    assert_int_equal(pawl_test_go(&f, true, "head"), PAWL_E_STOPPED);
-    pawl_stop_free(f.heard.stop);
-    f.heard.stop = NULL;
-    f.heard.stop_at = NULL;
+    pawl_test_up_until(&f, "waiting");
     pawl_test_assert_text(&f, "SELECT phase FROM pawl.job", "ready");
     pawl_test_exec(f.db, "UPDATE p SET price = '$77' WHERE id = 7");
     pawl_test_exec(f.db,
@@ -203,12 +198,7 @@ a_write_that_the_expression_fails_for_goes_in_and_blocks_the_cut_over(void **sta
     pawl_test_fixture f = begin("failing", BY_SQL "      cutover: manual\n");
 
     (void) state;
-    assert_int_equal(pawl_stop_new(&f.heard.stop, &f.err), PAWL_OK);
-    f.heard.stop_at = "waiting";
-    assert_int_equal(pawl_test_go(&f, true, "head"), PAWL_E_STOPPED);
-    pawl_stop_free(f.heard.stop);
-    f.heard.stop = NULL;
-    f.heard.stop_at = NULL;
+    pawl_test_up_until(&f, "waiting");
     pawl_test_exec(
         f.db, "CREATE ROLE swap_app; GRANT ALL ON p TO swap_app; SET ROLE swap_app; UPDATE p SET price = "
               "'no number' WHERE id = 9");
@@ -230,12 +220,7 @@ a_held_lock_makes_the_cut_over_give_way(void **state)
     PGconn *holder;
 
     (void) state;
-    assert_int_equal(pawl_stop_new(&f.heard.stop, &f.err), PAWL_OK);
-    f.heard.stop_at = "waiting";
-    assert_int_equal(pawl_test_go(&f, true, "head"), PAWL_E_STOPPED);
-    pawl_stop_free(f.heard.stop);
-    f.heard.stop = NULL;
-    f.heard.stop_at = NULL;
+    pawl_test_up_until(&f, "waiting");
     holder = pawl_test_connect(f.db);
     pawl_test_run_on(holder, "BEGIN; LOCK TABLE p IN ACCESS SHARE MODE");
     pawl_test_pawl_exits(f.dir, "cutover", "1", 0);
@@ -259,12 +244,7 @@ an_old_snapshot_is_waited_for(void **state)
     (void) state;
     reader = pawl_test_connect(f.db);
     pawl_test_run_on(reader, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t");
-    assert_int_equal(pawl_stop_new(&f.heard.stop, &f.err), PAWL_OK);
-    f.heard.stop_at = "waiting";
-    assert_int_equal(pawl_test_go(&f, true, "head"), PAWL_E_STOPPED);
-    pawl_stop_free(f.heard.stop);
-    f.heard.stop = NULL;
-    f.heard.stop_at = NULL;
+    pawl_test_up_until(&f, "waiting");
     assert_non_null(strstr(f.heard.text.data, "would read NULLs"));
     pawl_test_assert_text(&f, "SELECT phase FROM pawl.job", "ready");
     pawl_test_run_on(reader, "COMMIT");
@@ -280,12 +260,7 @@ a_truncate_takes_nothing_from_the_swap(void **state)
     pawl_test_fixture f = begin("truncate", BY_LUA "      cutover: manual\n");
 
     (void) state;
-    assert_int_equal(pawl_stop_new(&f.heard.stop, &f.err), PAWL_OK);
-    f.heard.stop_at = "waiting";
-    assert_int_equal(pawl_test_go(&f, true, "head"), PAWL_E_STOPPED);
-    pawl_stop_free(f.heard.stop);
-    f.heard.stop = NULL;
-    f.heard.stop_at = NULL;
+    pawl_test_up_until(&f, "waiting");
     pawl_test_exec(
         f.db, "TRUNCATE p; INSERT INTO p (id, price) SELECT i, '$' || i FROM generate_series(1, 5000) i");
     pawl_test_pawl_exits(f.dir, "cutover", "1", 0);
@@ -301,12 +276,7 @@ a_capture_that_was_disabled_makes_it_start_over(void **state)
     pawl_test_fixture f = begin("again", BY_LUA "      cutover: manual\n");
 
     (void) state;
-    assert_int_equal(pawl_stop_new(&f.heard.stop, &f.err), PAWL_OK);
-    f.heard.stop_at = "waiting";
-    assert_int_equal(pawl_test_go(&f, true, "head"), PAWL_E_STOPPED);
-    pawl_stop_free(f.heard.stop);
-    f.heard.stop = NULL;
-    f.heard.stop_at = NULL;
+    pawl_test_up_until(&f, "waiting");
     pawl_test_exec(
         f.db,
         "ALTER TABLE p DISABLE TRIGGER ALL; UPDATE p SET price = '$3' WHERE id = 1; ALTER TABLE p ENABLE "

@@ -125,12 +125,7 @@ unique_values_that_are_exchanged_are_carried_over(void **state)
     (void) state;
     pawl_test_project_write(f.dir, "migrations/transforms/code.lua",
                             "return function(row) return { code = row.code } end");
-    assert_int_equal(pawl_stop_new(&f.heard.stop, &f.err), PAWL_OK);
-    f.heard.stop_at = "waiting";
-    assert_int_equal(pawl_test_go(&f, true, "head"), PAWL_E_STOPPED);
-    pawl_stop_free(f.heard.stop);
-    f.heard.stop = NULL;
-    f.heard.stop_at = NULL;
+    pawl_test_up_until(&f, "waiting");
     pawl_test_exec(
         f.db,
         "UPDATE u SET code = 'x' WHERE id = 1; UPDATE u SET code = 'c1' WHERE id = 2; UPDATE u SET code = "

@@ -48,13 +48,7 @@ begin(const char *name, const char *create, const char *lua, const char *swap)
 static void
 go_until_ready(pawl_test_fixture *f)
 {
-    assert_int_equal(pawl_stop_new(&f->heard.stop, &f->err), PAWL_OK);
-    f->heard.stop_at = "waiting";
-    if (pawl_test_go(f, true, "head") != PAWL_E_STOPPED)
-        fail_msg("expected a wait: %s %s", f->err.message, f->err.detail);
-    pawl_stop_free(f->heard.stop);
-    f->heard.stop = NULL;
-    f->heard.stop_at = NULL;
+    pawl_test_up_until(f, "waiting");
     pawl_test_assert_text(f, "SELECT phase FROM pawl.job", "ready");
     pawl_test_pawl_exits(f->dir, "cutover", "1", 0);
 }

@@ -69,24 +69,9 @@ begin(const char *name, const char *views, const char *keys)
     "'price\\_%') + (SELECT count(*) FROM pg_trigger WHERE tgname ~ 'pawl') || ''"
 
 static void
-assert_same(const pawl_test_fixture *f, const char *before)
-{
-    char *now = pawl_test_query_text(f->db, VIEWS);
-
-    if (strcmp(before, now) != 0)
-        fail_msg("before:\n%s\nnow:\n%s", before, now);
-    free(now);
-}
-
-static void
 stop_when_ready(pawl_test_fixture *f)
 {
-    assert_int_equal(pawl_stop_new(&f->heard.stop, &f->err), PAWL_OK);
-    f->heard.stop_at = "waiting";
-    assert_int_equal(pawl_test_go(f, true, "head"), PAWL_E_STOPPED);
-    pawl_stop_free(f->heard.stop);
-    f->heard.stop = NULL;
-    f->heard.stop_at = NULL;
+    pawl_test_up_until(f, "waiting");
     pawl_test_assert_text(f, "SELECT phase FROM pawl.job", "ready");
     pawl_test_pawl_exits(f->dir, "cutover", "1", 0);
 }
@@ -131,7 +116,7 @@ views_come_back_with_all_that_hangs_on_them(void **state)
 
     (void) state;
     pawl_test_up(&f);
-    assert_same(&f, before);
+    pawl_test_assert_text(&f, VIEWS, before);
     pawl_test_assert_text(&f,
                           "SELECT string_agg(attrelid::regclass || ' ' || format_type(atttypid, atttypmod), "
                           "', ' ORDER BY attrelid::regclass::text) FROM pg_attribute WHERE attname = 'price' "
@@ -146,7 +131,7 @@ views_come_back_with_all_that_hangs_on_them(void **state)
                           "WHERE id IN (1, 2, 3, 500)",
                           "1 8.00 n, 2 9.00 n, 500 7.25 from the view");
     pawl_test_must_go(&f, false, "base");
-    assert_same(&f, before);
+    pawl_test_assert_text(&f, VIEWS, before);
     pawl_test_assert_text(&f, "SELECT pg_typeof(price) || ' ' || price FROM api.p WHERE id = 500",
                           "text 7.25");
     free(before);
@@ -177,7 +162,7 @@ the_way_back_makes_the_text_that_was_there(void **state)
     after = pawl_test_query_text(f.db, VIEWS);
     assert_string_not_equal(before, after);
     pawl_test_must_go(&f, false, "base");
-    assert_same(&f, before);
+    pawl_test_assert_text(&f, VIEWS, before);
     free(before);
     free(after);
     pawl_test_end(&f);
@@ -201,7 +186,7 @@ a_view_that_was_changed_after_the_swap_stays_changed(void **state)
                    "id FROM p; ALTER VIEW w ALTER id SET DEFAULT 2; COMMENT ON VIEW w IS 'new'");
     changed = pawl_test_query_text(f.db, VIEWS);
     pawl_test_must_go(&f, false, "base");
-    assert_same(&f, changed);
+    pawl_test_assert_text(&f, VIEWS, changed);
     free(changed);
     pawl_test_end(&f);
 }
@@ -221,7 +206,7 @@ what_becomes_of_a_view_before_the_cut_over_is_taken_up(void **state)
                          "VIEW api.v AS SELECT price FROM v; GRANT SELECT ON v TO view_late");
     changed = pawl_test_query_text(f.db, VIEWS);
     pawl_test_up(&f);
-    assert_same(&f, changed);
+    pawl_test_assert_text(&f, VIEWS, changed);
     free(changed);
     pawl_test_exec(f.db, "DROP OWNED BY view_late; DROP ROLE view_late");
     pawl_test_end(&f);
@@ -253,9 +238,9 @@ a_view_that_is_changed_while_the_swap_waits_stops_it(void **state)
     assert_int_equal(output.exit_code, 1);
     assert_non_null(strstr(output.err, "view public.v"));
     pawl_test_output_free(&output);
-    assert_same(&f, changed);
+    pawl_test_assert_text(&f, VIEWS, changed);
     pawl_test_up(&f);
-    assert_same(&f, changed);
+    pawl_test_assert_text(&f, VIEWS, changed);
     free(changed);
     pawl_test_end(&f);
 }
@@ -336,7 +321,7 @@ lists_of_other_names_that_are_in_nobodys_way_are_taken(void **state)
 
     (void) state;
     pawl_test_up(&f);
-    assert_same(&f, before);
+    pawl_test_assert_text(&f, VIEWS, before);
     pawl_test_assert_text(&f, "SELECT pg_typeof(z)::text FROM w LIMIT 1", "numeric");
     free(before);
     pawl_test_end(&f);

@@ -219,12 +219,7 @@ it_waits_to_be_told_and_is_undone_before(void **state)
     pawl_test_fixture f = begin("manual", BY_LUA, "      cutover: manual\n");
 
     (void) state;
-    assert_int_equal(pawl_stop_new(&f.heard.stop, &f.err), PAWL_OK);
-    f.heard.stop_at = "waiting";
-    assert_int_equal(pawl_test_go(&f, true, "head"), PAWL_E_STOPPED);
-    pawl_stop_free(f.heard.stop);
-    f.heard.stop = NULL;
-    f.heard.stop_at = NULL;
+    pawl_test_up_until(&f, "waiting");
     pawl_test_assert_text(&f, STATE, "cccc1 switch ready open");
     pawl_test_exec(f.db, "UPDATE p SET price = '$77' WHERE id = 7");
     pawl_test_must_go(&f, false, "bbbb");

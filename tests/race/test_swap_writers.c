@@ -179,10 +179,6 @@ end_writers(void)
     }
 }
 
-#define WAITS_FOR_LOCK                                                                                     \
-    "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'p'::regclass AND mode = 'AccessExclusiveLock' " \
-    "AND NOT granted)"
-
 #define BY_LUA "      lua: transforms/price.lua\n"
 #define BY_SQL "      using: price::bigint\n      reverse: price::text\n"
 
@@ -325,42 +321,15 @@ five_minutes_of_writes_survive_the_way_back(void **state)
     go_with_oracle(pawl_test_seed(6), BY_SQL, pawl_test_seconds(3, 300), 0);
 }
 
-/* While a session sits on a lock the cut-over gives way, again and again, and the writers behind its request get on. */
 static void
 who_sits_on_a_lock_holds_up_nobody_but_the_cut_over(void **state)
 {
     const char *db = pawl_test_database_new("sitting");
     const char *dir = make_project(db, BY_LUA);
-    const char *const args[] = {"upgrade", "head", NULL};
-    const char *const env[] = {"PAWL_FAILPOINT=swap.after_index=stop", NULL};
-    const pawl_test_writers_options options = {.db = db, .seed = pawl_test_seed(7), .rows = 2000};
-    pawl_test_writers *writers;
-    pawl_test_process *process;
-    pawl_test_output output;
-    PGconn *sitter;
 
     (void) state;
-    pawl_test_writers_tables(db, options.rows);
-    writers = pawl_test_writers_start(&options);
-    process = pawl_test_start(args, env, dir);
-    assert_true(pawl_test_has_stopped(pawl_test_process_pid(process)));
-    sitter = pawl_test_connect(db);
-    pawl_test_run_on(sitter, "BEGIN; LOCK TABLE p IN ACCESS SHARE MODE");
-    pawl_test_kill(pawl_test_process_pid(process), SIGCONT);
-    for (int i = 0; i < 2; i++)
-    {
-        pawl_test_wait_until(db, WAITS_FOR_LOCK, 60000);
-        pawl_test_writers_await(writers, 10); /* not before it has given way */
-    }
-    pawl_test_run_on(sitter, "COMMIT");
-    PQfinish(sitter);
-    output = pawl_test_wait(process, 120000);
-    if (output.exit_code != 0)
-        fail_msg("exit code %d: %s", output.exit_code, output.err);
-    pawl_test_output_free(&output);
-    pawl_test_writers_await(writers, 10);
-    (void) pawl_test_writers_stop(writers);
-    pawl_test_writers_check(db, false);
+    pawl_test_writers_sit(&(pawl_test_writers_options){.db = db, .seed = pawl_test_seed(7), .rows = 2000},
+                          dir, "swap.after_index");
     assert_int_equal(
         pawl_test_query_i64(db, "SELECT count(*) FROM pawl.event WHERE kind = 'cut_over' AND detail ~ "
                                 "'after ([2-9]|[0-9]{2,}) tries'"),

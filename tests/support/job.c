@@ -120,6 +120,22 @@ pawl_test_counted(const char *name, const char *key_type, int rows)
     return db;
 }
 
+const char *
+pawl_test_named(const char *name, int rows, const char *sql)
+{
+    const char *db = pawl_test_database_new(name);
+    char create[300];
+
+    (void) snprintf(create, sizeof create,
+                    "CREATE TABLE t (id bigint PRIMARY KEY, s text);"
+                    "INSERT INTO t SELECT i, 'x' || i FROM generate_series(1, %d) i; ANALYZE t",
+                    rows);
+    pawl_test_exec(db, create);
+    pawl_test_exec(db, sql);
+    pawl_test_ledger(db);
+    return db;
+}
+
 void
 pawl_test_job_prepare(pawl_test_job *j, const char *conninfo, const char *name)
 {

@@ -17,6 +17,9 @@ const char *pawl_test_transform(const char *name, const char *lua);
 /* A fresh database with a ledger and a table t (id KEY_TYPE PRIMARY KEY, n int, s text) of `rows` rows (i, 0, 'x'). */
 const char *pawl_test_counted(const char *name, const char *key_type, int rows);
 
+/* The same with a table t (id bigint PRIMARY KEY, s text) of `rows` rows (i, 'x' || i), and what `sql` makes. */
+const char *pawl_test_named(const char *name, int rows, const char *sql);
+
 /* A backfill of t that counts n up by one: not idempotent, so that a row done twice or never shows. */
 typedef struct pawl_test_job
 {

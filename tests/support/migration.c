@@ -102,6 +102,19 @@ pawl_test_up(pawl_test_fixture *f)
 }
 
 void
+pawl_test_up_until(pawl_test_fixture *f, const char *words)
+{
+    assert_int_equal(pawl_stop_new(&f->heard.stop, &f->err), PAWL_OK);
+    f->heard.stop_at = words;
+    if (pawl_test_go(f, true, "head") != PAWL_E_STOPPED)
+        fail_msg("it does not stop at \"%s\": %s (%s) (%s)", words, f->err.message, f->err.detail,
+                 f->err.hint);
+    pawl_stop_free(f->heard.stop);
+    f->heard.stop = NULL;
+    f->heard.stop_at = NULL;
+}
+
+void
 pawl_test_must_fail(pawl_test_fixture *f, bool is_up, const char *target, pawl_status code, const char *words)
 {
     pawl_status st = pawl_test_go(f, is_up, target);

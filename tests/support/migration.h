@@ -51,6 +51,9 @@ pawl_status pawl_test_go(pawl_test_fixture *f, bool is_up, const char *target);
 void pawl_test_must_go(pawl_test_fixture *f, bool is_up, const char *target);
 void pawl_test_up(pawl_test_fixture *f);
 
+/* Upgrade until a line begins so ("waiting"), and is stopped there. */
+void pawl_test_up_until(pawl_test_fixture *f, const char *words);
+
 /* It fails with this code, and message, detail or hint hold the words. */
 void pawl_test_must_fail(pawl_test_fixture *f, bool is_up, const char *target, pawl_status code,
                          const char *words);

@@ -55,6 +55,12 @@ pawl_test_written pawl_test_writers_stop(pawl_test_writers *w);
 /* Row for row: fails the test with those that differ. */
 void pawl_test_writers_check(const char *db, bool may_be_gone);
 
+/*
+ * With sessions that write, `pawl upgrade` in `dir` reaches the failpoint `point`, and from there on somebody sits on a lock of
+ * p. The cut-over gives way, again and again, and the writers behind its request get on; then it comes through.
+ */
+void pawl_test_writers_sit(const pawl_test_writers_options *options, const char *dir, const char *point);
+
 /* PAWL_TEST_SEED, else `usual`; it is printed. */
 uint64_t pawl_test_seed(uint64_t usual);
 
