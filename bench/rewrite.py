@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
 """Race a rewrite of a table: ALTER TABLE ... TYPE ... USING, CREATE TABLE AS, pg_repack where it is installed, and pawl.
 
-Each contender gets the same table, in interleaved rounds, with the primary key alone and with three more indexes. A
-session that updates one row after the other by its key runs beside each (--no-foreground: none); its latency is what an
-application sees. pg_repack changes no type: it copies the table as it is, and is there for comparison. What pawl's times
-contain and the others' do not: its ledger is made anew each time, and the new table is vacuumed and analyzed.
+Each contender gets the same table, in interleaved rounds, with the primary key alone and with three more indexes.
+pg_repack changes no type: it copies the table as it is, and is there for comparison. What pawl's times contain and the
+others' do not: its ledger is made anew each time, and the new table is vacuumed and analyzed.
+
+With --foreground pgbench reads and changes random rows of the table beside each, at a fixed rate. Its latencies, counted
+from when a transaction was due, are what an application sees; the times of the contenders are then those of a machine
+that has something else to do as well.
 
 The machine must be quiet: ALTER keeps one core busy, pawl two. 2,000,000 rows and three rounds take about a quarter of an
 hour.
@@ -13,19 +16,18 @@ hour.
 import argparse
 import os
 import pathlib
-import random
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 
 sys.dont_write_bytecode = True
 
-import libpq  # noqa: E402
+import foreground  # noqa: E402
 import server as servers  # noqa: E402
 import table  # noqa: E402
 
@@ -57,8 +59,10 @@ def read_arguments():
     parser.add_argument("--only", default="", help="names of contenders, with commas")
     parser.add_argument("--indexes", choices=("both", "none", "three"), default="both",
                         help="beside the primary key (default: one part without, one with three)")
-    parser.add_argument("--workers", type=int, default=2, help="sessions in which pawl builds indexes (default: 2)")
-    parser.add_argument("--no-foreground", action="store_true")
+    parser.add_argument("--workers", type=int, default=2, help="sessions in which pawl copies and builds (default: 2)")
+    parser.add_argument("--foreground", action=argparse.BooleanOptionalAction, default=False,
+                        help="run pgbench beside each, and print its latencies")
+    parser.add_argument("--rate", type=int, default=200, help="its transactions a second (default: 200)")
     args = parser.parse_args()
     args.pawl = os.path.abspath(args.pawl)  # it is run in other directories
     unknown = [n for n in args.only.split(",") if n and n not in CONTENDERS]
@@ -67,22 +71,38 @@ def read_arguments():
     return args
 
 
-class Foreground(threading.Thread):
-    """One session that updates rows by their key, and how long each took."""
+class Foreground:
+    """pgbench at a fixed rate, from a second before a contender begins until a second after it has ended."""
 
-    def __init__(self, server, rows):
-        super().__init__(daemon=True)
-        self.conninfo, self.rows = server.conninfo, rows
-        self.times, self.over = [], threading.Event()
+    LONGEST_S = 3600
 
-    def run(self):
-        connection = libpq.Connection(self.conninfo)
-        while not self.over.is_set():
-            begun = time.monotonic()
-            connection.execute("UPDATE products SET stock = stock + 1 WHERE id = $1::bigint",
-                               random.randint(1, self.rows))
-            self.times.append(time.monotonic() - begun)
-            time.sleep(0.002)
+    def __init__(self, server, args):
+        self.directory = tempfile.mkdtemp(prefix="pawl-bench-foreground-")
+        script = os.path.join(self.directory, "script.sql")
+        with open(script, "w", encoding="ascii") as file:
+            file.write(foreground.SCRIPT.format(rows=args.rows))
+        self.bench = subprocess.Popen(
+            [os.path.join(server.bin, "pgbench"), "-n", "-f", script, "-c", "4", "-j", "2", "-R", str(args.rate),
+             "-T", str(self.LONGEST_S), "-l", "--log-prefix", os.path.join(self.directory, "latency"), server.conninfo],
+            env=servers.clean_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, text=True)
+        time.sleep(foreground.LEAD_SECONDS)
+        self.begun = time.time()
+
+    def finish(self):
+        """Milliseconds of each transaction that was due meanwhile, and how many ended with an error."""
+        end = time.time()
+        time.sleep(foreground.LEAD_SECONDS)
+        self.bench.send_signal(signal.SIGALRM)  # what ends pgbench when its time has come
+        complaints = self.bench.communicate(timeout=120)[1]
+        times = foreground.latencies(self.directory, self.begun, end)
+        return times, sum("ERROR:" in line or "FATAL:" in line for line in complaints.splitlines())
+
+    def discard(self):
+        if self.bench.poll() is None:
+            self.bench.kill()
+            self.bench.communicate()
+        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def alter(server, _indexes, _args):
@@ -92,7 +112,7 @@ def alter(server, _indexes, _args):
 def create_as(server, indexes, _args):
     """Nobody may write meanwhile, or it is lost; so the table is locked."""
     rest = [i.replace("ON products", "ON fresh").replace("INDEX products", "INDEX fresh") for i in indexes]
-    server.sql("BEGIN", "LOCK TABLE products IN SHARE ROW EXCLUSIVE MODE",
+    server.sql("BEGIN", "LOCK TABLE products",
                "CREATE TABLE fresh AS SELECT id, shop, stock, name, "
                f"({table.EXPRESSION})::numeric(10,2) AS price, note, price_amount FROM products",
                "ALTER TABLE fresh ADD PRIMARY KEY (id)", *rest, "ANALYZE fresh", "DROP TABLE products",
@@ -134,21 +154,22 @@ CONTENDERS = {"alter": alter, "create-as": create_as, "pg_repack": repack, "pawl
 
 
 def measure(server, name, indexes, args):
+    """Seconds, and what the foreground saw: times in ms and errors, or None."""
     server.sql(*table.COPY, *indexes, "ANALYZE products", "CHECKPOINT")
-    foreground = None if args.no_foreground else Foreground(server, args.rows)
-    if foreground:
-        foreground.start()
-    begun = time.monotonic()
-    CONTENDERS[name](server, indexes, args)
-    took = time.monotonic() - begun
-    times = []
-    if foreground:
-        foreground.over.set()
-        foreground.join()
-        times = sorted(foreground.times)
+    beside = Foreground(server, args) if args.foreground else None
+    seen = None
+    try:
+        begun = time.monotonic()
+        CONTENDERS[name](server, indexes, args)
+        took = time.monotonic() - begun
+        if beside:
+            seen = beside.finish()
+    finally:
+        if beside:
+            beside.discard()
     if name != "pg_repack":
         check(server, name)
-    return took, times
+    return took, seen
 
 
 def check(server, name):
@@ -164,18 +185,25 @@ def check(server, name):
         raise servers.Failure(f"{name} left {wrong} rows that are not what they should be")
 
 
-def print_part(title, results):
+def cells_of(runs):
+    """p50, p95, p99, longest, errors; medians over the rounds but for the last two, which are the worst and the sum."""
+    every = [[foreground.percentile(times, part) for _, (times, _) in runs] for part in (0.5, 0.95, 0.99)]
+    longest = max(max(times, default=float("nan")) for _, (times, _) in runs)
+    errors = sum(count for _, (_, count) in runs)
+    return [f"{statistics.median(values):.1f}" for values in every] + [f"{longest:.0f}", str(errors)]
+
+
+def print_part(title, results, has_foreground):
     base = statistics.median(t for t, _ in results["alter"]) if "alter" in results else None
-    print(f"\n{title}\n\n| | median s | ALTER / way | foreground p50 ms | p99 ms | max ms |\n| --- | --- | --- | --- | --- | --- |")
+    heads = ["", "median s", "least, most", "ALTER / way"]
+    heads += ["p50, ms", "p95", "p99", "longest", "errors"] if has_foreground else []
+    print(f"\n{title}\n\n| {' | '.join(heads)} |\n|{' --- |' * len(heads)}")
     for name, runs in results.items():
-        median = statistics.median(t for t, _ in runs)
-        ratio = f"{base / median:.2f}" if base else "-"
-        cells = "- | - | -"
-        if runs[0][1]:
-            p = [[times[int(len(times) * part)] * 1000 for _, times in runs] for part in (0.5, 0.99)]
-            worst = [times[-1] * 1000 for _, times in runs]
-            cells = " | ".join(f"{statistics.median(x):.1f}" for x in (*p, worst))
-        print(f"| {name} | {median:.2f} | {ratio} | {cells} |", flush=True)
+        times = [t for t, _ in runs]
+        median = statistics.median(times)
+        cells = [name, f"{median:.2f}", f"{min(times):.2f}, {max(times):.2f}", f"{base / median:.2f}" if base else "-"]
+        cells += cells_of(runs) if has_foreground else []
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def parts(args):
@@ -197,7 +225,7 @@ def main():
             for _ in range(args.rounds):
                 for name in names:
                     results[name].append(measure(server, name, indexes, args))
-            print_part(f"{args.rows} rows, {title}", results)
+            print_part(f"{args.rows} rows, {title}", results, args.foreground)
 
 
 if __name__ == "__main__":
