@@ -68,6 +68,26 @@ PAWL_NODISCARD pawl_status pawl_copier_null_rows(pawl_copy_worker *w, const pawl
 int64_t pawl_copier_careful_rows(const pawl_copier *c);
 bool pawl_copier_has_been_careful(const pawl_copy_worker *w);
 
+/* Begin the transaction in which the worker reads. */
+PAWL_NODISCARD pawl_status pawl_copier_begin(pawl_copy_worker *w, pawl_error *err);
+
+/*
+ * In it: the upper end of the range, so many rows above its lower one, at most `most`; hi and is_last are filled. Both ends
+ * are left in the settings of the transaction.
+ */
+PAWL_NODISCARD pawl_status pawl_copier_find_hi(pawl_copy_worker *w, pawl_copy_range *range,
+                                               const pawl_keyval *most, int64_t rows, pawl_error *err);
+
+/* Behind that: the rows by INSERT ... SELECT. */
+PAWL_NODISCARD pawl_status pawl_copier_insert(pawl_copy_worker *w, const pawl_copy_range *range,
+                                              pawl_stream_counts *counts, pawl_error *err);
+
+/*
+ * The server has refused a row of the range, of about so many, and *err says why: name the row by its key in the detail,
+ * or, where it cannot be found any more, the range. Ends the transaction. copier_narrow.c
+ */
+void pawl_copier_narrow(pawl_copy_worker *w, const pawl_copy_range *range, int64_t rows, pawl_error *err);
+
 /* The thread of a worker; its argument is the worker. */
 void *pawl_copier_work(void *worker);
 

@@ -59,9 +59,9 @@ check_lease(pawl_copy_worker *w, pawl_error *err)
                           (long long) c->options->job);
 }
 
-/* Where the table is read: what the user wrote sees the search_path that he declared. */
-static pawl_status
-begin_reading(pawl_copy_worker *w, pawl_error *err)
+/* What the user wrote sees the search_path that he declared. */
+pawl_status
+pawl_copier_begin(pawl_copy_worker *w, pawl_error *err)
 {
     PAWL_STRBUF_AUTO(path);
     const pawl_backfill_env *env = w->copier->options->env;
@@ -79,27 +79,26 @@ begin_reading(pawl_copy_worker *w, pawl_error *err)
     return pawl_pg_exec(reads(w), pawl_sql_online_copier_settings, err);
 }
 
-/* The upper end of the range, so many rows above its lower one; both are left in the settings of the transaction. */
-static pawl_status
-find_hi(pawl_copy_worker *w, pawl_copy_range *range, int64_t rows, pawl_error *err)
+pawl_status
+pawl_copier_find_hi(pawl_copy_worker *w, pawl_copy_range *range, const pawl_keyval *most, int64_t rows,
+                    pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
     PAWL_STRBUF_AUTO(sql);
-    const pawl_copier *c = w->copier;
     const pawl_pg_arg args[] = {PAWL_ARG_I64(rows - 1)};
     pawl_status st;
 
-    pawl_shape_ahead(&sql, c->options->shape, range->lo.is_set);
+    pawl_shape_ahead(&sql, w->copier->options->shape, range->lo.is_set);
     if (!pawl_strbuf_is_ok(&sql))
         return pawl_error_nomem(err, "a statement");
     /* Without a lower end the settings are not looked at. */
     if ((range->lo.is_set && (st = pawl_copier_set_key(reads(w), "lo", &range->lo, err)) != PAWL_OK) ||
-        (st = pawl_copier_set_key(reads(w), "hi", &c->bound, err)) != PAWL_OK ||
+        (st = pawl_copier_set_key(reads(w), "hi", most, err)) != PAWL_OK ||
         (st = pawl_pg_query(reads(w), sql.data, 1, args, &res, err)) != PAWL_OK)
         return st;
     range->is_last = pawl_pg_rows(res) == 0;
     if (range->is_last)
-        return pawl_keyval_copy(&range->hi, &c->bound, err);
+        return pawl_keyval_copy(&range->hi, most, err);
     if ((st = pawl_keyval_from_row(&range->hi, res, 0, 0, pawl_pg_columns(res), err)) != PAWL_OK)
         return st;
     return pawl_copier_set_key(reads(w), "hi", &range->hi, err);
@@ -107,9 +106,9 @@ find_hi(pawl_copy_worker *w, pawl_copy_range *range, int64_t rows, pawl_error *e
 
 /* ---- the rows ----------------------------------------------------------------------------------------------------------- */
 
-/* Without a transform no row leaves the server. */
-static pawl_status
-insert_rows(pawl_copy_worker *w, const pawl_copy_range *range, pawl_stream_counts *counts, pawl_error *err)
+pawl_status
+pawl_copier_insert(pawl_copy_worker *w, const pawl_copy_range *range, pawl_stream_counts *counts,
+                   pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
     PAWL_STRBUF_AUTO(sql);
@@ -280,33 +279,6 @@ commit_range(pawl_copy_worker *w, const pawl_copy_range *range, const pawl_strea
     return PAWL_OK;
 }
 
-/* "rows with (id) above (12) and up to (40)", for who looks for the row that the server did not take. */
-static void
-name_range(const pawl_copier *c, const pawl_copy_range *range, pawl_error *err)
-{
-    PAWL_STRBUF_AUTO(names);
-    PAWL_STRBUF_AUTO(lo);
-    PAWL_STRBUF_AUTO(hi);
-    PAWL_STRBUF_AUTO(was);
-    const pawl_shape *shape = c->options->shape;
-
-    pawl_strbuf_add(&was, err->detail);
-    for (int i = 0; i < shape->key->ncolumns; i++)
-    {
-        pawl_strbuf_addf(&names, "%s%s", i > 0 ? ", " : "", shape->key->columns[i].column->name);
-        if (range->lo.is_set)
-            pawl_strbuf_addf(&lo, "%s%.80s", i > 0 ? ", " : "", range->lo.part[i]);
-        pawl_strbuf_addf(&hi, "%s%.80s", i > 0 ? ", " : "", range->hi.part[i]);
-    }
-    if (pawl_strbuf_is_ok(&names) && pawl_strbuf_is_ok(&lo) && pawl_strbuf_is_ok(&hi) &&
-        pawl_strbuf_is_ok(&was))
-        (void) pawl_error_detail(err, "a row of \"%s.%s\" with (%s) %s%s%sup to (%s)%s%s",
-                                 shape->table->schema, shape->table->name, names.data,
-                                 range->lo.is_set ? "above (" : "", lo.length > 0 ? lo.data : "",
-                                 range->lo.is_set ? ") and " : "", hi.data, was.length > 0 ? "; " : "",
-                                 was.length > 0 ? was.data : "");
-}
-
 static pawl_status
 copy_taken(pawl_copy_worker *w, pawl_copy_range *range, int64_t rows, pawl_stream_counts *counts,
            pawl_error *err)
@@ -315,18 +287,19 @@ copy_taken(pawl_copy_worker *w, pawl_copy_range *range, int64_t rows, pawl_strea
     int64_t began_us;
     pawl_status st;
 
-    if ((st = begin_reading(w, err)) != PAWL_OK || (st = find_hi(w, range, rows, err)) != PAWL_OK ||
+    if ((st = pawl_copier_begin(w, err)) != PAWL_OK ||
+        (st = pawl_copier_find_hi(w, range, &w->copier->bound, rows, err)) != PAWL_OK ||
         (st = pawl_copy_turns_found(turns, range, err)) != PAWL_OK)
         return st;
     began_us = pawl_clock_us();
     PAWL_FAILPOINT("copier.in_range");
     st = w->nulling != NULL  ? pawl_copier_null_rows(w, range, counts, err)
          : w->stream != NULL ? copy_rows(w, range, counts, err)
-                             : insert_rows(w, range, counts, err);
+                             : pawl_copier_insert(w, range, counts, err);
     if (st != PAWL_OK)
     {
         if (w->stream == NULL && pawl_fault_of(err) == PAWL_FAULT_ROW)
-            name_range(w->copier, range, err);
+            pawl_copier_narrow(w, range, rows, err);
         return st;
     }
     pawl_copy_turns_took(turns, rows, pawl_clock_us() - began_us);

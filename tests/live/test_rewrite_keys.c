@@ -2,6 +2,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -159,6 +160,48 @@ key_that_becomes_wider_is_followed(void **state)
     must_copy(make(&cases[0], "keys_wider"), &cases[0], &spec, NULL, "true");
 }
 
+/* Row i of cases[5] has the key ('x' || i % 3, -i): here those at both ends of the table and of ranges, and in between. */
+static void
+row_that_the_server_refuses_is_named_by_its_key(void **state)
+{
+    static const struct
+    {
+        int row;
+        const char *key;
+        const char *set;
+    } refused[] = {{300, "(x0, -300)", "price = 'dear'"},
+                   {153, "(x0, -153)", "price = 'dear'"},
+                   {150, "(x0, -150)", "price = NULL"},
+                   {77, "(x2, -77)", "price = 'dear'"},
+                   {2, "(x2, -2)", "price = NULL"}};
+    static const pawl_rewrite_column not_null[] = {
+        {.name = "price", .type = "numeric", .using = "price::numeric", .not_null = 1}};
+    const pawl_rewrite_spec spec = {
+        .table = "t", .change = not_null, .nchange = 1, .batch_rows = 50, .workers = 2, .keeps_old = true};
+    const char *db = make(&cases[5], "keys_refused");
+    pawl_backfill_env base = pawl_test_env(db, NULL);
+    const pawl_rewrite_env env = {.base = &base};
+
+    (void) state;
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+    {
+        pawl_rewrite_result result;
+        pawl_error err = PAWL_ERROR_INIT;
+        char text[200];
+
+        pawl_fmt(text, sizeof text, "UPDATE t SET %s WHERE b = %d", refused[i].set, -refused[i].row);
+        pawl_test_exec(db, text);
+        assert_int_equal(pawl_rewrite_run(&spec, &env, &id, &result, &err), PAWL_E_SERVER);
+        pawl_fmt(text, sizeof text, "row (a, b) = %s of \"public.t\"", refused[i].key);
+        if (strstr(err.detail, text) == NULL)
+            fail_msg("%s: %s / %s", text, err.message, err.detail);
+        pawl_fmt(text, sizeof text, "UPDATE t SET price = '%d.25' WHERE b = %d", refused[i].row,
+                 -refused[i].row);
+        pawl_test_exec(db, text);
+    }
+    must_copy(db, &cases[5], &spec, NULL, "true");
+}
+
 /* Nobody knows beforehand how long a transform takes, and a range is one snapshot. */
 static void
 first_range_is_a_small_one(void **state)
@@ -185,6 +228,7 @@ main(void)
         cmocka_unit_test(ranges_end_where_the_rows_do),
         cmocka_unit_test(rows_that_a_condition_leaves_out_are_passed_over),
         cmocka_unit_test(key_that_becomes_wider_is_followed),
+        cmocka_unit_test(row_that_the_server_refuses_is_named_by_its_key),
         cmocka_unit_test(first_range_is_a_small_one),
     };
 
