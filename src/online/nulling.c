@@ -393,13 +393,14 @@ pawl_nulling_settle(pawl_nulling *n, pawl_ledger *ledger, pawl_pg *pg, pawl_erro
     const pawl_pg_arg args[] = {PAWL_ARG_I64(n->job)};
     pawl_status st = pawl_ledger_query(ledger, pg, pawl_sql_online_redo_nulled, 1, args, &any, err);
 
-    if (st != PAWL_OK || pawl_pg_rows(any) == 0 || (st = forget_again(n, ledger, pg, err)) != PAWL_OK)
+    if (st != PAWL_OK || pawl_pg_rows(any) == 0 ||
+        (st = pawl_pg_query(pg, pawl_sql_online_plan_hash, 0, NULL, NULL, err)) != PAWL_OK ||
+        (st = forget_again(n, ledger, pg, err)) != PAWL_OK)
         return st;
     add_settle(&sql, n->shape, ledger);
     if (!pawl_strbuf_is_ok(&sql))
         return pawl_error_nomem(err, "a statement");
-    if ((st = pawl_pg_query(pg, pawl_sql_online_plan_hash, 0, NULL, NULL, err)) != PAWL_OK ||
-        (st = pawl_pg_query(pg, sql.data, 1, args, NULL, err)) != PAWL_OK)
+    if ((st = pawl_pg_query(pg, sql.data, 1, args, NULL, err)) != PAWL_OK)
         return st;
     return pawl_pg_query(pg, pawl_sql_backfill_plan_lookup, 0, NULL, NULL, err);
 }
