@@ -322,11 +322,11 @@ describe_form(pawl_cli_buf *buf, const pawl_job_status *job)
     pawl_cli_add(buf, "\n");
 }
 
-/* Before the cut-over a retry may still give them a value. */
+/* Before the cut-over a retry may still give them a value. What was taken back has no such rows any more. */
 static void
 describe_nulled(pawl_cli_buf *buf, const pawl_job_status *job, bool has_color)
 {
-    if (job->nulled == 0)
+    if (job->nulled == 0 || strcmp(job->state, "abandoned") == 0)
         return;
     pawl_cli_paint(buf, has_color, PAWL_CLI_YELLOW);
     pawl_cli_add(buf, "    ");

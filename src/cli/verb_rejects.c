@@ -112,7 +112,9 @@ print(pawl_cli *cli, const pawl_rejects_report *r)
 static pawl_status
 found(const pawl_rejects_report *r, pawl_error *err)
 {
-    if (r->counts.open == 0 && r->counts.nulled == 0)
+    bool has_nulled = r->counts.nulled > 0 && strcmp(r->job_state, "abandoned") != 0;
+
+    if (r->counts.open == 0 && !has_nulled)
         return PAWL_OK;
     if (r->counts.open == 0)
         return pawl_cli_fail(err, PAWL_E_FINDINGS, "%" PRId64 " %s NULL because what %s had was refused",

@@ -310,6 +310,7 @@ static void
 the_way_back_keeps_what_was_refused(void **state)
 {
     pawl_test_fixture f = begin("back", "rejects: write_null");
+    pawl_test_output out;
 
     (void) state;
     pawl_test_exec(f.db, "ALTER TABLE p ADD CHECK (price IS NULL OR note IS DISTINCT FROM 'none')");
@@ -326,6 +327,10 @@ the_way_back_keeps_what_was_refused(void **state)
     pawl_test_assert_text(&f, NULLS, "8 10 11");
     pawl_test_assert_text(&f, "SELECT price FROM p WHERE id = 7", "reject");
     pawl_test_assert_text(&f, "SELECT price FROM p WHERE id = 2000", "123456789");
+    pawl_test_pawl_exits(f.dir, "rejects", "1", 0); /* nothing of it is left in the table */
+    out = pawl_test_pawl(f.dir, "status", NULL, NULL);
+    assert_null(strstr(out.out, "NULL because"));
+    pawl_test_output_free(&out);
     pawl_test_end(&f);
 }
 
