@@ -167,7 +167,7 @@ say(pawl_swap *s, waiting *w, const char *what)
 
 /* True when nothing stands in the way of a try. */
 static pawl_status
-may_cut(pawl_swap *s, engine *e, bool to_back, waiting *w, bool *out, pawl_error *err)
+may_cut_inside(pawl_swap *s, engine *e, bool to_back, waiting *w, bool *out, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) told = NULL;
     PAWL_AUTO(pawl_pg_result) old = NULL;
@@ -212,6 +212,19 @@ may_cut(pawl_swap *s, engine *e, bool to_back, waiting *w, bool *out, pawl_error
     }
     *out = true;
     return PAWL_OK;
+}
+
+static pawl_status
+may_cut(pawl_swap *s, engine *e, bool to_back, waiting *w, bool *out, pawl_error *err)
+{
+    const pawl_pg_pins pins = {0};
+    pawl_status st = pawl_pg_begin(s->run->pg, &pins, err);
+
+    if (st != PAWL_OK)
+        return st;
+    st = may_cut_inside(s, e, to_back, w, out, err);
+    pawl_pg_rollback(s->run->pg);
+    return st;
 }
 
 /* ---- the locked moment ---------------------------------------------------------------------------------------------- */
