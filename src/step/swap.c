@@ -130,6 +130,7 @@ pawl_swap_look_again(pawl_swap *s, pawl_error *err)
     s->phase = pawl_arena_strdup(s->run->arena, pawl_pg_text(res, 0, 0));
     s->state = pawl_arena_strdup(s->run->arena, pawl_pg_text(res, 0, 1));
     s->nulled = pawl_pg_i64(res, 0, 4);
+    s->started_us = pawl_pg_i64(res, 0, 5);
     for (int i = 0; i < 2; i++)
         if (!pawl_pg_is_null(res, 0, 2 + i) &&
             (s->carried[i] = pawl_arena_strdup(s->run->arena, pawl_pg_text(res, 0, 2 + i))) == NULL)

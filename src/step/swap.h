@@ -67,7 +67,7 @@ typedef struct pawl_swap
     const char *new_name; /* of the new column until the cut-over */
     const char *old_name; /* of the old column from then on */
     int64_t job;          /* 0: there is none yet */
-    int64_t started_us;   /* of the job: the transform's `now`; 0: the time of the call */
+    int64_t started_us;   /* of the job: the transform's `now` */
     const char *phase;
     const char *state;   /* of the job */
     const char *proved;  /* what pawl_swap_prove has found in order; NULL: nothing yet */

@@ -67,7 +67,7 @@ engine_open(engine *e, pawl_swap *s, bool to_back, pawl_error *err)
         if ((st = pawl_job_check(&e->job, spec, &s->env, s->run->pg, err)) != PAWL_OK)
             return st;
         e->job.id = s->job;
-        e->job.started_us = s->started_us != 0 ? s->started_us : pawl_clock_wall_us();
+        e->job.started_us = s->started_us;
         if (to_back && s->d->with != NULL)
             name_as_before(s, &e->job);
         if ((st = pawl_redo_open(&e->redo, &e->job, to_back ? "reverse" : "row", err)) != PAWL_OK)

@@ -70,6 +70,7 @@ begin(pawl_swap *s, pawl_error *err)
     PAWL_FAILPOINT("swap.after_add");
     st = pawl_job_open(&job, &s->forward, &s->env, &id, s->run->ledger, s->run->pg, err);
     s->job = job.id;
+    s->started_us = job.started_us;
     pawl_job_fini(&job);
     PAWL_FAILPOINT("swap.after_job");
     return st == PAWL_OK ? pawl_swap_txn(s, "prepare", adopt, err) : st;

@@ -213,7 +213,7 @@ compare_transform(pawl_swap *s, void *ctx PAWL_UNUSED, pawl_error *err)
         double rows = (double) (job.rows_estimate > 1 ? job.rows_estimate : 1);
         double percent = rows > SAMPLE_ROWS ? 100.0 * SAMPLE_ROWS / rows : 100.0;
 
-        job.started_us = s->started_us != 0 ? s->started_us : pawl_clock_wall_us();
+        job.started_us = s->started_us;
         if ((st = pawl_redo_open(&redo, &job, "row", err)) == PAWL_OK &&
             (st = pawl_pg_begin(s->run->pg, &pins, err)) == PAWL_OK)
             st = pawl_redo_compare(&redo, s->job, percent, s->run->ledger, s->run->pg, &sample, err);

@@ -288,6 +288,26 @@ a_capture_that_was_disabled_makes_it_start_over(void **state)
     pawl_test_end(&f);
 }
 
+/* The start of the job, for the rows that are copied and for those that others change meanwhile. */
+static void
+now_is_the_same_for_every_row(void **state)
+{
+    pawl_test_fixture f = begin("now", "      lua: transforms/now.lua\n      cutover: manual\n");
+
+    (void) state;
+    pawl_test_project_write(
+        f.dir, "migrations/transforms/now.lua",
+        "return function(row) return { price = (pawl.now:gsub('%D', '')):sub(9, 14) } end\n");
+    pawl_test_up_until(&f, "waiting");
+    pawl_test_exec(f.db,
+                   "SELECT pg_sleep(1.1); UPDATE p SET price = '$7' WHERE id < 50; INSERT INTO p (id, price) "
+                   "VALUES (5000, '$1')");
+    pawl_test_pawl_exits(f.dir, "cutover", "1", 0);
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, "SELECT count(DISTINCT price) || ' ' || count(price) FROM p", "1 1001");
+    pawl_test_end(&f);
+}
+
 int
 main(void)
 {
@@ -304,6 +324,7 @@ main(void)
         cmocka_unit_test(an_old_snapshot_is_waited_for),
         cmocka_unit_test(a_truncate_takes_nothing_from_the_swap),
         cmocka_unit_test(a_capture_that_was_disabled_makes_it_start_over),
+        cmocka_unit_test(now_is_the_same_for_every_row),
     };
 
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
