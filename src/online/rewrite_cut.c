@@ -1,6 +1,7 @@
 /* The drain of a rewrite, the wait for the moment, and the moment itself. */
 #include <string.h>
 
+#include "backfill/context.h"
 #include "catalog/compare.h"
 #include "core/backoff.h"
 #include "core/log.h"
@@ -38,6 +39,18 @@ open_drain(pawl_rewrite *rw, pawl_rewrite_applier *applier, pawl_drain **out, pa
     return pawl_drain_open(&options, out, err);
 }
 
+/* The way there has looked when it began; the mirror is carried over by whoever comes by. */
+static pawl_status
+check_context(pawl_rewrite *rw, pawl_error *err)
+{
+    pawl_status st = rw->is_back ? pawl_rewrite_connect(rw, err) : PAWL_OK;
+
+    if (st != PAWL_OK || !rw->is_back)
+        return st;
+    return pawl_context_check(rw->job, rw->env->base, rw->shape.spec->lua_file != NULL, rw->ledger, rw->pg,
+                              err);
+}
+
 pawl_status
 pawl_rewrite_drain(pawl_rewrite *rw, int64_t budget_ms, pawl_drain_end *end, char *why, size_t size,
                    pawl_error *err)
@@ -46,7 +59,8 @@ pawl_rewrite_drain(pawl_rewrite *rw, int64_t budget_ms, pawl_drain_end *end, cha
     PAWL_AUTO(pawl_drain) drain = NULL;
     pawl_status st;
 
-    if ((st = pawl_rewrite_applier_new(rw, &applier, err)) != PAWL_OK ||
+    if ((st = check_context(rw, err)) != PAWL_OK ||
+        (st = pawl_rewrite_applier_new(rw, &applier, err)) != PAWL_OK ||
         (st = open_drain(rw, applier, &drain, err)) != PAWL_OK ||
         (st = pawl_rewrite_check(rw, err)) != PAWL_OK ||
         (st = pawl_drain_run(drain, budget_ms, end, err)) != PAWL_OK)

@@ -1,6 +1,7 @@
 /* Changes carried over, and the locked moment. */
 #include <string.h>
 
+#include "backfill/context.h"
 #include "core/backoff.h"
 #include "core/log.h"
 #include "core/sqlstate.h"
@@ -64,7 +65,10 @@ engine_open(engine *e, pawl_swap *s, bool to_back, pawl_error *err)
     *e = (engine){.is_captured = pawl_swap_is_captured(s, to_back)};
     if (e->is_captured)
     {
-        if ((st = pawl_job_check(&e->job, spec, &s->env, s->run->pg, err)) != PAWL_OK)
+        /* The way there has looked when it began; the mirror is carried over by whoever comes by. */
+        if ((to_back && (st = pawl_context_check(s->job, &s->env, spec->lua_file != NULL, s->run->ledger,
+                                                 s->run->pg, err)) != PAWL_OK) ||
+            (st = pawl_job_check(&e->job, spec, &s->env, s->run->pg, err)) != PAWL_OK)
             return st;
         e->job.id = s->job;
         e->job.started_us = s->started_us;

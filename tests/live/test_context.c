@@ -123,6 +123,49 @@ a_job_does_not_go_on_under_another_search_path(void **state)
     pawl_test_end(&f);
 }
 
+/* What follows from the cut-over on is made by the same: the old values would be those of another key. */
+static void
+mirror_with(const char *step, const char *old)
+{
+    pawl_test_fixture f = pawl_test_begin("mirror");
+    PAWL_STRBUF_AUTO(kept);
+
+    set_variable("CONTEXT_KEY", "first value");
+    use_secrets(&f, "CONTEXT_KEY");
+    pawl_test_project_write(
+        f.dir, "migrations/transforms/up.lua",
+        "return { row = function(row) return { a = pawl.secret.CONTEXT_KEY .. row.a } end,\n"
+        "reverse = function(row) return { a = pawl.secret.CONTEXT_KEY .. row.a } end }\n");
+    pawl_test_revision(&f, "aaaa0001", "", step);
+    pawl_test_up(&f);
+    pawl_test_exec(f.db, "UPDATE t SET a = 'new' WHERE id = 5");
+    pawl_strbuf_addf(&kept, "SELECT %s WHERE id = 5", old);
+    set_variable("CONTEXT_KEY", "second value");
+    pawl_test_up(&f);
+    if (strstr(f.heard.text.data, "secret CONTEXT_KEY has another value than when job 1 began") == NULL)
+        fail_msg("%s", f.heard.text.data);
+    pawl_test_assert_text(&f, kept.data, "v5");
+    pawl_test_must_fail(&f, false, "base", PAWL_E_STATE, "secret CONTEXT_KEY has another value");
+    pawl_test_assert_text(&f, PAWL_TEST_REVISIONS, "aaaa0001 applied");
+    set_variable("CONTEXT_KEY", "first value");
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, kept.data, "first valuenew");
+    pawl_test_must_go(&f, false, "base");
+    pawl_test_assert_text(&f, "SELECT string_agg(a, ' ' ORDER BY id) FROM t WHERE id IN (5, 6)",
+                          "first valuenew v6");
+    pawl_test_end(&f);
+}
+
+static void
+a_mirror_does_not_follow_with_another_secret(void **state)
+{
+    (void) state;
+    mirror_with("up:\n  - swap_column: { table: t, column: a, type: varchar(100), lua: transforms/up.lua }\n",
+                "a_old FROM t");
+    mirror_with("up:\n  - rewrite_table: { table: t, change: { a: varchar(100) }, lua: transforms/up.lua }\n",
+                "a FROM pawl_1_old");
+}
+
 /* A job of the API knows its Lua, the modules that it requires included. */
 static void
 the_lua_of_a_job_of_the_api_is_known(void **state)
@@ -171,6 +214,7 @@ main(void)
         cmocka_unit_test(a_job_does_not_go_on_with_another_secret),
         cmocka_unit_test(the_ledger_does_not_give_a_secret_away),
         cmocka_unit_test(a_job_does_not_go_on_under_another_search_path),
+        cmocka_unit_test(a_mirror_does_not_follow_with_another_secret),
         cmocka_unit_test(the_lua_of_a_job_of_the_api_is_known),
     };
 
