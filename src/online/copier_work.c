@@ -14,6 +14,7 @@ enum
     DEFAULT_BYTES = 100000000,
     SHARES = 16,        /* ranges for a worker at least, so that all end at about the same time ... */
     LEAST_ROWS = 20000, /* ... unless they were small */
+    PARKED_MS = 100,    /* between two looks of a worker that is one too many */
 };
 
 /* So many rows that a transaction takes about its share of bytes, and a worker some of the transactions. */
@@ -360,11 +361,20 @@ wait_for_leave(pawl_copy_worker *w, int64_t *rows, pawl_error *err)
         char why[PAWL_HOLD_MAX] = "";
         int64_t wait_ms = 0;
 
+        pawl_permit permit = PAWL_PERMIT_GO;
+
         *rows = pawl_copy_turns_is_over(c->turns) || pawl_copier_has_been_careful(w) ? 0 : size_range(c);
-        if (*rows == 0 || pawl_control_ask(c->control, w->number, *rows, why, &wait_ms) == PAWL_PERMIT_GO)
+        if (*rows > 0)
+            permit = pawl_control_ask(c->control, w->number, *rows, why, &wait_ms);
+        if (permit == PAWL_PERMIT_GO)
         {
             pawl_meter_hold(c->meter, w->number, NULL);
             return PAWL_OK;
+        }
+        if (permit == PAWL_PERMIT_LEAVE) /* for now: there may be more again */
+        {
+            pawl_fmt(why, sizeof why, "one worker too many (tune workers)");
+            wait_ms = PARKED_MS;
         }
         pawl_meter_hold(c->meter, w->number, why);
         st = pawl_stop_sleep(c->options->env->stop, PAWL_STOP_FINISH, wait_ms, err);

@@ -151,6 +151,28 @@ copy_is_paused_and_goes_on(void **state)
     finish(&r);
 }
 
+static void
+worker_that_is_one_too_many_waits_until_it_is_wanted_again(void **state)
+{
+    run r;
+
+    (void) state;
+    begin(&r, "pace_fewer");
+    r.spec.workers = 2;
+    r.spec.batch_rows = 100;
+    r.spec.throttle.max_rate = 600;
+    r.waits_for = "one worker too many";
+    go(&r);
+    pawl_test_wait_until(
+        r.db, "SELECT count(*) > 0 FROM pawl.progress WHERE chunk_id = 1 AND cursor IS NOT NULL", 60000);
+    pawl_test_exec(r.db, "INSERT INTO pawl.control (job_id, action, value, from_where) VALUES (1, 'tune', "
+                         "'workers=1', 'test')");
+    wait_until_held(&r);
+    pawl_test_exec(r.db, "INSERT INTO pawl.control (job_id, action, value, from_where) VALUES (1, 'tune', "
+                         "'workers=2', 'test'), (1, 'tune', 'max_rate=none', 'test')");
+    finish(&r);
+}
+
 int
 main(void)
 {
@@ -158,6 +180,7 @@ main(void)
         cmocka_unit_test(rate_is_kept),
         cmocka_unit_test(probe_holds_the_copy_back_without_an_open_transaction),
         cmocka_unit_test(copy_is_paused_and_goes_on),
+        cmocka_unit_test(worker_that_is_one_too_many_waits_until_it_is_wanted_again),
     };
 
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
