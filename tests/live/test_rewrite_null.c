@@ -142,6 +142,30 @@ the_server_refuses_values_of_a_text_copy(void **state)
     pawl_test_end(&f);
 }
 
+/* Far from a row that is refused the copy is as ever, wherever the next one lies. */
+static void
+a_copy_is_careful_only_near_a_bad_row(void **state)
+{
+    pawl_test_fixture f = pawl_test_begin("turns");
+
+    (void) state;
+    pawl_test_exec(f.db,
+                   "CREATE TABLE p (id int PRIMARY KEY, price text, note text);"
+                   "INSERT INTO p SELECT i, CASE WHEN i = 249000 THEN '123456789' ELSE '1' END, 'x' FROM "
+                   "generate_series(1, 260000) i; UPDATE p SET price = 'reject' WHERE id = 10; ANALYZE p");
+    pawl_test_project_write(f.dir, "migrations/transforms/price.lua", LUA);
+    write_rewrite(&f, NUMERIC, NULLING "      workers: 2\n");
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, NULLS, "10 249000");
+    pawl_test_assert_text(&f, REJECTS, "10 nulled, 249000 nulled");
+    pawl_test_assert_text(&f, "SELECT count(*)::text || ' ' || sum(price)::text FROM p", "260000 259998.00");
+    /* 52 in ranges of 5,000 rows */
+    pawl_test_assert_text(
+        &f, "SELECT (batches BETWEEN 22 AND 45)::text FROM pawl.progress WHERE chunk_id = 1", "true");
+    pawl_test_assert_text(&f, "SELECT rows_read::text FROM pawl.progress WHERE chunk_id = 1", "260000");
+    pawl_test_end(&f);
+}
+
 static void
 a_drain_keeps_account_of_them(void **state)
 {
@@ -328,6 +352,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_that_are_refused_go_live_with_null),
         cmocka_unit_test(the_server_refuses_values_of_a_text_copy),
+        cmocka_unit_test(a_copy_is_careful_only_near_a_bad_row),
         cmocka_unit_test(a_drain_keeps_account_of_them),
         cmocka_unit_test(a_transform_that_runs_away_is_stopped),
         cmocka_unit_test(more_than_is_allowed_does_not_go_live),
