@@ -167,7 +167,7 @@ typedef struct pawl_job_status
     const char *tuned;           /* "max_rate=5000 workers=1", or "" */
     pawl_worker_status *workers; /* of all processes on all hosts; holders of open chunks, also dead ones */
     size_t nworkers;
-    const char *kind;    /* backfill, swap_column, switch, rewrite_table */
+    const char *kind;    /* backfill, swap_column, switch, rewrite */
     const char *phase;   /* where a swap or a rewrite is: "copy", "ready", "mirror", ... */
     int64_t log_bytes;   /* of the log of changes by others; -1: there is none */
     int64_t log_entries; /* changes in it that are still to be carried over, about; -1: there is none */

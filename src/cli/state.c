@@ -98,9 +98,12 @@ describe_way_out(pawl_cli_buf *buf, const pawl_status_report *r)
     {
         const pawl_job_status *job = &r->jobs[i];
 
+        bool has_nulled =
+            strcmp(job->state, "open") == 0 && strcmp(job->phase, "mirror") != 0 && job->nulled > 0;
+
         if (strcmp(job->state, "findings") == 0 && job->rejects == 0)
             pawl_cli_add(buf, "  others changed rows meanwhile: `pawl upgrade` says which, and what to do\n");
-        else if (strcmp(job->state, "findings") == 0)
+        else if (strcmp(job->state, "findings") == 0 || has_nulled)
             pawl_cli_addf(buf,
                           "  look at them with `pawl rejects %" PRId64
                           "`, deal with them by `pawl rejects %" PRId64 " --retry` or allow_rejects\n",
@@ -280,7 +283,7 @@ has_phases(const pawl_job_status *job)
 {
     return strcmp(job->state, "open") == 0 &&
            (strcmp(job->kind, "swap_column") == 0 || strcmp(job->kind, "switch") == 0 ||
-            strcmp(job->kind, "rewrite_table") == 0);
+            strcmp(job->kind, "rewrite") == 0);
 }
 
 /* A backfill that is done, and goes on logging. */

@@ -83,6 +83,19 @@ take_job(asking *a, const pawl_pg_result *res, pawl_rejects_report *r, pawl_erro
     return PAWL_OK;
 }
 
+/* Of a revision the backfill: a swap or a rewrite has rejects as well, and is found by its job. */
+static pawl_status
+find_backfill(asking *a, pawl_datastep *step, pawl_error *err)
+{
+    pawl_status st =
+        pawl_datastep_find(a->project, a->what->job, a->what->step, a->options, a->arena, step, err);
+
+    if (st == PAWL_E_USAGE && err->hint[0] == '\0')
+        (void) pawl_error_hint(
+            err, "of a swap or a rewrite name the job by its number, as `pawl status` shows it");
+    return st;
+}
+
 /* The newest job of the step; or the job of that number, whatever it belongs to. */
 static pawl_status
 find_job(asking *a, pawl_rejects_report *r, pawl_error *err)
@@ -93,7 +106,7 @@ find_job(asking *a, pawl_rejects_report *r, pawl_error *err)
     pawl_status st = PAWL_OK;
 
     if (!is_job_number(a, &number))
-        st = pawl_datastep_find(a->project, a->what->job, a->what->step, a->options, a->arena, &step, err);
+        st = find_backfill(a, &step, err);
     if (st != PAWL_OK || (st = connect(a, r, err)) != PAWL_OK ||
         (st = pawl_pg_begin(a->pg, NULL, err)) != PAWL_OK)
         return st;

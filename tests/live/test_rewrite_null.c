@@ -215,9 +215,20 @@ static void
 more_than_is_allowed_does_not_go_live(void **state)
 {
     pawl_test_fixture f = begin("allowed", NULLING "      allow_rejects: 4\n");
+    pawl_test_output output;
 
     (void) state;
     pawl_test_must_fail(&f, true, "head", PAWL_E_FINDINGS, "allows 4 to go live so");
+    output = pawl_test_pawl(f.dir, "status", NULL, NULL);
+    if (strstr(output.out, "5 rows have NULL because") == NULL ||
+        strstr(output.out, "phase: ready") == NULL ||
+        strstr(output.out, "deal with them by `pawl rejects 1 --retry` or allow_rejects") == NULL)
+        fail_msg("%s", output.out);
+    pawl_test_output_free(&output);
+    output = pawl_test_pawl(f.dir, "rejects", "aaaa", NULL);
+    if (output.exit_code != 2 || strstr(output.err, "by its number") == NULL)
+        fail_msg("%s", output.err);
+    pawl_test_output_free(&output);
     pawl_test_assert_text(&f, "SELECT pg_typeof(price)::text FROM p LIMIT 1", "text");
     write_rewrite(&f, NUMERIC, "      rejects: refuse\n");
     pawl_test_must_fail(&f, true, "head", PAWL_E_FINDINGS, "does not say `rejects: write_null` any more");
