@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "online/part.h"
 #include "pawl_sql.h"
 #include "pg/literal.h"
 #include "pg/sqlbuf.h"
@@ -19,37 +20,10 @@ enum
     PAWL_CAPTURE_COLUMNS_MAX = 1664 /* of a row constructor */
 };
 
-static void
-part_name(char out[64], const char *prefix, int64_t job)
-{
-    pawl_fmt(out, 64, "%s_%lld", prefix, (long long) job);
-}
-
-static void
-add_part(pawl_strbuf *sql, const pawl_ledger *ledger, const char *prefix, int64_t job)
-{
-    char name[64];
-
-    part_name(name, prefix, job);
-    pawl_sql_ident2(sql, pawl_ledger_schema(ledger), name);
-}
-
 void
 pawl_capture_add_log_name(pawl_strbuf *sql, const pawl_ledger *ledger, int64_t job)
 {
-    add_part(sql, ledger, LOG, job);
-}
-
-static pawl_status
-run(pawl_pg *pg, pawl_strbuf *sql, pawl_error *err)
-{
-    if (!pawl_strbuf_is_ok(sql))
-        return pawl_error_nomem(err, "a statement");
-
-    pawl_status st = pawl_pg_exec(pg, sql->data, err);
-
-    pawl_strbuf_reset(sql);
-    return st;
+    pawl_part_add(sql, ledger, LOG, job);
 }
 
 /* ---- log and function --------------------------------------------------------------------------------------------- */
@@ -76,17 +50,17 @@ make_log(const pawl_capture_spec *spec, pawl_ledger *ledger, pawl_pg *pg, pawl_e
     pawl_sql_add(&sql, "NULL::\"char\" AS op FROM ");
     pawl_sql_ident2(&sql, spec->table->schema, spec->table->name);
     pawl_sql_add(&sql, " AS t WITH NO DATA");
-    if ((st = run(pg, &sql, err)) != PAWL_OK)
+    if ((st = pawl_part_run(pg, &sql, err)) != PAWL_OK)
         return st;
 
     pawl_sql_add(&sql, "ALTER TABLE ");
     pawl_capture_add_log_name(&sql, ledger, spec->job);
     pawl_sql_add(&sql, " ADD COLUMN id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY");
-    if ((st = run(pg, &sql, err)) != PAWL_OK)
+    if ((st = pawl_part_run(pg, &sql, err)) != PAWL_OK)
         return st;
     pawl_sql_add(&sql, "CREATE SEQUENCE ");
-    add_part(&sql, ledger, LOST, spec->job);
-    return run(pg, &sql, err);
+    pawl_part_add(&sql, ledger, LOST, spec->job);
+    return pawl_part_run(pg, &sql, err);
 }
 
 /* INSERT INTO the log VALUES ('<op>', ROW."a", ...) */
@@ -146,7 +120,7 @@ add_body(pawl_strbuf *b, const pawl_capture_spec *spec, const pawl_ledger *ledge
         pawl_strbuf_addf(b, "IF current_setting('pawl.worker', true) = '%lld' THEN RETURN NULL; END IF;\n",
                          (long long) spec->job);
     pawl_capture_add_log_name(&log, ledger, spec->job);
-    add_part(&lost, ledger, LOST, spec->job);
+    pawl_part_add(&lost, ledger, LOST, spec->job);
     pawl_sql_add(b, "IF pg_relation_size(");
     pawl_sql_literal(b, log.data);
     pawl_strbuf_addf(b, "::regclass) >= %lld THEN\nPERFORM nextval(", (long long) most);
@@ -177,16 +151,16 @@ make_function(const pawl_capture_spec *spec, pawl_ledger *ledger, pawl_pg *pg, p
     if (!pawl_strbuf_is_ok(&body))
         return pawl_error_nomem(err, "a function");
     pawl_sql_add(&sql, "CREATE FUNCTION ");
-    add_part(&sql, ledger, FUNCTION, spec->job);
+    pawl_part_add(&sql, ledger, FUNCTION, spec->job);
     pawl_sql_add(&sql, "() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, "
                        "pg_temp AS ");
     pawl_sql_dollar(&sql, body.data);
-    if ((st = run(pg, &sql, err)) != PAWL_OK)
+    if ((st = pawl_part_run(pg, &sql, err)) != PAWL_OK)
         return st;
     pawl_sql_add(&sql, "REVOKE EXECUTE ON FUNCTION ");
-    add_part(&sql, ledger, FUNCTION, spec->job);
+    pawl_part_add(&sql, ledger, FUNCTION, spec->job);
     pawl_sql_add(&sql, "() FROM PUBLIC");
-    return run(pg, &sql, err);
+    return pawl_part_run(pg, &sql, err);
 }
 
 /* ---- triggers ----------------------------------------------------------------------------------------------------- */
@@ -217,9 +191,9 @@ make_trigger(const pawl_capture_spec *spec, const char *schema, const char *tabl
         pawl_sql_add(&sql, ") ");
     }
     pawl_sql_add(&sql, "EXECUTE FUNCTION ");
-    add_part(&sql, ledger, FUNCTION, spec->job);
+    pawl_part_add(&sql, ledger, FUNCTION, spec->job);
     pawl_sql_add(&sql, "()");
-    return run(pg, &sql, err);
+    return pawl_part_run(pg, &sql, err);
 }
 
 /* On the table, and on each partition what the parent's does not bring along. */
@@ -247,33 +221,10 @@ make_triggers(const pawl_capture_spec *spec, pawl_ledger *ledger, pawl_pg *pg, p
         for (const char *letter = "iut"; *letter != '\0'; letter++)
             pawl_strbuf_addf(&sql, "%s ENABLE ALWAYS TRIGGER \"pawl_%lld_%c\"", *letter == 'i' ? "" : ",",
                              (long long) spec->job, *letter);
-        if ((st = run(pg, &sql, err)) != PAWL_OK)
+        if ((st = pawl_part_run(pg, &sql, err)) != PAWL_OK)
             return st;
     }
     return PAWL_OK;
-}
-
-static pawl_status
-drop_triggers(int64_t job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err)
-{
-    PAWL_AUTO(pawl_pg_result) res = NULL;
-    PAWL_STRBUF_AUTO(sql);
-    char function[64];
-    pawl_status st;
-
-    part_name(function, FUNCTION, job);
-    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(function), PAWL_ARG_TEXT(pawl_ledger_schema(ledger))};
-
-    st = pawl_pg_query(pg, pawl_sql_online_capture_triggers, 2, args, &res, err);
-    for (int row = 0; st == PAWL_OK && row < pawl_pg_rows(res); row++)
-    {
-        pawl_sql_add(&sql, "DROP TRIGGER ");
-        pawl_sql_ident(&sql, pawl_pg_text(res, row, 2));
-        pawl_sql_add(&sql, " ON ");
-        pawl_sql_ident2(&sql, pawl_pg_text(res, row, 0), pawl_pg_text(res, row, 1));
-        st = run(pg, &sql, err);
-    }
-    return st;
 }
 
 /* ---- what it depends on ------------------------------------------------------------------------------------------- */
@@ -282,9 +233,9 @@ static pawl_status
 look(int64_t job, const char *oid, const char *columns, pawl_ledger *ledger, pawl_pg *pg,
      pawl_pg_result **out, pawl_error *err)
 {
-    char function[64];
+    char function[PAWL_PART_NAME];
 
-    part_name(function, FUNCTION, job);
+    pawl_part_name(function, FUNCTION, job);
     const pawl_pg_arg args[] = {PAWL_ARG_TEXT(oid), PAWL_ARG_TEXT(function), PAWL_ARG_TEXT(columns),
                                 PAWL_ARG_TEXT(pawl_ledger_schema(ledger))};
 
@@ -353,7 +304,7 @@ lock_table(const pawl_capture_spec *spec, const char *mode, pawl_pg *pg, pawl_er
     pawl_sql_add(&sql, "LOCK TABLE ");
     pawl_sql_ident2(&sql, spec->table->schema, spec->table->name);
     pawl_strbuf_addf(&sql, " IN %s MODE", mode);
-    return run(pg, &sql, err);
+    return pawl_part_run(pg, &sql, err);
 }
 
 pawl_status
@@ -385,7 +336,7 @@ pawl_capture_watch(const pawl_capture_spec *spec, pawl_ledger *ledger, pawl_pg *
     pawl_status st = fill_watch(spec, &full, room, err);
 
     if (st != PAWL_OK || (st = lock_table(spec, "ACCESS EXCLUSIVE", pg, err)) != PAWL_OK ||
-        (st = drop_triggers(spec->job, ledger, pg, err)) != PAWL_OK ||
+        (st = pawl_part_drop_triggers(FUNCTION, spec->job, ledger, pg, err)) != PAWL_OK ||
         (st = make_triggers(&full, ledger, pg, err)) != PAWL_OK)
         return st;
     return note(&full, ledger, pg, err);
@@ -399,7 +350,7 @@ is_lost(int64_t job, pawl_ledger *ledger, pawl_pg *pg, bool *out, pawl_error *er
     pawl_status st;
 
     pawl_sql_add(&sql, "SELECT s.is_called FROM ");
-    add_part(&sql, ledger, LOST, job);
+    pawl_part_add(&sql, ledger, LOST, job);
     pawl_sql_add(&sql, " AS s");
     if (!pawl_strbuf_is_ok(&sql))
         return pawl_error_nomem(err, "a statement");
@@ -437,10 +388,10 @@ pawl_capture_check(int64_t job, pawl_ledger *ledger, pawl_pg *pg, pawl_capture_s
     PAWL_AUTO(pawl_pg_result) was = NULL;
     pawl_capture_state found = {0};
     bool has_lost = false;
-    char log[64];
+    char log[PAWL_PART_NAME];
     pawl_status st;
 
-    part_name(log, LOG, job);
+    pawl_part_name(log, LOG, job);
     const pawl_pg_arg args[] = {PAWL_ARG_I64(job), PAWL_ARG_TEXT(log),
                                 PAWL_ARG_TEXT(pawl_ledger_schema(ledger))};
 
@@ -468,32 +419,25 @@ pawl_capture_check(int64_t job, pawl_ledger *ledger, pawl_pg *pg, pawl_capture_s
 pawl_status
 pawl_capture_stop(int64_t job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err)
 {
-    return drop_triggers(job, ledger, pg, err);
+    return pawl_part_drop_triggers(FUNCTION, job, ledger, pg, err);
 }
 
 pawl_status
 pawl_capture_remove(int64_t job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err)
 {
-    static const struct
-    {
-        const char *drop;
-        const char *prefix;
-        const char *end;
-    } parts[] = {{"DROP FUNCTION IF EXISTS ", FUNCTION, "()"},
-                 {"DROP TABLE IF EXISTS ", LOG, ""},
-                 {"DROP SEQUENCE IF EXISTS ", LOST, ""}};
     PAWL_STRBUF_AUTO(sql);
     const pawl_pg_arg args[] = {PAWL_ARG_I64(job)};
-    pawl_status st = drop_triggers(job, ledger, pg, err);
+    pawl_status st = pawl_part_drop_function(FUNCTION, job, ledger, pg, err);
 
-    for (size_t i = 0; st == PAWL_OK && i < sizeof parts / sizeof parts[0]; i++)
-    {
-        pawl_sql_add(&sql, parts[i].drop);
-        add_part(&sql, ledger, parts[i].prefix, job);
-        pawl_sql_add(&sql, parts[i].end);
-        st = run(pg, &sql, err);
-    }
     if (st != PAWL_OK)
+        return st;
+    pawl_sql_add(&sql, "DROP TABLE IF EXISTS ");
+    pawl_part_add(&sql, ledger, LOG, job);
+    if ((st = pawl_part_run(pg, &sql, err)) != PAWL_OK)
+        return st;
+    pawl_sql_add(&sql, "DROP SEQUENCE IF EXISTS ");
+    pawl_part_add(&sql, ledger, LOST, job);
+    if ((st = pawl_part_run(pg, &sql, err)) != PAWL_OK)
         return st;
     (void) pawl_pg_take_notices(pg);
     return pawl_ledger_query(ledger, pg, pawl_sql_online_capture_forget, 1, args, NULL, err);

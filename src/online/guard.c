@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "online/part.h"
 #include "pawl_sql.h"
 #include "pg/literal.h"
 #include "pg/sqlbuf.h"
@@ -12,27 +13,6 @@
 #define KEEP  "keep"
 #define LOST  "failed"
 
-static void
-add_part(pawl_strbuf *sql, const pawl_ledger *ledger, const char *prefix, int64_t job)
-{
-    char name[64];
-
-    pawl_fmt(name, sizeof name, "%s_%lld", prefix, (long long) job);
-    pawl_sql_ident2(sql, pawl_ledger_schema(ledger), name);
-}
-
-static pawl_status
-run(pawl_pg *pg, pawl_strbuf *sql, pawl_error *err)
-{
-    if (!pawl_strbuf_is_ok(sql))
-        return pawl_error_nomem(err, "a statement");
-
-    pawl_status st = pawl_pg_exec(pg, sql->data, err);
-
-    pawl_strbuf_reset(sql);
-    return st;
-}
-
 static pawl_status
 make_function(const char *prefix, int64_t job, const char *settings, const char *body, pawl_ledger *ledger,
               pawl_pg *pg, pawl_error *err)
@@ -41,48 +21,17 @@ make_function(const char *prefix, int64_t job, const char *settings, const char 
     pawl_status st;
 
     pawl_sql_add(&sql, "CREATE FUNCTION ");
-    add_part(&sql, ledger, prefix, job);
+    pawl_part_add(&sql, ledger, prefix, job);
     pawl_sql_add(&sql, "() RETURNS trigger LANGUAGE plpgsql ");
     pawl_sql_add(&sql, settings);
     pawl_sql_add(&sql, " AS ");
     pawl_sql_dollar(&sql, body);
-    if ((st = run(pg, &sql, err)) != PAWL_OK)
+    if ((st = pawl_part_run(pg, &sql, err)) != PAWL_OK)
         return st;
     pawl_sql_add(&sql, "REVOKE EXECUTE ON FUNCTION ");
-    add_part(&sql, ledger, prefix, job);
+    pawl_part_add(&sql, ledger, prefix, job);
     pawl_sql_add(&sql, "() FROM PUBLIC");
-    return run(pg, &sql, err);
-}
-
-/* Triggers before the function that they call. */
-static pawl_status
-remove_all(const char *prefix, int64_t job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err)
-{
-    PAWL_AUTO(pawl_pg_result) res = NULL;
-    PAWL_STRBUF_AUTO(sql);
-    char function[64];
-    pawl_status st;
-
-    pawl_fmt(function, sizeof function, "%s_%lld", prefix, (long long) job);
-    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(function), PAWL_ARG_TEXT(pawl_ledger_schema(ledger))};
-
-    st = pawl_pg_query(pg, pawl_sql_online_capture_triggers, 2, args, &res, err);
-    for (int row = 0; st == PAWL_OK && row < pawl_pg_rows(res); row++)
-    {
-        pawl_sql_add(&sql, "DROP TRIGGER ");
-        pawl_sql_ident(&sql, pawl_pg_text(res, row, 2));
-        pawl_sql_add(&sql, " ON ");
-        pawl_sql_ident2(&sql, pawl_pg_text(res, row, 0), pawl_pg_text(res, row, 1));
-        st = run(pg, &sql, err);
-    }
-    if (st != PAWL_OK)
-        return st;
-    pawl_sql_add(&sql, "DROP FUNCTION IF EXISTS ");
-    add_part(&sql, ledger, prefix, job);
-    pawl_sql_add(&sql, "()");
-    st = run(pg, &sql, err);
-    (void) pawl_pg_take_notices(pg);
-    return st;
+    return pawl_part_run(pg, &sql, err);
 }
 
 /* CREATE TRIGGER "<name>" BEFORE <event> ON the table FOR EACH ROW ... and ENABLE ALWAYS */
@@ -106,18 +55,18 @@ make_trigger(const trigger *t, int64_t job, const pawl_table *table, const char 
     pawl_strbuf_addf(&sql, " BEFORE %s ON ", t->event);
     pawl_sql_ident2(&sql, table->schema, table->name);
     pawl_strbuf_addf(&sql, " FOR EACH ROW %sEXECUTE FUNCTION ", t->when);
-    add_part(&sql, ledger, t->prefix, job);
+    pawl_part_add(&sql, ledger, t->prefix, job);
     pawl_sql_add(&sql, "(");
     if (argument != NULL)
         pawl_sql_literal(&sql, argument);
     pawl_sql_add(&sql, ")");
-    if ((st = run(pg, &sql, err)) != PAWL_OK)
+    if ((st = pawl_part_run(pg, &sql, err)) != PAWL_OK)
         return st;
     pawl_sql_add(&sql, "ALTER TABLE ");
     pawl_sql_ident2(&sql, table->schema, table->name);
     pawl_sql_add(&sql, " ENABLE ALWAYS TRIGGER ");
     pawl_sql_ident(&sql, t->name);
-    return run(pg, &sql, err);
+    return pawl_part_run(pg, &sql, err);
 }
 
 /* ---- the guard ------------------------------------------------------------------------------------------------------ */
@@ -170,7 +119,7 @@ pawl_guard_set(int64_t job, const pawl_table *table, const char *column, pawl_le
                pawl_error *err)
 {
     PAWL_STRBUF_AUTO(body);
-    pawl_status st = remove_all(GUARD, job, ledger, pg, err);
+    pawl_status st = pawl_part_drop_function(GUARD, job, ledger, pg, err);
 
     if (st != PAWL_OK)
         return st;
@@ -182,7 +131,7 @@ pawl_guard_set(int64_t job, const pawl_table *table, const char *column, pawl_le
 pawl_status
 pawl_guard_remove(int64_t job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err)
 {
-    return remove_all(GUARD, job, ledger, pg, err);
+    return pawl_part_drop_function(GUARD, job, ledger, pg, err);
 }
 
 /* ---- keeping a column in step --------------------------------------------------------------------------------------- */
@@ -262,15 +211,15 @@ make_mark(int64_t job, pawl_ledger *ledger, pawl_pg *pg, pawl_pg_result **oid, p
     PAWL_STRBUF_AUTO(name);
     pawl_status st;
 
-    add_part(&name, ledger, LOST, job);
+    pawl_part_add(&name, ledger, LOST, job);
     pawl_sql_add(&sql, "CREATE SEQUENCE ");
     pawl_sql_add(&sql, name.data);
-    if ((st = run(pg, &sql, err)) != PAWL_OK)
+    if ((st = pawl_part_run(pg, &sql, err)) != PAWL_OK)
         return st;
     pawl_sql_add(&sql, "GRANT USAGE ON SEQUENCE ");
     pawl_sql_add(&sql, name.data);
     pawl_sql_add(&sql, " TO PUBLIC");
-    if ((st = run(pg, &sql, err)) != PAWL_OK)
+    if ((st = pawl_part_run(pg, &sql, err)) != PAWL_OK)
         return st;
     const pawl_pg_arg args[] = {PAWL_ARG_TEXT(name.data)};
 
@@ -304,13 +253,13 @@ pawl_status
 pawl_keep_remove(int64_t job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err)
 {
     PAWL_STRBUF_AUTO(sql);
-    pawl_status st = remove_all(KEEP, job, ledger, pg, err);
+    pawl_status st = pawl_part_drop_function(KEEP, job, ledger, pg, err);
 
     if (st != PAWL_OK)
         return st;
     pawl_sql_add(&sql, "DROP SEQUENCE IF EXISTS ");
-    add_part(&sql, ledger, LOST, job);
-    st = run(pg, &sql, err);
+    pawl_part_add(&sql, ledger, LOST, job);
+    st = pawl_part_run(pg, &sql, err);
     (void) pawl_pg_take_notices(pg);
     return st;
 }
@@ -323,7 +272,7 @@ count_marks(int64_t job, pawl_ledger *ledger, pawl_pg *pg, int64_t *out, pawl_er
     pawl_status st;
 
     pawl_sql_add(&sql, "SELECT CASE WHEN s.is_called THEN s.last_value ELSE 0 END FROM ");
-    add_part(&sql, ledger, LOST, job);
+    pawl_part_add(&sql, ledger, LOST, job);
     pawl_sql_add(&sql, " AS s");
     if (!pawl_strbuf_is_ok(&sql))
         return pawl_error_nomem(err, "a statement");
@@ -343,7 +292,7 @@ pawl_keep_look(const pawl_keep *keep, pawl_ledger *ledger, pawl_pg *pg, pawl_kee
 
     *out = (pawl_keep_state){0};
     pawl_fmt(function, sizeof function, "%s_%lld", KEEP, (long long) keep->job);
-    add_part(&mark, ledger, LOST, keep->job);
+    pawl_part_add(&mark, ledger, LOST, keep->job);
     const pawl_pg_arg args[] = {PAWL_ARG_TEXT(function), PAWL_ARG_TEXT(pawl_ledger_schema(ledger)),
                                 PAWL_ARG_TEXT(mark.data)};
 
