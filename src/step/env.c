@@ -32,3 +32,11 @@ pawl_step_job_id(const pawl_step_run *run)
                               .ordinal = run->ordinal,
                               .checksum = run->checksum};
 }
+
+pawl_status
+pawl_step_record_job(pawl_step_run *run, const pawl_step *step, int64_t job, pawl_error *err)
+{
+    run->info_out =
+        pawl_arena_fmt(run->arena, "{\"job_id\": %lld, \"frozen\": \"%s\"}", (long long) job, step->frozen);
+    return run->info_out == NULL ? pawl_error_nomem(err, "the record of a step") : PAWL_OK;
+}

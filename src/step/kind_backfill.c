@@ -527,9 +527,7 @@ pawl_kind_backfill_apply(pawl_step_run *run, const pawl_step *step, pawl_error *
     pawl_status st = run_job(run, step, &spec, &env, &id, &result, err);
     if (st != PAWL_OK)
         return st;
-    run->info_out = pawl_arena_fmt(run->arena, "{\"job_id\": %lld, \"frozen\": \"%s\"}",
-                                   (long long) result.job_id, step->frozen);
-    if (run->info_out == NULL)
-        return pawl_error_nomem(err, "the record of a step");
+    if ((st = pawl_step_record_job(run, step, result.job_id, err)) != PAWL_OK)
+        return st;
     return result.has_findings ? end_with_findings(&spec, &result, err) : PAWL_OK;
 }

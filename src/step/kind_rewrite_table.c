@@ -355,9 +355,7 @@ pawl_kind_rewrite_table_apply(pawl_step_run *run, const pawl_step *step, pawl_er
                       "the old rows are kept in the table \"%s\"; drop it when they are "
                       "no longer needed",
                       result.old_table);
-    run->info_out = pawl_arena_fmt(run->arena, "{\"job_id\": %lld, \"frozen\": \"%s\"}",
-                                   (long long) result.job_id, step->frozen);
-    return run->info_out == NULL ? pawl_error_nomem(err, "the record of a step") : PAWL_OK;
+    return pawl_step_record_job(run, step, result.job_id, err);
 }
 
 pawl_status

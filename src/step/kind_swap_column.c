@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "config/reader.h"
+#include "step/env.h"
 #include "step/luafiles.h"
 #include "step/swap.h"
 
@@ -134,11 +135,7 @@ pawl_kind_swap_column_apply(pawl_step_run *run, const pawl_step *step, pawl_erro
 
     if (st == PAWL_OK)
         st = pawl_swap_forward(&s, err);
-    if (st != PAWL_OK)
-        return st;
-    run->info_out =
-        pawl_arena_fmt(run->arena, "{\"job_id\": %lld, \"frozen\": \"%s\"}", (long long) s.job, step->frozen);
-    return run->info_out == NULL ? pawl_error_nomem(err, "the record of a step") : PAWL_OK;
+    return st == PAWL_OK ? pawl_step_record_job(run, step, s.job, err) : st;
 }
 
 pawl_status
