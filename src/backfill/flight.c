@@ -309,6 +309,7 @@ write_stripes(pawl_worker *w, flight *f, pawl_error *err)
     st = pawl_worker_commit(w, &f->chunk, a, reads_on ? &next : NULL, &answer, err);
     if (st != PAWL_OK)
         return st;
+    w->took = a->read;
     if (a->next < PAWL_STRIPES)
     {
         PAWL_FAILPOINT("backfill.between_stripes");

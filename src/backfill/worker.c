@@ -304,8 +304,12 @@ advance(pawl_worker *w, int64_t *rows, bool *done, pawl_error *err)
         return pawl_worker_connect(w, err);
     if ((st = ask_to_go(w, &may_go, done, err)) != PAWL_OK || !may_go)
         return st;
+    w->took = -1;
     st = act(w, rows, done, err);
-    pawl_control_settle(w->run->control, w->number, w->asked, st == PAWL_OK ? *rows : 0);
+    pawl_control_settle(w->run->control, w->number, w->asked,
+                        st != PAWL_OK  ? 0
+                        : w->took >= 0 ? w->took
+                                       : *rows);
     return st;
 }
 

@@ -63,7 +63,8 @@ typedef struct pawl_worker
     pawl_writer_hooks hooks;
     pawl_chunk chunk; /* in hand: worked on in the plain form */
     bool has_chunk;
-    bool is_dry;                  /* the last claim found nothing to be had */
+    int64_t took; /* rows of the transaction, where that was a part of a batch; -1: all that were at stake */
+    bool is_dry;  /* the last claim found nothing to be had */
     int64_t idle_ms;              /* how long it waited last, with nothing to be had; 0: it did not */
     struct pawl_flights *flights; /* NULL: the job is not written in stripes */
     pawl_pg_result *next;         /* the answer to the read that was sent with the last commit */

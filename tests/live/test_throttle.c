@@ -100,17 +100,17 @@ tune(const run *r, const char *value)
 }
 
 static void
-rate_is_kept_within_five_percent(void **state)
+keep_rate(const char *name, pawl_form_choice form, int workers)
 {
     run r;
     int64_t from_us;
     int64_t from;
     double rate;
 
-    (void) state;
-    prepare(&r, "rate", 12000, "max_rate 2000 rows/s");
-    r.job.spec.workers = 3;
+    prepare(&r, name, 12000, "max_rate 2000 rows/s");
+    r.job.spec.workers = workers;
     r.job.spec.batch_rows = 0;
+    r.job.spec.form = form;
     r.job.spec.throttle.max_rate = 2000;
     pawl_test_job_go(&r.job);
     pawl_test_wait_until(r.db, "SELECT coalesce(sum(rows_written), 0) > 500 FROM pawl.progress", 10000);
@@ -121,9 +121,17 @@ rate_is_kept_within_five_percent(void **state)
     tune(&r, "max_rate=none");
     pawl_test_job_finish(&r.job);
     if (rate < 1900 || rate > 2100)
-        fail_msg("%.0f rows/s", rate);
+        fail_msg("%s: %.0f rows/s", name, rate);
     assert_said(&r);
     assert_once(&r, 12000);
+}
+
+static void
+rate_is_kept_within_five_percent(void **state)
+{
+    (void) state;
+    keep_rate("rate", PAWL_FORM_PLAIN, 3);
+    keep_rate("rate_striped", PAWL_FORM_STRIPED, 2);
 }
 
 /* Each takes its share, so that together they keep the rate. */
