@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "backfill/flight.h"
+#include "backfill/stripe.h"
 #include "pawl_sql.h"
 #include "pg/pipe.h"
 #include "util/alloc.h"
@@ -18,6 +20,7 @@ enum
     WAIT_MS = 25,
     PUT_US = 1000000,     /* between two tellings of the workers */
     CATCH_UP_US = 100000, /* what was overslept of a rate may be made up for */
+    GULP_MS = 50,         /* under a rate a transaction is no more than what is due in this time */
     STATEMENT_MS = 2000
 };
 
@@ -155,7 +158,19 @@ fold(const pawl_control *control, const char *lines)
     return pacing;
 }
 
-/* Under a rate a batch is no larger than what its worker may do in its time: else the rate would come in gulps. */
+/*
+ * Rows of a transaction under a rate, 0 without one. At 20,000 rows a second a batch of a quarter of a second would keep
+ * 5,000 rows locked and two processors busy at a time, and then nothing: the application would feel each of them.
+ */
+static int64_t
+gulp_of(const pawl_pacing *pacing, int64_t others)
+{
+    int64_t rows = pacing->throttle.max_rate * GULP_MS / (1000 * (pacing->workers + others));
+
+    return pacing->throttle.max_rate == 0 ? 0 : rows + 1;
+}
+
+/* A batch in stripes is so many transactions. */
 static void
 tune_pace(const pawl_control *control, const pawl_pacing *pacing, int64_t others)
 {
@@ -163,10 +178,10 @@ tune_pace(const pawl_control *control, const pawl_pacing *pacing, int64_t others
                                  .target_ms = pacing->target_ms,
                                  .min_rows = pacing->batch_min,
                                  .max_rows = pacing->batch_max};
-    int64_t rows = pacing->throttle.max_rate * pacing->target_ms / (1000 * (pacing->workers + others));
+    int64_t rows = gulp_of(pacing, others) * PAWL_STRIPES;
 
-    if (pacing->throttle.max_rate > 0 && rows + 1 < options.max_rows)
-        options.max_rows = rows + 1;
+    if (rows > 0 && rows < options.max_rows)
+        options.max_rows = rows < PAWL_STRIPED_LEAST ? PAWL_STRIPED_LEAST : rows;
     if (options.min_rows > options.max_rows)
         options.min_rows = options.max_rows;
     pawl_pace_tune(control->options.pace, &options);
@@ -592,6 +607,17 @@ pawl_control_pacing(pawl_control *control)
     pacing = locked(control)->pacing;
     pawl_mutex_unlock(&control->lock);
     return pacing;
+}
+
+int64_t
+pawl_control_gulp(pawl_control *control)
+{
+    int64_t rows;
+
+    pawl_mutex_lock(&control->lock);
+    rows = gulp_of(&locked(control)->pacing, locked(control)->others);
+    pawl_mutex_unlock(&control->lock);
+    return rows;
 }
 
 pawl_status

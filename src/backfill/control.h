@@ -66,6 +66,9 @@ void pawl_control_settle(pawl_control *control, int number, int64_t asked, int64
 /* How the run is to be paced now. */
 pawl_pacing pawl_control_pacing(pawl_control *control);
 
+/* Under a rate: how many rows a transaction may take at most; 0 when there is none. */
+int64_t pawl_control_gulp(pawl_control *control);
+
 /* A warning that has come up since the last call; false when there is none. */
 bool pawl_control_has_warning(pawl_control *control, char out[PAWL_HOLD_MAX]);
 

@@ -207,14 +207,23 @@ give_back(pawl_worker *w)
         pawl_flights_release(w);
 }
 
+int64_t
+pawl_worker_rows(const pawl_worker *w)
+{
+    int64_t rows = pawl_pace_rows(w->run->pace);
+    int64_t gulp = pawl_control_gulp(w->run->control);
+
+    return gulp > 0 && gulp < rows ? gulp : rows;
+}
+
 /* About as many as the next transaction may take; it is settled by what it took. */
 static int64_t
 rows_ahead(const pawl_worker *w)
 {
-    int64_t rows = pawl_pace_rows(w->run->pace);
+    int64_t rows = pawl_worker_rows(w);
 
     if (!w->has_chunk)
-        return pawl_flights_has_any(w) ? rows / PAWL_STRIPES + 1 : 0;
+        return pawl_flights_has_any(w) ? pawl_pace_rows(w->run->pace) / PAWL_STRIPES + 1 : 0;
     return w->limit > 0 && w->limit < rows ? w->limit : rows;
 }
 

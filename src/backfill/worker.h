@@ -108,6 +108,9 @@ PAWL_NODISCARD pawl_status pawl_worker_commit(pawl_worker *w, pawl_chunk *chunk,
                                               const pawl_reading *next, pawl_pg_result **answer,
                                               pawl_error *err);
 
+/* Rows of a batch in the plain form, by the pace and the rate. */
+int64_t pawl_worker_rows(const pawl_worker *w);
+
 /* Tell the pace, and whoever asked, how long a batch took. */
 void pawl_worker_timed(pawl_worker *w, int64_t rows, int64_t elapsed_us);
 

@@ -66,7 +66,7 @@ queue_read(pawl_worker *w, pawl_pg_pipe *pipe, const pawl_reading *reading)
 static int64_t
 rows_to_ask(const pawl_worker *w)
 {
-    int64_t rows = pawl_pace_rows(w->run->pace);
+    int64_t rows = pawl_worker_rows(w);
 
     return pawl_worker_fit(w, w->limit > 0 && w->limit < rows ? w->limit : rows, 1);
 }
