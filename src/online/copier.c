@@ -325,9 +325,17 @@ run_once(const pawl_copier_options *options, bool is_careful, bool *is_over, paw
     return st;
 }
 
+/* What a transform refuses is named already. */
+static bool
+needs_care(const pawl_shape *shape, const pawl_error *failure)
+{
+    return shape->nmade > 0 && pawl_reject_is_of_value(failure) &&
+           (shape->spec->nulls_rejects || failure->code == PAWL_E_SERVER);
+}
+
 /*
- * Where bad rows get NULL: as fast as ever until a range fails for one, which a COPY does as a whole; then carefully past it,
- * from the cursor on, which the claim of the chunk tells.
+ * Where a transform makes values: as fast as ever until a range fails for one, which a COPY does as a whole; then carefully
+ * past the row, which gets NULL, or up to it, which names it; from the cursor on, which the claim of the chunk tells.
  */
 pawl_status
 pawl_copier_run(const pawl_copier_options *options, pawl_error *err)
@@ -342,8 +350,7 @@ pawl_copier_run(const pawl_copier_options *options, pawl_error *err)
 
         if (st == PAWL_OK && is_over)
             return st;
-        if (st != PAWL_OK &&
-            (is_careful || !options->shape->spec->nulls_rejects || !pawl_reject_is_of_value(&failure)))
+        if (st != PAWL_OK && (is_careful || !needs_care(options->shape, &failure)))
         {
             *err = failure;
             return st;

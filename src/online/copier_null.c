@@ -1,6 +1,7 @@
 /*
- * A range of copier.h where a row was refused (rejects: write_null): it is small and read to its end, then put in by halves
- * where the server refuses a row. What the ledger says of each of them is in the transaction of the range.
+ * A range of copier.h where a row was refused: it is small and read to its end, then put in by halves where the server
+ * refuses a row. With `rejects: write_null` it has NULL then, and what the ledger says of it is in the transaction of the
+ * range; else it is named, and the ranges before it are in.
  */
 #include "online/copier_private.h"
 #include "pawl_sql.h"

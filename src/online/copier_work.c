@@ -397,6 +397,7 @@ come(pawl_copy_worker *w, pawl_error *err)
     if ((st = pawl_stream_open(o->shape, o->env, o->now_us, &w->stream, err)) != PAWL_OK ||
         !w->copier->is_careful)
         return st;
+    w->has_met = !o->shape->spec->nulls_rejects;
     if ((st = pawl_nulling_open(o->shape, o->job, &w->nulling, err)) == PAWL_OK)
         pawl_stream_null(w->stream, w->nulling);
     return st;

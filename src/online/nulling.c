@@ -262,6 +262,7 @@ try_range(pawl_nulling *n, pawl_pg *pg, size_t from, size_t to, int64_t *written
 static pawl_status
 name_row(const pawl_nulling *n, const kept_row *row, pawl_error *err)
 {
+    const char *also = row->is_refused ? ", also with NULL for what the transform makes" : "";
     PAWL_STRBUF_AUTO(names);
     PAWL_STRBUF_AUTO(parts);
     PAWL_STRBUF_AUTO(was);
@@ -282,9 +283,8 @@ name_row(const pawl_nulling *n, const kept_row *row, pawl_error *err)
                          n->read.data + at);
         at += length < 0 ? 0 : (size_t) length;
     }
-    return pawl_error_detail(
-        err, "row (%s) = (%s) of \"%s.%s\", also with NULL for what the transform makes%s%s", names.data,
-        parts.data, s->table->schema, s->table->name, was.length > 0 ? "; " : "", was.data);
+    return pawl_error_detail(err, "row (%s) = (%s) of \"%s.%s\"%s%s%s", names.data, parts.data,
+                             s->table->schema, s->table->name, also, was.length > 0 ? "; " : "", was.data);
 }
 
 static pawl_status
@@ -302,7 +302,7 @@ put_by_halves(pawl_nulling *n, pawl_pg *pg, size_t from, size_t to, int64_t *wri
         return st == PAWL_OK ? put_by_halves(n, pg, middle, to, written, err) : st;
     }
     /* What is refused even with NULL was not refused for what the transform makes. */
-    if (n->rows[from].is_refused)
+    if (n->rows[from].is_refused || !n->shape->spec->nulls_rejects)
     {
         *err = failure;
         return name_row(n, &n->rows[from], err);

@@ -4,6 +4,7 @@
  * A COPY takes all of its rows or none. So these are kept until all of them have been read, each with the place where what
  * the transform makes begins; they are put in by COPY within savepoints, by halves where the server refuses one for its
  * value, and that one goes in with NULL for what the transform makes. It is noted in the ledger in the same transaction.
+ * Where the step does not say `rejects: write_null` it fails, by its name.
  *
  *   open -> (reset -> [stream.h: add ..., refuse ...] -> put -> settle) * -> close
  *

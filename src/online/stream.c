@@ -317,6 +317,11 @@ keep_row(pawl_stream *s, int row, const pawl_lua_answer *answer, const pawl_erro
     made_at = b->length;
     if (why == NULL && add_all_made(s, row, answer, &wrong) != PAWL_OK)
         why = &wrong;
+    if (why != NULL && !s->shape->spec->nulls_rejects)
+    {
+        *err = *why;
+        return why == &wrong ? err->code : name_row(s, row, err);
+    }
     if (why == NULL && !s->shape->is_binary)
         pawl_copy_text_end(b);
     s->counts->written++;

@@ -253,6 +253,25 @@ one_that_is_stuck_may_go_on_with_null(void **state)
     pawl_test_end(&f);
 }
 
+/* Without it the first one stops the rewrite, by its name also where it is the server that refuses it. */
+static void
+a_value_that_the_server_refuses_is_named(void **state)
+{
+    pawl_test_fixture f = begin("named", "");
+
+    (void) state;
+    pawl_test_exec(
+        f.db,
+        "UPDATE p SET price = '1' WHERE id BETWEEN 7 AND 13; UPDATE p SET price = '123456789' WHERE id = "
+        "15000");
+    pawl_test_must_fail(&f, true, "head", PAWL_E_SERVER, "row (id) = (15000) of \"public.p\"");
+    pawl_test_assert_text(&f, "SELECT count(*)::text FROM pawl.reject", "0");
+    pawl_test_exec(f.db, "UPDATE p SET price = '1' WHERE id = 15000");
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, "SELECT count(*)::text FROM p WHERE price = 1", "9");
+    pawl_test_end(&f);
+}
+
 /* Not for what the transform makes: NULL does not help, and the row is named. */
 static void
 a_row_that_is_refused_for_another_column_stops_the_rewrite(void **state)
@@ -368,6 +387,7 @@ main(void)
         cmocka_unit_test(a_transform_that_runs_away_is_stopped),
         cmocka_unit_test(more_than_is_allowed_does_not_go_live),
         cmocka_unit_test(one_that_is_stuck_may_go_on_with_null),
+        cmocka_unit_test(a_value_that_the_server_refuses_is_named),
         cmocka_unit_test(a_row_that_is_refused_for_another_column_stops_the_rewrite),
         cmocka_unit_test(a_column_that_takes_no_null_is_refused_beforehand),
         cmocka_unit_test(the_way_back_keeps_what_was_refused),
