@@ -62,6 +62,8 @@ static const char *const rewrite_points[] = {"rewrite.before_commit",
                                              "rewrite.after_begin",
                                              "rewrite.before_capture",
                                              "rewrite.after_prepare",
+                                             "copier.in_range",
+                                             "copier.before_turn",
                                              "copier.before_commit",
                                              "copier.after_commit",
                                              "rewrite.after_copy",
@@ -93,6 +95,15 @@ static const migration swap_sql = {.step = "swap_column:\n      table: p\n      
 static const migration rewrite = {
     .step = "rewrite_table:\n      table: p\n      batch: 300\n      change: { price: bigint }\n"
             "      lua: transforms/price.lua\n      reverse: { price: \"price::text\" }\n",
+    .transform = ROW,
+    .points = rewrite_points,
+    .has_way_back = true};
+
+/* No row leaves the server, and three sessions copy. */
+static const migration rewrite_sql = {
+    .step = "rewrite_table:\n      table: p\n      batch: 100\n      workers: 3\n"
+            "      change: { price: { type: bigint, using: \"price::bigint\" } }\n"
+            "      reverse: { price: \"price::text\" }\n",
     .transform = ROW,
     .points = rewrite_points,
     .has_way_back = true};
@@ -280,6 +291,17 @@ a_rewrite_that_dies_loses_nothing(void **state)
 }
 
 static void
+a_copy_inside_the_server_that_dies_loses_nothing(void **state)
+{
+    uint64_t seed = pawl_test_seed(9);
+
+    (void) state;
+    must_play(&rewrite_sql, "copier.in_range", 6, PAWL_KILLED, seed);
+    must_play(&rewrite_sql, "copier.before_turn", 5, BACKEND_KILLED, seed + 1);
+    must_play(&rewrite_sql, "copier.before_commit", 7, SERVER_KILLED, seed + 2);
+}
+
+static void
 a_swap_may_die_anywhere(void **state)
 {
     (void) state;
@@ -296,6 +318,7 @@ a_rewrite_may_die_anywhere(void **state)
     if (!pawl_test_is_long())
         skip();
     play_all(&rewrite);
+    play_all(&rewrite_sql);
 }
 
 int
@@ -304,6 +327,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_swap_that_dies_loses_nothing),
         cmocka_unit_test(a_rewrite_that_dies_loses_nothing),
+        cmocka_unit_test(a_copy_inside_the_server_that_dies_loses_nothing),
         cmocka_unit_test(a_swap_may_die_anywhere),
         cmocka_unit_test(a_rewrite_may_die_anywhere),
     };
