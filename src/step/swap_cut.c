@@ -284,8 +284,12 @@ carry_last(cut *c, pawl_error *err)
         end == PAWL_DRAIN_EMPTY)
         return st == PAWL_OK ? pawl_step_unpin(c->s->run, err) : st;
     if (end == PAWL_DRAIN_VOID)
-        return pawl_error_set(err, PAWL_E_STATE, "changes of \"%s\" may have been missed: %s", c->s->d->table,
+    {
+        (void) pawl_error_set(err, PAWL_E_STATE, "changes of \"%s\" may have been missed: %s", c->s->d->table,
                               pawl_drain_why(c->e->drain));
+        return pawl_error_hint(err,
+                               "nothing was swapped; run the same again: it begins anew, or says what to do");
+    }
     return pawl_error_set(
         err, PAWL_E_BUSY,
         "the last changes of \"%s\" could not be carried over within %d ms, and the lock was let go",
