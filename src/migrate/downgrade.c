@@ -26,7 +26,8 @@ typedef struct descent
     const char *unpacked; /* a directory to remove, or NULL */
     pawl_task *tasks;
     size_t ntasks;
-    pawl_strbuf left; /* what it leaves behind, for people */
+    pawl_strbuf left; /* what it leaves behind, for people ... */
+    size_t told;      /* ... and as much of it as was known before the revision went */
 } descent;
 
 /* ---- reading what was applied ------------------------------------------------------------------------------------ */
@@ -266,12 +267,14 @@ work_begin(pawl_step_run *run, void *ctx, pawl_error *err)
 static pawl_status
 take_down(pawl_step_run *run, int64_t job, pawl_error *err)
 {
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(job)};
     pawl_status st;
 
     if ((st = pawl_keep_remove(job, run->ledger, run->pg, err)) != PAWL_OK ||
-        (st = pawl_guard_remove(job, run->ledger, run->pg, err)) != PAWL_OK)
+        (st = pawl_guard_remove(job, run->ledger, run->pg, err)) != PAWL_OK ||
+        (st = pawl_capture_remove(job, run->ledger, run->pg, err)) != PAWL_OK)
         return st;
-    return pawl_capture_remove(job, run->ledger, run->pg, err);
+    return pawl_ledger_query(run->ledger, run->pg, pawl_sql_migrate_left_end, 1, args, NULL, err);
 }
 
 static pawl_status
@@ -289,19 +292,28 @@ note_left(descent *d, const pawl_pg_result *res, int row, pawl_error *err)
     return pawl_strbuf_is_ok(b) ? PAWL_OK : pawl_error_nomem(err, "a message");
 }
 
-static pawl_status
-take_down_all(pawl_step_run *run, descent *d, pawl_error *err)
+/* The jobs of the steps behind the `ordinal`th; 0: all. */
+typedef struct behind
 {
-    PAWL_AUTO(pawl_pg_result) res = NULL;
-    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(d->loaded.revision->id)};
-    pawl_status st = pawl_ledger_query(run->ledger, run->pg, pawl_sql_migrate_left, 1, args, &res, err);
+    descent *d;
+    int ordinal;
+    size_t told; /* of d->left, before: a transaction may be tried again */
+} behind;
 
-    pawl_strbuf_reset(&d->left);
+static pawl_status
+work_take_down(pawl_step_run *run, void *ctx, pawl_error *err)
+{
+    const behind *b = ctx;
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(b->d->loaded.revision->id), PAWL_ARG_I64(b->ordinal)};
+    pawl_status st = pawl_ledger_query(run->ledger, run->pg, pawl_sql_migrate_left, 2, args, &res, err);
+
+    pawl_strbuf_truncate(&b->d->left, b->told);
     for (int row = 0; st == PAWL_OK && row < pawl_pg_rows(res); row++)
     {
         run->waits_for = (uint32_t) pawl_pg_i64(res, row, 1);
         if ((st = take_down(run, pawl_pg_i64(res, row, 0), err)) == PAWL_OK)
-            st = note_left(d, res, row, err);
+            st = note_left(b->d, res, row, err);
     }
     return st;
 }
@@ -312,7 +324,8 @@ work_remove(pawl_step_run *run, void *ctx, pawl_error *err)
     descent *d = ctx;
     const char *id = d->loaded.revision->id;
     const pawl_pg_arg args[] = {PAWL_ARG_TEXT(id)};
-    pawl_status st = take_down_all(run, d, err);
+    behind all = {.d = d, .told = d->told};
+    pawl_status st = work_take_down(run, &all, err);
 
     if (st == PAWL_OK)
         st = pawl_ledger_query(run->ledger, run->pg, pawl_sql_migrate_abandon, 1, args, NULL, err);
@@ -337,6 +350,38 @@ is_undone(const descent *d, const pawl_task *task)
            (has_state(record, "done") || has_state(record, "skipped"));
 }
 
+/* The place in `up` of a step whose derived way back the task is; 0: it is none. */
+static int
+place_of(const descent *d, const pawl_task *task)
+{
+    for (size_t i = 0; task->is_revert && i < d->loaded.nup; i++)
+        if (d->loaded.up[i] == task->step)
+            return (int) i + 1;
+    return 0;
+}
+
+/* Has a step behind the `ordinal`th a way back of its own, which knows nothing of the job that the step has? */
+static bool
+has_own_behind(const descent *d, int ordinal)
+{
+    for (size_t i = (size_t) ordinal; i < d->loaded.nup; i++)
+        if (d->loaded.up[i]->kind->is_resumed && (d->loaded.up[i]->entry->down == PAWL_DOWN_LIST ||
+                                                  d->loaded.up[i]->entry->down == PAWL_DOWN_NOTHING))
+            return true;
+    return false;
+}
+
+/* Triggers of steps that are through would keep columns from being dropped, or fail writes after a rename. */
+static pawl_status
+take_down_before(descent *d, const pawl_task *task, pawl_error *err)
+{
+    behind b = {.d = d, .ordinal = place_of(d, task), .told = d->left.length};
+
+    if (b.ordinal == 0 || !has_own_behind(d, b.ordinal))
+        return PAWL_OK;
+    return pawl_migration_record(d->m, work_take_down, &b, err);
+}
+
 static pawl_status
 run_tasks(descent *d, pawl_error *err)
 {
@@ -346,8 +391,10 @@ run_tasks(descent *d, pawl_error *err)
     {
         if (is_undone(d, &d->tasks[i]))
             continue;
-        st = pawl_migration_task(d->m, &d->passage, &d->tasks[i], err);
+        if ((st = take_down_before(d, &d->tasks[i], err)) == PAWL_OK)
+            st = pawl_migration_task(d->m, &d->passage, &d->tasks[i], err);
     }
+    d->told = d->left.length;
     return st;
 }
 

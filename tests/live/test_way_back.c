@@ -202,6 +202,19 @@ switch_without_a_way_back_of_its_own_leaves_no_trigger(void **state)
     assert_nothing_acts(&f, "column amount of public.p follows no longer");
 }
 
+/* As `pawl abandon` leaves it where the table's lock does not come: the job has ended, its triggers have not. */
+static void
+triggers_of_an_abandoned_job_go_with_the_revision(void **state)
+{
+    pawl_test_fixture f = begin("abandoned", SWITCH, "    down: nothing\n");
+
+    (void) state;
+    pawl_test_exec(f.db, "UPDATE pawl.job SET state = 'abandoned'");
+    pawl_test_must_go(&f, false, "base");
+    pawl_test_assert_text(&f, PAWL_TEST_LEFT, "0");
+    pawl_test_end(&f);
+}
+
 static void
 rewrite_without_a_way_back_of_its_own_names_the_old_table(void **state)
 {
@@ -226,6 +239,7 @@ main(void)
         cmocka_unit_test(swap_that_its_own_steps_have_undone_leaves_no_trigger),
         cmocka_unit_test(list_of_the_revision_leaves_no_trigger),
         cmocka_unit_test(switch_without_a_way_back_of_its_own_leaves_no_trigger),
+        cmocka_unit_test(triggers_of_an_abandoned_job_go_with_the_revision),
         cmocka_unit_test(rewrite_without_a_way_back_of_its_own_names_the_old_table),
     };
 

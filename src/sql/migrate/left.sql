@@ -1,5 +1,6 @@
--- The jobs of a revision that may have triggers and a log on their table: those that its way back has not ended.
--- Parameters: $1 revision.
+-- The jobs of a revision that may have triggers and a log on their table: those that its way back has not ended, and those
+-- that ended otherwise with a capture that could not be taken down.
+-- Parameters: $1 revision, $2 the step behind which they are (0: all of it).
 -- Result: job, table oid, kind, what followed the new column or table and stays ('': nothing that can be seen).
 SELECT j.job_id, j.table_oid, j.kind,
        coalesce(CASE j.kind
@@ -17,6 +18,7 @@ SELECT j.job_id, j.table_oid, j.kind,
                       WHERE c.oid = j.table_oid AND c.relname = 'pawl_' || j.job_id || '_old')
                 END, '')
   FROM @ledger@.job j
- WHERE j.revision_id = $1::text AND j.direction <> 'api' AND j.state IN ('open', 'findings')
+ WHERE j.revision_id = $1::text AND j.direction <> 'api' AND j.ordinal > $2::integer
+   AND (j.state IN ('open', 'findings') OR EXISTS (SELECT FROM @ledger@.capture c WHERE c.job_id = j.job_id))
    AND j.kind IN ('backfill', 'swap_column', 'switch', 'rewrite')
  ORDER BY j.job_id
