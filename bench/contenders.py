@@ -11,6 +11,7 @@ from server import Failure, clean_environment
 from table import EXPRESSION, LUA
 
 BATCH = 10000
+STRIPED_BATCH = 20000  # twelve transactions of 1,667 rows
 GUIDE_BATCH = 1000
 
 REVISION = """\
@@ -114,8 +115,8 @@ CONTENDERS = {
     "sql-batches": sql_batches,
     "pawl-lua": pawl(BY_LUA, BATCH, "plain"),
     "pawl-lua-auto": pawl(BY_LUA, "auto", "auto"),
-    "pawl-striped": pawl(BY_LUA, BATCH, "striped"),
+    "pawl-striped": pawl(BY_LUA, STRIPED_BATCH, "striped"),
     "pawl-set": pawl(BY_SET, BATCH, "plain"),
-    "pawl-set-striped": pawl(BY_SET, BATCH, "striped"),
+    "pawl-set-striped": pawl(BY_SET, STRIPED_BATCH, "striped"),
     "guide-loop": guide_loop,
 }
