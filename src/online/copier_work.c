@@ -14,7 +14,9 @@ enum
     DEFAULT_BYTES = 100000000,
     SHARES = 16,        /* ranges for a worker at least, so that all end at about the same time ... */
     LEAST_ROWS = 20000, /* ... unless they were small */
-    PARKED_MS = 100,    /* between two looks of a worker that is one too many */
+    SAY_SOMETHING_US =
+        10000000,    /* in a transaction that waits: idle_in_transaction_session_timeout is a minute */
+    PARKED_MS = 100, /* between two looks of a worker that is one too many */
 };
 
 /* So many rows that a transaction takes about its share of bytes, and a worker some of the transactions. */
@@ -280,6 +282,25 @@ commit_range(pawl_copy_worker *w, const pawl_copy_range *range, const pawl_strea
     return PAWL_OK;
 }
 
+/* A range before this one may take minutes, and a session that says nothing for one is thrown out. */
+static pawl_status
+await_turn(pawl_copy_worker *w, int64_t number, pawl_error *err)
+{
+    for (;;)
+    {
+        pawl_copy_turn turn =
+            pawl_copy_turns_await(w->copier->turns, number, pawl_clock_us() + SAY_SOMETHING_US);
+        pawl_status st;
+
+        if (turn == PAWL_COPY_GO)
+            return PAWL_OK;
+        if (turn == PAWL_COPY_VOID)
+            return pawl_error_set(err, PAWL_E_STOPPED, "a range before this one has failed");
+        if ((st = pawl_pg_exec(w->pg, "SELECT 1", err)) != PAWL_OK)
+            return st;
+    }
+}
+
 static pawl_status
 copy_taken(pawl_copy_worker *w, pawl_copy_range *range, int64_t rows, pawl_stream_counts *counts,
            pawl_error *err)
@@ -305,8 +326,8 @@ copy_taken(pawl_copy_worker *w, pawl_copy_range *range, int64_t rows, pawl_strea
     }
     pawl_copy_turns_took(turns, rows, pawl_clock_us() - began_us);
     PAWL_FAILPOINT("copier.before_turn");
-    if (!pawl_copy_turns_can_commit(turns, range->number))
-        return pawl_error_set(err, PAWL_E_STOPPED, "a range before this one has failed");
+    if ((st = await_turn(w, range->number, err)) != PAWL_OK)
+        return st;
     return commit_range(w, range, counts, err);
 }
 

@@ -148,19 +148,20 @@ pawl_copy_turns_is_void(pawl_copy_turns *t, int64_t number)
     return is_void;
 }
 
-bool
-pawl_copy_turns_can_commit(pawl_copy_turns *t, int64_t number)
+pawl_copy_turn
+pawl_copy_turns_await(pawl_copy_turns *t, int64_t number, int64_t until_us)
 {
-    bool may;
+    pawl_copy_turn turn;
+    bool is_time_left = true;
 
     pawl_mutex_lock(&t->lock);
     struct turns_state *s = locked(t);
 
-    while (s->turn != number && s->failed > number)
-        pawl_cond_wait(&t->changed, &t->lock);
-    may = s->turn == number;
+    while (s->turn != number && s->failed > number && is_time_left)
+        is_time_left = pawl_cond_has_signal_before(&t->changed, &t->lock, until_us);
+    turn = s->turn == number ? PAWL_COPY_GO : s->failed < number ? PAWL_COPY_VOID : PAWL_COPY_WAIT;
     pawl_mutex_unlock(&t->lock);
-    return may;
+    return turn;
 }
 
 void

@@ -6,7 +6,7 @@
  * the shadow table if and only if the cursor is past it. When a range fails, those before it are still committed, those
  * behind it are not, and no further one is handed out.
  *
- *   new -> (take -> found -> can_commit -> committed)* -> leave -> free        fail, from anywhere
+ *   new -> (take -> found -> await -> committed)* -> leave -> free        fail, from anywhere
  *
  * Threads: new and free run while no other thread knows the object, the rest by any. One internal mutex, a leaf.
  * Memory:  keys are copied; fini frees those of a range.
@@ -49,8 +49,15 @@ PAWL_NODISCARD pawl_status pawl_copy_turns_found(pawl_copy_turns *turns, const p
 /* A range before this one has failed: it need not be copied any further. */
 bool pawl_copy_turns_is_void(pawl_copy_turns *turns, int64_t number);
 
-/* Wait until everything before the range is committed; false: one of those has failed, so roll back. */
-bool pawl_copy_turns_can_commit(pawl_copy_turns *turns, int64_t number);
+typedef enum pawl_copy_turn
+{
+    PAWL_COPY_GO,   /* everything before the range is committed */
+    PAWL_COPY_WAIT, /* not yet */
+    PAWL_COPY_VOID, /* one before it has failed: roll back */
+} pawl_copy_turn;
+
+/* Wait for the turn of the range, until that moment at most. */
+pawl_copy_turn pawl_copy_turns_await(pawl_copy_turns *turns, int64_t number, int64_t until_us);
 void pawl_copy_turns_committed(pawl_copy_turns *turns, int64_t number);
 
 /* The range has failed; -1: something else has, and what is handed out goes on. Of several failures the first range's counts. */

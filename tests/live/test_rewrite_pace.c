@@ -11,6 +11,7 @@
 #include "online/rewrite.h"
 #include "support/job.h"
 #include "support/server.h"
+#include "support/writers.h"
 #include "util/clock.h"
 
 #include "util/banned.h"
@@ -173,6 +174,27 @@ worker_that_is_one_too_many_waits_until_it_is_wanted_again(void **state)
     finish(&r);
 }
 
+/* The second range waits for longer than a session may be idle in a transaction. */
+static void
+range_that_takes_minutes_costs_nobody_his_session(void **state)
+{
+    run r;
+
+    (void) state;
+    if (!pawl_test_is_long())
+        skip();
+    begin(&r, "pace_slow");
+    r.spec.workers = 2;
+    r.spec.change = &(pawl_rewrite_column){
+        .name = "n",
+        .type = "bigint",
+        .using = "CASE WHEN id <= 75 THEN n + length(pg_catalog.pg_sleep(1)::text) ELSE n END",
+        .not_null = -1};
+    go(&r);
+    finish(&r);
+    assert_int_equal(pawl_test_query_i64(r.db, "SELECT fence FROM pawl.progress WHERE chunk_id = 1"), 2);
+}
+
 int
 main(void)
 {
@@ -180,6 +202,7 @@ main(void)
         cmocka_unit_test(rate_is_kept),
         cmocka_unit_test(probe_holds_the_copy_back_without_an_open_transaction),
         cmocka_unit_test(copy_is_paused_and_goes_on),
+        cmocka_unit_test(range_that_takes_minutes_costs_nobody_his_session),
         cmocka_unit_test(worker_that_is_one_too_many_waits_until_it_is_wanted_again),
     };
 

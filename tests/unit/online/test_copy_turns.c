@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "online/copy_turns.h"
+#include "util/clock.h"
 #include "util/rng.h"
 #include "util/strbuf.h"
 
@@ -98,7 +99,7 @@ work(void *arg)
                 (void) sched_yield();
             if (range.number == s->fails)
                 fail_range(s->turns, range.number);
-            else if (pawl_copy_turns_can_commit(s->turns, range.number))
+            else if (pawl_copy_turns_await(s->turns, range.number, INT64_MAX) == PAWL_COPY_GO)
             {
                 s->commits[atomic_fetch_add(&s->count, 1)] = range.number;
                 pawl_copy_turns_committed(s->turns, range.number);
@@ -174,12 +175,14 @@ failure_of_the_first_range_counts(void **state)
         assert_int_equal(pawl_copy_turns_take(turns, &ranges[i], &got, &err), PAWL_OK);
         assert_true(got && can_find(turns, &ranges[i]));
     }
+    assert_int_equal(pawl_copy_turns_await(turns, 1, pawl_clock_us()), PAWL_COPY_WAIT);
     fail_range(turns, 2);
+    assert_int_equal(pawl_copy_turns_await(turns, 1, pawl_clock_us()), PAWL_COPY_WAIT);
     assert_false(pawl_copy_turns_is_void(turns, 1));
     fail_range(turns, 1);
     assert_true(pawl_copy_turns_is_void(turns, 2));
-    assert_true(pawl_copy_turns_can_commit(turns, 0));
-    assert_false(pawl_copy_turns_can_commit(turns, 2));
+    assert_int_equal(pawl_copy_turns_await(turns, 0, INT64_MAX), PAWL_COPY_GO);
+    assert_int_equal(pawl_copy_turns_await(turns, 2, INT64_MAX), PAWL_COPY_VOID);
     assert_int_equal(pawl_copy_turns_take(turns, &ranges[0], &got, &err), PAWL_OK);
     assert_false(got);
     assert_int_equal(pawl_copy_turns_outcome(turns, &err), PAWL_E_TRANSFORM);
@@ -205,7 +208,7 @@ failure_of_no_range_lets_what_is_handed_out_go_on(void **state)
     assert_int_equal(pawl_copy_turns_take(turns, &second, &got, &err), PAWL_OK);
     assert_true(got);
     fail_range(turns, -1);
-    assert_true(pawl_copy_turns_can_commit(turns, 0));
+    assert_int_equal(pawl_copy_turns_await(turns, 0, INT64_MAX), PAWL_COPY_GO);
     assert_int_equal(pawl_copy_turns_take(turns, &second, &got, &err), PAWL_OK);
     assert_false(got);
     pawl_copy_range_fini(&first);
