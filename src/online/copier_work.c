@@ -14,9 +14,8 @@ enum
     DEFAULT_BYTES = 100000000,
     SHARES = 16,        /* ranges for a worker at least, so that all end at about the same time ... */
     LEAST_ROWS = 20000, /* ... unless they were small */
-    SAY_SOMETHING_US =
-        10000000,    /* in a transaction that waits: idle_in_transaction_session_timeout is a minute */
-    PARKED_MS = 100, /* between two looks of a worker that is one too many */
+    SAY_SOMETHING_US = 10000000, /* in a transaction that waits, which may be silent for a minute */
+    PARKED_MS = 100,             /* between two looks of a worker that is one too many */
 };
 
 /* So many rows that a transaction takes about its share of bytes, and a worker some of the transactions. */
