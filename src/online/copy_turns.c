@@ -157,7 +157,7 @@ pawl_copy_turns_await(pawl_copy_turns *t, int64_t number, int64_t until_us)
     pawl_mutex_lock(&t->lock);
     struct turns_state *s = locked(t);
 
-    while (s->turn != number && s->failed > number && is_time_left)
+    while (s->turn != number && s->failed >= number && is_time_left)
         is_time_left = pawl_cond_has_signal_before(&t->changed, &t->lock, until_us);
     turn = s->turn == number ? PAWL_COPY_GO : s->failed < number ? PAWL_COPY_VOID : PAWL_COPY_WAIT;
     pawl_mutex_unlock(&t->lock);

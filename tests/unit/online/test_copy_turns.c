@@ -216,6 +216,34 @@ failure_of_no_range_lets_what_is_handed_out_go_on(void **state)
     pawl_copy_turns_free(turns);
 }
 
+/* A worker that looks for an end when another one leaves has a range all the same, and waits for its turn: it does not spin. */
+static void
+range_that_was_looked_for_at_a_failure_waits_for_its_turn(void **state)
+{
+    pawl_copy_turns *turns = make(2);
+    pawl_copy_range ranges[2] = {{0}};
+    pawl_error err = PAWL_ERROR_INIT;
+    bool got = false;
+    int64_t until_us;
+
+    (void) state;
+    assert_int_equal(pawl_copy_turns_take(turns, &ranges[0], &got, &err), PAWL_OK);
+    assert_true(got && can_find(turns, &ranges[0]));
+    assert_int_equal(pawl_copy_turns_take(turns, &ranges[1], &got, &err), PAWL_OK);
+    assert_true(got);
+    fail_range(turns, -1);
+    assert_true(can_find(turns, &ranges[1]));
+    until_us = pawl_clock_us() + 100000;
+    assert_int_equal(pawl_copy_turns_await(turns, 1, until_us), PAWL_COPY_WAIT);
+    assert_true(pawl_clock_us() >= until_us);
+    assert_false(pawl_copy_turns_is_void(turns, 1));
+    pawl_copy_turns_committed(turns, 0);
+    assert_int_equal(pawl_copy_turns_await(turns, 1, INT64_MAX), PAWL_COPY_GO);
+    for (int i = 0; i < 2; i++)
+        pawl_copy_range_fini(&ranges[i]);
+    pawl_copy_turns_free(turns);
+}
+
 static void
 ranges_follow_the_time_that_they_take(void **state)
 {
@@ -241,6 +269,7 @@ main(void)
         cmocka_unit_test(all_before_one_that_fails_are_committed_and_none_behind_it),
         cmocka_unit_test(failure_of_the_first_range_counts),
         cmocka_unit_test(failure_of_no_range_lets_what_is_handed_out_go_on),
+        cmocka_unit_test(range_that_was_looked_for_at_a_failure_waits_for_its_turn),
         cmocka_unit_test(ranges_follow_the_time_that_they_take),
     };
 
