@@ -69,8 +69,8 @@ pawl_redo_sql_unless_nulled(pawl_strbuf *b, const pawl_job *job, int64_t id, con
 }
 
 /*
- * Told by the value and not by the key, which the application may have changed since: NULL in the column that is live, and in
- * the one that is kept a text that was refused. Whoever wrote to the live column since has changed the one or the other.
+ * Told by the key and the value: NULL in the column that is live, and in the one that is kept the text for which this row was
+ * refused. The key alone would not do, nor the value alone: another row that went live with the same value may be NULL since.
  */
 void
 pawl_redo_sql_spare(pawl_strbuf *b, const pawl_redo *r)
@@ -85,6 +85,7 @@ pawl_redo_sql_spare(pawl_strbuf *b, const pawl_redo *r)
     add_rejects(b, r->ledger);
     pawl_sql_add(b, " WHERE ");
     add_is_nulled(b, job->id);
+    add_same_key(b, job, true);
     pawl_sql_add(b, " AND (r.input OPERATOR(pg_catalog.->>) ");
     pawl_sql_literal(b, live);
     pawl_sql_add(b, "::text) IS NOT DISTINCT FROM CASE WHEN ");

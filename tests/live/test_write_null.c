@@ -317,20 +317,48 @@ the_way_back_keeps_what_was_refused(void **state)
     pawl_test_up(&f);
     pawl_test_exec(f.db,
                    "UPDATE p SET note = 'seen' WHERE id IN (7, 8);" /* beside it in a constraint: captured */
-                   "UPDATE p SET id = 2000 WHERE id = 9");          /* another key: captured */
+                   "UPDATE p SET id = 2000 WHERE id = 9");          /* another key: no row that is known */
     pawl_test_up(&f);
     pawl_test_exec(f.db, "UPDATE p SET price = 80 WHERE id = 8");
     pawl_test_up(&f);
     pawl_test_assert_text(&f, "SELECT price_old FROM p WHERE id = 8", "80.00");
     pawl_test_exec(f.db, "UPDATE p SET price = NULL WHERE id IN (8, 11)");
     pawl_test_must_go(&f, false, "base");
-    pawl_test_assert_text(&f, NULLS, "8 10 11");
+    pawl_test_assert_text(&f, NULLS, "8 10 11 2000");
     pawl_test_assert_text(&f, "SELECT price FROM p WHERE id = 7", "reject");
-    pawl_test_assert_text(&f, "SELECT price FROM p WHERE id = 2000", "123456789");
+    pawl_test_assert_text(&f, "SELECT input->>'price' FROM pawl.reject WHERE key[1] = '9'", "123456789");
     pawl_test_pawl_exits(f.dir, "rejects", "1", 0); /* nothing of it is left in the table */
     out = pawl_test_pawl(f.dir, "status", NULL, NULL);
     assert_null(strstr(out.out, "NULL because"));
     pawl_test_output_free(&out);
+    pawl_test_end(&f);
+}
+
+/* That another row was refused with the same value says nothing of this one. */
+static void
+the_way_back_takes_the_null_of_a_row_that_was_not_refused(void **state)
+{
+    pawl_test_fixture f = pawl_test_begin("other");
+
+    (void) state;
+    pawl_test_exec(f.db, TABLE);
+    pawl_test_exec(f.db, "UPDATE p SET price = '10.00', note = 'draft' WHERE id = 5;"
+                         "UPDATE p SET price = '10.00' WHERE id = 9;"
+                         "UPDATE p SET price = '1' WHERE id IN (7, 8);"
+                         "UPDATE p SET price = NULL, note = 'draft' WHERE id = 6");
+    pawl_test_project_write(
+        f.dir, "migrations/transforms/price.lua",
+        "return { row = function(row)\n"
+        "if row.note == 'draft' then pawl.reject('a draft') end\n"
+        "return { price = row.price or pawl.null } end,\n"
+        "reverse = function(row) return { price = row.price and tostring(row.price) or 'none' } end }");
+    write_swap(&f, "read: [note], rejects: write_null");
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, REJECTS, "5 nulled, 6 nulled");
+    pawl_test_exec(f.db, "UPDATE p SET price = NULL WHERE id = 9; INSERT INTO p VALUES (500, NULL)");
+    pawl_test_must_go(&f, false, "base");
+    pawl_test_assert_text(&f, "SELECT string_agg(price, ' ' ORDER BY id) FROM p WHERE id IN (5, 9, 500)",
+                          "10.00 none none");
     pawl_test_end(&f);
 }
 
@@ -404,6 +432,7 @@ main(void)
         cmocka_unit_test(a_batch_that_raises_is_narrowed_down),
         cmocka_unit_test(a_null_without_a_reject_is_found),
         cmocka_unit_test(the_way_back_keeps_what_was_refused),
+        cmocka_unit_test(the_way_back_takes_the_null_of_a_row_that_was_not_refused),
         cmocka_unit_test(the_way_back_by_sql_keeps_it_as_well),
         cmocka_unit_test(a_retry_fills_them_in_before_the_cut_over),
         cmocka_unit_test(behind_the_cut_over_there_is_no_retry),
