@@ -405,6 +405,27 @@ a_retry_fills_them_in_before_the_cut_over(void **state)
     pawl_test_end(&f);
 }
 
+/* Types of which "character" and "bit" would be one letter and one bit. */
+static void
+a_retry_finds_keys_of_fixed_length(void **state)
+{
+    pawl_test_fixture f = pawl_test_begin("fixed");
+
+    (void) state;
+    pawl_test_exec(f.db, "CREATE TABLE p (code char(6), mask bit(4), price text, PRIMARY KEY (code, mask));"
+                         "INSERT INTO p SELECT 'AB' || i, B'1011', i FROM generate_series(1000, 1300) i;"
+                         "UPDATE p SET price = 'reject' WHERE code = 'AB1234'");
+    pawl_test_project_write(f.dir, "migrations/transforms/price.lua", LUA);
+    write_swap(&f, "rejects: write_null, allow_rejects: 0");
+    pawl_test_must_fail(&f, true, "head", PAWL_E_FINDINGS, "allows 0 to go live so");
+    pawl_test_project_write(f.dir, "migrations/transforms/price.lua", MENDED);
+    retry(&f, 0, "1 row to be transformed again");
+    pawl_test_assert_text(&f, "SELECT k1::text || ' ' || k2::text FROM pawl.change_1", "AB1234 1011");
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, "SELECT price::text FROM p WHERE code = 'AB1234'", "0.00");
+    pawl_test_end(&f);
+}
+
 static void
 behind_the_cut_over_there_is_no_retry(void **state)
 {
@@ -435,6 +456,7 @@ main(void)
         cmocka_unit_test(the_way_back_takes_the_null_of_a_row_that_was_not_refused),
         cmocka_unit_test(the_way_back_by_sql_keeps_it_as_well),
         cmocka_unit_test(a_retry_fills_them_in_before_the_cut_over),
+        cmocka_unit_test(a_retry_finds_keys_of_fixed_length),
         cmocka_unit_test(behind_the_cut_over_there_is_no_retry),
     };
 
