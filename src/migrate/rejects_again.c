@@ -30,6 +30,15 @@ refuse_over(int64_t job, const char *phase, pawl_error *err)
         (long long) job);
 }
 
+static pawl_status
+refuse_early(int64_t job, const char *phase, pawl_error *err)
+{
+    (void) pawl_error_set(err, PAWL_E_STATE, "job %lld has nothing to be retried yet: its copy has not begun",
+                          (long long) job);
+    (void) pawl_error_detail(err, "the job is in phase \"%s\"", phase);
+    return pawl_error_hint(err, "`pawl upgrade` goes on with it, and reads every row as it is then");
+}
+
 /* While changes are captured, and until the cut-over. */
 static pawl_status
 check_phase(int64_t job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err)
@@ -55,6 +64,8 @@ check_phase(int64_t job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err)
         if (strcmp(phase, before[i]) == 0 &&
             (strcmp(phase, "settle") != 0 || strcmp(pawl_pg_text(kind, 0, 0), "rewrite") == 0))
             return PAWL_OK;
+    if (strcmp(phase, "prepare") == 0 || strcmp(phase, "armed") == 0)
+        return refuse_early(job, phase, err);
     return refuse_over(job, phase, err);
 }
 

@@ -361,6 +361,25 @@ a_retry_fills_them_in_before_the_cut_over(void **state)
     pawl_test_end(&f);
 }
 
+static void
+before_the_copy_there_is_nothing_to_retry(void **state)
+{
+    pawl_test_fixture f = begin("early", NULLING);
+    const char *const args[] = {"rejects", "1", "--retry", NULL};
+    pawl_test_output output;
+
+    (void) state;
+    die_at(&f, "rewrite.after_begin");
+    pawl_test_assert_text(&f, "SELECT phase FROM pawl.job", "prepare");
+    output = pawl_test_run(args, NULL, f.dir);
+    if (output.exit_code != 1 || strstr(output.err, "has nothing to be retried yet") == NULL)
+        fail_msg("exit code %d: %s%s", output.exit_code, output.out, output.err);
+    pawl_test_output_free(&output);
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, REJECTS, REFUSED);
+    pawl_test_end(&f);
+}
+
 /* A copy that begins again knows nothing of the rows of the one before. */
 static void
 a_truncate_takes_them_along(void **state)
@@ -392,6 +411,7 @@ main(void)
         cmocka_unit_test(a_column_that_takes_no_null_is_refused_beforehand),
         cmocka_unit_test(the_way_back_keeps_what_was_refused),
         cmocka_unit_test(a_retry_fills_them_in_before_the_cut_over),
+        cmocka_unit_test(before_the_copy_there_is_nothing_to_retry),
         cmocka_unit_test(a_truncate_takes_them_along),
     };
 

@@ -427,6 +427,20 @@ a_retry_finds_keys_of_fixed_length(void **state)
 }
 
 static void
+before_the_copy_there_is_nothing_to_retry(void **state)
+{
+    pawl_test_fixture f = begin("early", "rejects: write_null");
+
+    (void) state;
+    die_at(&f, "swap.after_arm");
+    pawl_test_assert_text(&f, "SELECT phase FROM pawl.job", "armed");
+    retry(&f, 1, "has nothing to be retried yet");
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, NULLS, "7 8 9 10");
+    pawl_test_end(&f);
+}
+
+static void
 behind_the_cut_over_there_is_no_retry(void **state)
 {
     pawl_test_fixture f = begin("late", "rejects: write_null");
@@ -457,6 +471,7 @@ main(void)
         cmocka_unit_test(the_way_back_by_sql_keeps_it_as_well),
         cmocka_unit_test(a_retry_fills_them_in_before_the_cut_over),
         cmocka_unit_test(a_retry_finds_keys_of_fixed_length),
+        cmocka_unit_test(before_the_copy_there_is_nothing_to_retry),
         cmocka_unit_test(behind_the_cut_over_there_is_no_retry),
     };
 
