@@ -437,6 +437,7 @@ walk(pawl_rewrite *rw, pawl_status (*one)(pawl_rewrite *rw, pawl_error *err), pa
         if (st != PAWL_OK && (st = recover(rw, &p, &failure, err)) != PAWL_OK)
             return st;
     }
+    *err = (pawl_error) PAWL_ERROR_INIT; /* not what was recovered from */
     return PAWL_OK;
 }
 
