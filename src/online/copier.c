@@ -61,6 +61,17 @@ pawl_copier_set_key(pawl_pg *pg, const char *prefix, const pawl_keyval *key, paw
     return st;
 }
 
+void
+pawl_copier_name_owner(char owner[PAWL_COPIER_OWNER_MAX])
+{
+    pawl_rng rng;
+    char random[9];
+
+    pawl_rng_init_random(&rng);
+    pawl_rng_hex(&rng, random, 8);
+    pawl_fmt(owner, PAWL_COPIER_OWNER_MAX, "%s/copy:%s", pawl_ledger_whereabouts(), random);
+}
+
 /* ---- the workers -------------------------------------------------------------------------------------------------------- */
 
 static void
@@ -180,7 +191,7 @@ claim_inside(pawl_copier *c, bool *is_ours, pawl_error *err)
     PAWL_AUTO(pawl_pg_result) res = NULL;
     int32_t pid = pawl_pg_backend_pid(c->pg);
     const char *start = pawl_pg_backend_start(c->pg);
-    const pawl_pg_arg args[] = {PAWL_ARG_I64(c->options->job), PAWL_ARG_TEXT(c->owner),
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(c->options->job), PAWL_ARG_TEXT(c->options->owner),
                                 PAWL_ARG_I64(c->options->env->lease_ms),
                                 pid != 0 ? PAWL_ARG_I64(pid) : PAWL_ARG_NULL,
                                 start[0] != '\0' ? PAWL_ARG_TEXT(start) : PAWL_ARG_NULL};
@@ -282,13 +293,8 @@ static pawl_status
 run(pawl_copier *c, bool *is_over, pawl_error *err)
 {
     pawl_meter_options meter;
-    pawl_rng rng;
-    char random[9];
     pawl_status st;
 
-    pawl_rng_init_random(&rng);
-    pawl_rng_hex(&rng, random, 8);
-    pawl_fmt(c->owner, sizeof c->owner, "%s/copy:%s", pawl_ledger_whereabouts(), random);
     if ((st = pawl_ledger_new(c->options->env->schema, &c->ledger, err)) != PAWL_OK ||
         (st = pawl_copier_connect(c->options->env, "pawl rewrite (holder)", &c->pg, err)) != PAWL_OK ||
         (st = claim(c, is_over, err)) != PAWL_OK || *is_over || (st = totals(c, &meter, err)) != PAWL_OK ||
@@ -307,6 +313,23 @@ run(pawl_copier *c, bool *is_over, pawl_error *err)
     return st;
 }
 
+/* No worker is left, and whoever goes on need not wait for the lease to end: behind a pooler nothing else tells. */
+static void
+give_back(pawl_copier *c)
+{
+    pawl_error ignored = PAWL_ERROR_INIT;
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(c->options->job), PAWL_ARG_TEXT("1"), PAWL_ARG_I64(c->fence)};
+
+    if (c->fence == 0 || c->pg == NULL || !pawl_pg_is_usable(c->pg))
+        return;
+    pawl_pg_ignore_stop(c->pg);
+    pawl_pg_rollback(c->pg);
+    if (pawl_ledger_query(c->ledger, c->pg, pawl_sql_backfill_lease_release, 3, args, NULL, &ignored) !=
+        PAWL_OK)
+        pawl_log_text(c->options->env->sink, PAWL_EVENT_DEBUG, "the copy's chunk was not given back: %s",
+                      ignored.message);
+}
+
 /* *is_over: nothing is left to be copied, or it has failed. */
 static pawl_status
 run_once(const pawl_copier_options *options, bool is_careful, bool *is_over, pawl_error *err)
@@ -314,6 +337,7 @@ run_once(const pawl_copier_options *options, bool is_careful, bool *is_over, paw
     pawl_copier c = {.options = options, .is_careful = is_careful};
     pawl_status st = run(&c, is_over, err);
 
+    give_back(&c);
     pawl_control_free(c.control);
     pawl_pace_free(c.pace);
     pawl_copy_turns_free(c.turns);

@@ -16,12 +16,18 @@
 #include "backfill/keyval.h"
 #include "online/shape.h"
 
+#define PAWL_COPIER_OWNER_MAX 160
+
+/* Fill in an owner that nobody else has. */
+void pawl_copier_name_owner(char owner[PAWL_COPIER_OWNER_MAX]);
+
 typedef struct pawl_copier_options
 {
     const pawl_shape *shape; /* looked at */
     const pawl_backfill_env *env;
     int64_t job;
-    int64_t now_us; /* the transform's `now`: when the job was started */
+    int64_t now_us;    /* the transform's `now`: when the job was started */
+    const char *owner; /* of the chunk: called again under it, a copy need not wait for its own lease */
 } pawl_copier_options;
 
 /*

@@ -29,7 +29,6 @@ typedef struct pawl_copier
     pawl_pace *pace;
     pawl_control *control; /* pause, tune, throttle */
     bool is_careful;       /* a row was refused, and is to get NULL: one worker, small ranges */
-    char owner[160];
     int64_t fence;
     char incarnation[40]; /* of the server when the chunk was claimed */
     pawl_keyval cursor;   /* committed when it was claimed */

@@ -451,7 +451,7 @@ pawl_copier_work(void *arg)
     pawl_error err = PAWL_ERROR_INIT;
     char owner[200];
 
-    pawl_fmt(owner, sizeof owner, "%s/%d", c->owner, w->number + 1);
+    pawl_fmt(owner, sizeof owner, "%s/%d", c->options->owner, w->number + 1);
     pawl_meter_enter(c->meter, w->number);
     pawl_control_enter(c->control, w->number, owner);
     (void) work(w, &err);

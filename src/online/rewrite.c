@@ -183,8 +183,11 @@ is_in(const pawl_rewrite *rw, const char *phase)
 static pawl_status
 copy(pawl_rewrite *rw, pawl_error *err)
 {
-    const pawl_copier_options options = {
-        .shape = &rw->shape, .env = rw->env->base, .job = rw->job, .now_us = rw->started_us};
+    const pawl_copier_options options = {.shape = &rw->shape,
+                                         .env = rw->env->base,
+                                         .job = rw->job,
+                                         .now_us = rw->started_us,
+                                         .owner = rw->copier};
     pawl_status st = pawl_copier_run(&options, err);
 
     PAWL_FAILPOINT("rewrite.after_copy");
@@ -449,6 +452,7 @@ begin(pawl_rewrite *rw, const pawl_rewrite_spec *spec, const pawl_rewrite_env *e
     if (rw->arena == NULL)
         return pawl_error_nomem(err, "a rewrite");
     pawl_fmt(rw->user_path, sizeof rw->user_path, "pg_catalog, %s", env->base->search_path);
+    pawl_copier_name_owner(rw->copier);
     return pawl_ledger_new(env->base->schema, &rw->ledger, err);
 }
 

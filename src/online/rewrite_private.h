@@ -8,6 +8,7 @@
 #define PAWL_ONLINE_REWRITE_PRIVATE_H
 
 #include "online/carry_rewrite.h"
+#include "online/copier.h"
 #include "online/drain.h"
 #include "online/rewrite.h"
 #include "online/shape.h"
@@ -34,8 +35,9 @@ typedef struct pawl_rewrite
     char shadow[64];
     char old[64];
     char key_index[64];
-    char user_path[400]; /* the search_path of the user's expressions */
-    pawl_shape shape;    /* until the cut-over */
+    char copier[PAWL_COPIER_OWNER_MAX]; /* whom the chunk of the copy belongs to */
+    char user_path[400];                /* the search_path of the user's expressions */
+    pawl_shape shape;                   /* until the cut-over */
     pawl_hanging *hanging;
     pawl_carry *carry;
     int64_t locked_ms;

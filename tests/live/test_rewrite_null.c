@@ -166,6 +166,67 @@ a_copy_is_careful_only_near_a_bad_row(void **state)
     pawl_test_end(&f);
 }
 
+/* There no backend tells that the holder of the chunk is gone, and the lease of the part before is far from its end. */
+static void
+behind_a_pooler_a_copy_goes_from_fast_to_careful_and_back(void **state)
+{
+    pawl_test_fixture f = begin("pooled", NULLING "      batch: 500\n");
+
+    (void) state;
+    f.overrides[0] = (pawl_key_value){"pooler", "transaction"};
+    f.noverrides = 1;
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, NULLS, "7 8 9 10 11 12");
+    pawl_test_assert_text(&f, REJECTS, REFUSED);
+    pawl_test_assert_text(&f, "SELECT (fence >= 3)::text FROM pawl.progress WHERE chunk_id = 1", "true");
+    pawl_test_assert_text(&f, "SELECT count(*)::text || ' ' || sum(price)::text FROM p",
+                          "19999 200009930.00");
+    pawl_test_end(&f);
+}
+
+/* Stopped by a row, and started again at once. */
+static void
+behind_a_pooler_a_copy_that_has_failed_gives_its_chunk_back(void **state)
+{
+    pawl_test_fixture f = begin("given_back", "");
+
+    (void) state;
+    f.overrides[0] = (pawl_key_value){"pooler", "transaction"};
+    f.noverrides = 1;
+    pawl_test_must_fail(&f, true, "head", PAWL_E_TRANSFORM, "no price");
+    pawl_test_assert_text(
+        &f, "SELECT (lease_until <= clock_timestamp())::text FROM pawl.progress WHERE chunk_id = 1", "true");
+    write_rewrite(&f, NUMERIC, NULLING);
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, NULLS, "7 8 9 10 11 12");
+    pawl_test_end(&f);
+}
+
+/* All at once, in the middle of the copy: then nobody could give the chunk back. */
+static void
+behind_a_pooler_a_copy_that_has_lost_its_sessions_goes_on(void **state)
+{
+    pawl_test_fixture f = begin("lost", "      batch: 500\n");
+
+    (void) state;
+    f.overrides[0] = (pawl_key_value){"pooler", "transaction"};
+    f.noverrides = 1;
+    pawl_test_must_fail(&f, true, "head", PAWL_E_TRANSFORM, "no price");
+    pawl_test_exec(
+        f.db,
+        "UPDATE p SET price = '1' WHERE id BETWEEN 7 AND 13; CREATE SEQUENCE times;"
+        "CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN IF nextval('public.times') = 6 "
+        "THEN PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND application_name LIKE 'pawl rewrite (%'; END IF; RETURN NEW; END$$;"
+        "CREATE TRIGGER cut BEFORE UPDATE ON pawl.progress FOR EACH ROW WHEN (NEW.chunk_id = 1 AND "
+        "NEW.state = 'open' AND NEW.cursor IS NOT NULL) EXECUTE FUNCTION cut()");
+    pawl_test_up(&f);
+    assert_heard(&f, "going on in a moment");
+    pawl_test_assert_text(&f, "SELECT count(*)::text || ' ' || sum(price)::text FROM p",
+                          "20000 200009937.00");
+    pawl_test_end(&f);
+}
+
 static void
 a_drain_keeps_account_of_them(void **state)
 {
@@ -402,6 +463,9 @@ main(void)
         cmocka_unit_test(rows_that_are_refused_go_live_with_null),
         cmocka_unit_test(the_server_refuses_values_of_a_text_copy),
         cmocka_unit_test(a_copy_is_careful_only_near_a_bad_row),
+        cmocka_unit_test(behind_a_pooler_a_copy_goes_from_fast_to_careful_and_back),
+        cmocka_unit_test(behind_a_pooler_a_copy_that_has_failed_gives_its_chunk_back),
+        cmocka_unit_test(behind_a_pooler_a_copy_that_has_lost_its_sessions_goes_on),
         cmocka_unit_test(a_drain_keeps_account_of_them),
         cmocka_unit_test(a_transform_that_runs_away_is_stopped),
         cmocka_unit_test(more_than_is_allowed_does_not_go_live),
