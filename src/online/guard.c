@@ -177,24 +177,55 @@ add_watch(pawl_strbuf *b, const pawl_keep *keep, const char *lost)
 }
 
 static void
-add_keep_body(pawl_strbuf *b, const pawl_keep *keep, const char *lost)
+add_set(pawl_strbuf *b, const pawl_keep *keep)
 {
-    pawl_sql_add(b, "#variable_conflict use_column\nBEGIN\nBEGIN\n");
-    if (keep->spares != NULL)
-    {
-        pawl_sql_add(b, "IF TG_OP <> 'UPDATE' OR ");
-        pawl_sql_column(b, "OLD", keep->spares);
-        pawl_sql_add(b, " IS NOT NULL OR ");
-        pawl_sql_column(b, "NEW", keep->spares);
-        pawl_sql_add(b, " IS NOT NULL THEN\n");
-    }
     pawl_sql_add(b, "SELECT ");
     pawl_sql_fragment(b, keep->expression);
     pawl_sql_add(b, " INTO ");
     pawl_sql_column(b, "NEW", keep->column);
     pawl_sql_add(b, " FROM (SELECT NEW.*) AS t;\n");
+}
+
+static void
+add_word_of(pawl_strbuf *b, const pawl_keep *keep, const char *row)
+{
+    pawl_sql_add(b, "(SELECT s FROM (SELECT (");
+    pawl_sql_fragment(b, keep->expression);
+    pawl_strbuf_addf(b, ") AS v FROM (SELECT %s.*) AS t) AS s)", row);
+}
+
+/*
+ * An update that finds and leaves NULL in the column to be spared for sets nothing where the expression says the same of both
+ * rows; it may read other columns. Where it fails for the old row nothing is known of that, and the new one has its say.
+ */
+static void
+add_set_unless_spared(pawl_strbuf *b, const pawl_keep *keep)
+{
+    pawl_sql_add(b, "IF TG_OP <> 'UPDATE' OR ");
+    pawl_sql_column(b, "OLD", keep->spares);
+    pawl_sql_add(b, " IS NOT NULL OR ");
+    pawl_sql_column(b, "NEW", keep->spares);
+    pawl_sql_add(b, " IS NOT NULL THEN\n");
+    add_set(b, keep);
+    pawl_sql_add(b, "ELSE\nBEGIN\nIF pg_catalog.record_image_ne(");
+    add_word_of(b, keep, "OLD");
+    pawl_sql_add(b, ", ");
+    add_word_of(b, keep, "NEW");
+    pawl_sql_add(b, ") THEN\n");
+    add_set(b, keep);
+    pawl_sql_add(b, "END IF;\nEXCEPTION WHEN OTHERS THEN\n");
+    add_set(b, keep);
+    pawl_sql_add(b, "END;\nEND IF;\n");
+}
+
+static void
+add_keep_body(pawl_strbuf *b, const pawl_keep *keep, const char *lost)
+{
+    pawl_sql_add(b, "#variable_conflict use_column\nBEGIN\nBEGIN\n");
     if (keep->spares != NULL)
-        pawl_sql_add(b, "END IF;\n");
+        add_set_unless_spared(b, keep);
+    else
+        add_set(b, keep);
     add_watch(b, keep, lost);
     pawl_sql_add(b, "EXCEPTION WHEN OTHERS THEN\n");
     pawl_sql_column(b, "NEW", keep->column);

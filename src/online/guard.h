@@ -38,7 +38,9 @@ typedef struct pawl_keep
     const char *column;      /* the one that is set */
     const char *expression;  /* SQL over the row */
     const char *search_path; /* what the expression's names are looked up in */
-    const char *spares; /* another column: an update that finds and leaves NULL in it sets nothing; or NULL */
+    /* Another column, or NULL: an update that finds and leaves NULL in it, and does not change what the expression says of the
+     * row, sets nothing. */
+    const char *spares;
     const pawl_carry_demand *demands; /* those that are of the row are watched over */
     size_t ndemands;
 } pawl_keep;

@@ -383,6 +383,30 @@ the_way_back_by_sql_keeps_it_as_well(void **state)
     pawl_test_end(&f);
 }
 
+/* Which rows were refused the trigger does not know: it goes by whether the write changes what `reverse:` says. */
+static void
+the_way_back_by_sql_follows_the_other_columns_that_it_reads(void **state)
+{
+    pawl_test_fixture f = begin("backnote", "rejects: write_null, reverse: \"CASE WHEN note = 'bad' THEN (1 "
+                                            "/ (id - id))::text ELSE coalesce(price::text, t.note) END\"");
+
+    (void) state;
+    pawl_test_exec(f.db, "ALTER TABLE p ADD more text");
+    pawl_test_up(&f);
+    pawl_test_exec(f.db, "UPDATE p SET note = 'ten' WHERE id = 10; UPDATE p SET price = NULL WHERE id = 11;"
+                         "UPDATE p SET note = 'eleven' WHERE id = 11; UPDATE p SET more = 'x';"
+                         "UPDATE p SET note = 'eight' WHERE id = 8;"
+                         "UPDATE p SET note = 'bad', price = NULL WHERE id = 13;" /* it fails: NULL */
+                         "UPDATE p SET note = 'good' WHERE id = 13");
+    pawl_test_assert_text(&f,
+                          "SELECT string_agg(price_old, ' ' ORDER BY id) FROM p WHERE id BETWEEN 7 AND 13",
+                          "reject eight 123456789 ten eleven 12.00 good");
+    pawl_test_must_go(&f, false, "base");
+    pawl_test_assert_text(&f, "SELECT string_agg(price, ' ' ORDER BY id) FROM p WHERE id BETWEEN 7 AND 13",
+                          "reject eight 123456789 ten eleven 12.00 good");
+    pawl_test_end(&f);
+}
+
 /* Rows that were refused get their value while the swap waits, when the transform was mended. */
 static void
 a_retry_fills_them_in_before_the_cut_over(void **state)
@@ -469,6 +493,7 @@ main(void)
         cmocka_unit_test(the_way_back_keeps_what_was_refused),
         cmocka_unit_test(the_way_back_takes_the_null_of_a_row_that_was_not_refused),
         cmocka_unit_test(the_way_back_by_sql_keeps_it_as_well),
+        cmocka_unit_test(the_way_back_by_sql_follows_the_other_columns_that_it_reads),
         cmocka_unit_test(a_retry_fills_them_in_before_the_cut_over),
         cmocka_unit_test(a_retry_finds_keys_of_fixed_length),
         cmocka_unit_test(before_the_copy_there_is_nothing_to_retry),
