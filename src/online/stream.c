@@ -31,6 +31,7 @@ struct pawl_stream
     int nrows;
     pawl_lua_value *values; /* of the group: what the transform reads, a row behind the other */
     pawl_row_search search; /* of the group: what the transform is given */
+    bool has_refused;       /* a row in `put`, which has said which and why */
     pawl_nulling *nulling;  /* where rows are kept; NULL: they are put */
     pawl_strbuf block;
     /* of the run at hand */
@@ -342,10 +343,8 @@ put_rejected(pawl_stream *s, int row, const char *reason, pawl_error *err)
 }
 
 static pawl_status
-group_put(void *ctx, int index, const pawl_lua_answer *answer, pawl_error *err)
+put_answer(pawl_stream *s, int row, const pawl_lua_answer *answer, pawl_error *err)
 {
-    pawl_stream *s = ctx;
-    int row = s->search.offset + index;
     pawl_status st;
 
     switch (answer->verdict)
@@ -367,9 +366,20 @@ group_put(void *ctx, int index, const pawl_lua_answer *answer, pawl_error *err)
 }
 
 static pawl_status
+group_put(void *ctx, int index, const pawl_lua_answer *answer, pawl_error *err)
+{
+    pawl_stream *s = ctx;
+    pawl_status st = put_answer(s, s->search.offset + index, answer, err);
+
+    s->has_refused = st != PAWL_OK;
+    return st;
+}
+
+static pawl_status
 run_group(pawl_stream *s, pawl_error *err)
 {
     pawl_row_search_begin(&s->search, s->nrows);
+    s->has_refused = false;
     while (s->search.offset < s->search.total)
     {
         const pawl_lua_rows rows = {
@@ -384,7 +394,7 @@ run_group(pawl_stream *s, pawl_error *err)
             pawl_row_search_pass(&s->search);
             continue;
         }
-        if (st != PAWL_E_TRANSFORM || s->nulling == NULL)
+        if (st != PAWL_E_TRANSFORM || s->nulling == NULL || s->has_refused)
         {
             *err = failure;
             return st == PAWL_E_TRANSFORM && failed >= 0 ? name_row(s, failed, err) : st;

@@ -333,6 +333,27 @@ a_value_that_the_server_refuses_is_named(void **state)
     pawl_test_end(&f);
 }
 
+/* A careful copy goes in ranges of 5,000, and meets the second of the two, which the fast one did not get to. */
+static void
+a_row_that_a_careful_copy_stops_at_is_named_once(void **state)
+{
+    pawl_test_fixture f = begin("once", "      batch: 6000\n      workers: 1\n");
+
+    (void) state;
+    pawl_test_exec(f.db, "UPDATE p SET price = '1' WHERE id BETWEEN 7 AND 13;"
+                         "UPDATE p SET price = '123456789' WHERE id = 5990;"
+                         "UPDATE p SET price = 'reject' WHERE id = 6010");
+    pawl_test_must_fail(&f, true, "head", PAWL_E_TRANSFORM, "no price");
+    assert_string_equal(f.err.detail, "row (id) = (6010) of \"public.p\"");
+    pawl_test_exec(f.db, "UPDATE p SET price = 'abc' WHERE id = 6010");
+    pawl_test_must_fail(&f, true, "head", PAWL_E_TRANSFORM, "is none of type numeric");
+    assert_string_equal(f.err.detail, "row (id) = (6010) of \"public.p\"");
+    pawl_test_exec(f.db, "UPDATE p SET price = 'raise' WHERE id = 6010");
+    pawl_test_must_fail(&f, true, "head", PAWL_E_TRANSFORM, "row (id) = (6010) of");
+    assert_null(strstr(strstr(f.err.detail, "(6010)") + 1, "(6010)"));
+    pawl_test_end(&f);
+}
+
 /* Not for what the transform makes: NULL does not help, and the row is named. */
 static void
 a_row_that_is_refused_for_another_column_stops_the_rewrite(void **state)
@@ -471,6 +492,7 @@ main(void)
         cmocka_unit_test(more_than_is_allowed_does_not_go_live),
         cmocka_unit_test(one_that_is_stuck_may_go_on_with_null),
         cmocka_unit_test(a_value_that_the_server_refuses_is_named),
+        cmocka_unit_test(a_row_that_a_careful_copy_stops_at_is_named_once),
         cmocka_unit_test(a_row_that_is_refused_for_another_column_stops_the_rewrite),
         cmocka_unit_test(a_column_that_takes_no_null_is_refused_beforehand),
         cmocka_unit_test(the_way_back_keeps_what_was_refused),
