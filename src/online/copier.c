@@ -243,8 +243,12 @@ claim(pawl_copier *c, bool *is_done, pawl_error *err)
     }
     if (st != PAWL_OK || *is_done || is_ours)
         return st;
-    return pawl_error_set(err, PAWL_E_BUSY, "another process copies the rows of job %lld",
+    (void) pawl_error_set(err, PAWL_E_BUSY, "another process holds the copy of job %lld",
                           (long long) c->options->job);
+    return pawl_error_hint(err,
+                           "wait for its end; behind a pooler only its lease tells that one has died: "
+                           "run it again %lld s after its death (`lease`)",
+                           (long long) (c->options->env->lease_ms + 999) / 1000);
 }
 
 static pawl_status
