@@ -20,7 +20,7 @@ enum
     WAIT_MS = 25,
     PUT_US = 1000000,     /* between two tellings of the workers */
     CATCH_UP_US = 100000, /* what was overslept of a rate may be made up for */
-    GULP_MS = 50,         /* under a rate a transaction is no more than what is due in this time */
+    GULP_MS = 20,         /* under a rate a transaction is no more than what is due in this time */
     STATEMENT_MS = 2000
 };
 

@@ -14,10 +14,11 @@ enum
     CHUNK_ROWS_MIN = 20000,
     CHUNK_ROWS_MAX = 200000,
     CHUNKS_PER_WORKER = 8, /* at least */
-    LAST_CHUNKS = 3,   /* so many of what is left for each worker: the last ones end at about the same time */
-    IDLE_MS_MIN = 5,   /* between two looks when everything is handed out; doubled each time ... */
-    IDLE_MS_MAX = 100, /* ... up to this */
-    MOST_ATTEMPTS = 12 /* at a chunk of which no batch gets in */
+    LAST_CHUNKS = 3, /* so many of what is left for each worker: the last ones end at about the same time */
+    GULPS = 2 * PAWL_STRIPES, /* under a rate: two batches in stripes */
+    IDLE_MS_MIN = 5,          /* between two looks when everything is handed out; doubled each time ... */
+    IDLE_MS_MAX = 100,        /* ... up to this */
+    MOST_ATTEMPTS = 12        /* at a chunk of which no batch gets in */
 };
 
 static struct pawl_run_end *
@@ -80,6 +81,7 @@ chunk_rows(const pawl_worker *w)
     int64_t workers = pawl_control_pacing(w->run->control).workers;
     int64_t at_once = w->flights != NULL ? PAWL_FLIGHTS : 1;
     int64_t share = job->rows_estimate / (workers * CHUNKS_PER_WORKER * at_once);
+    int64_t gulp = pawl_control_gulp(w->run->control);
     pawl_progress now;
     int64_t left;
 
@@ -95,6 +97,9 @@ chunk_rows(const pawl_worker *w)
         rows = left;
     if (rows < CHUNK_ROWS_MIN)
         rows = CHUNK_ROWS_MIN;
+    /* To look so many rows ahead for the end of a chunk is a gulp as well. */
+    if (gulp > 0 && rows > gulp * GULPS)
+        rows = gulp * GULPS;
     return rows > CHUNK_ROWS_MAX ? CHUNK_ROWS_MAX : rows;
 }
 
