@@ -321,7 +321,6 @@ def main():
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         main()
     except NoServer as problem:

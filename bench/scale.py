@@ -136,7 +136,6 @@ def report(results, args):
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         main()
     except NoServer as problem:

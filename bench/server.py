@@ -5,7 +5,9 @@ import os
 import pathlib
 import pwd
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 
 # What differs from initdb's defaults. Durability stays as it is in production (fsync and synchronous_commit are on):
@@ -55,6 +57,8 @@ class Server:
         self.owner = None
 
     def __enter__(self):
+        # As an exception, so that a benchmark that is ended takes its server with it.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         self.dir = tempfile.mkdtemp(prefix="pawl-bench-")
         try:
             self._start()
