@@ -180,8 +180,10 @@ tune_pace(const pawl_control *control, const pawl_pacing *pacing, int64_t others
                                  .max_rows = pacing->batch_max};
     int64_t rows = gulp_of(pacing, others) * PAWL_STRIPES;
 
+    if (rows > 0 && rows < PAWL_STRIPED_LEAST)
+        rows = PAWL_STRIPED_LEAST;
     if (rows > 0 && rows < options.max_rows)
-        options.max_rows = rows < PAWL_STRIPED_LEAST ? PAWL_STRIPED_LEAST : rows;
+        options.max_rows = rows;
     if (options.min_rows > options.max_rows)
         options.min_rows = options.max_rows;
     pawl_pace_tune(control->options.pace, &options);
