@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "support/kill.h"
 #include "support/migration.h"
 #include "support/project.h"
 #include "support/server.h"
@@ -75,27 +76,6 @@ begin(const char *name, const char *more)
 }
 
 static void
-assert_heard(const pawl_test_fixture *f, const char *words)
-{
-    if (strstr(f->heard.text.data, words) == NULL)
-        fail_msg("\"%s\" is not in: %s", words, f->heard.text.data);
-}
-
-static void
-die_at(const pawl_test_fixture *f, const char *point)
-{
-    PAWL_STRBUF_AUTO(variable);
-
-    pawl_strbuf_addf(&variable, "PAWL_FAILPOINT=%s=kill", point);
-    const char *const env[] = {variable.data, NULL};
-    pawl_test_output output = pawl_test_pawl(f->dir, "upgrade", "head", env);
-
-    if (output.signal_number != SIGKILL)
-        fail_msg("not killed at %s: %s", point, output.err);
-    pawl_test_output_free(&output);
-}
-
-static void
 rows_that_are_refused_go_live_with_null(void **state)
 {
     pawl_test_fixture f = begin("live", NULLING);
@@ -113,7 +93,7 @@ rows_that_are_refused_go_live_with_null(void **state)
     pawl_test_assert_text(&f, "SELECT count(*)::text || ' ' || sum(price)::text FROM p",
                           "19999 200009930.00");
     pawl_test_assert_text(&f, "SELECT sum(rows_rejected)::text FROM pawl.progress", "5");
-    assert_heard(&f, "5 rows of \"public.p\" went live with NULL");
+    pawl_test_assert_heard(&f, "5 rows of \"public.p\" went live with NULL");
     pawl_test_end(&f);
 }
 
@@ -221,7 +201,7 @@ behind_a_pooler_a_copy_that_has_lost_its_sessions_goes_on(void **state)
         "CREATE TRIGGER cut BEFORE UPDATE ON pawl.progress FOR EACH ROW WHEN (NEW.chunk_id = 1 AND "
         "NEW.state = 'open' AND NEW.cursor IS NOT NULL) EXECUTE FUNCTION cut()");
     pawl_test_up(&f);
-    assert_heard(&f, "going on in a moment");
+    pawl_test_assert_heard(&f, "going on in a moment");
     pawl_test_assert_text(&f, "SELECT count(*)::text || ' ' || sum(price)::text FROM p",
                           "20000 200009937.00");
     pawl_test_end(&f);
@@ -233,7 +213,7 @@ a_drain_keeps_account_of_them(void **state)
     pawl_test_fixture f = begin("drain", NULLING);
 
     (void) state;
-    die_at(&f, "rewrite.after_copy");
+    pawl_test_must_be_killed(f.dir, "upgrade", "head", "rewrite.after_copy", 1);
     pawl_test_assert_text(&f, REJECTS, REFUSED);
     pawl_test_exec(f.db, "UPDATE p SET price = '77' WHERE id = 7;"        /* in order now */
                          "DELETE FROM p WHERE id = 8;"                    /* gone */
@@ -251,7 +231,7 @@ a_drain_keeps_account_of_them(void **state)
         "50000 nulled");
     pawl_test_assert_text(&f, "SELECT input->>'price' FROM pawl.reject WHERE key[1] = '9'", "999999999");
     pawl_test_assert_text(&f, "SELECT price::text FROM p WHERE id = 7", "77.00");
-    assert_heard(&f, "7 rows of");
+    pawl_test_assert_heard(&f, "7 rows of");
     pawl_test_end(&f);
 }
 
@@ -263,7 +243,7 @@ a_transform_that_runs_away_is_stopped(void **state)
     (void) state;
     pawl_test_must_fail(&f, true, "head", PAWL_E_SERVER, "max_rejects (2)");
     write_rewrite(&f, NUMERIC, NULLING "      max_rejects: 5\n");
-    die_at(&f, "rewrite.after_copy");
+    pawl_test_must_be_killed(f.dir, "upgrade", "head", "rewrite.after_copy", 1);
     pawl_test_exec(f.db, "UPDATE p SET price = 'reject' WHERE id = 30");
     pawl_test_must_fail(&f, true, "head", PAWL_E_SERVER, "max_rejects (5)");
     pawl_test_exec(f.db, "UPDATE p SET price = '30' WHERE id = 30");
@@ -451,7 +431,7 @@ before_the_copy_there_is_nothing_to_retry(void **state)
     pawl_test_output output;
 
     (void) state;
-    die_at(&f, "rewrite.after_begin");
+    pawl_test_must_be_killed(f.dir, "upgrade", "head", "rewrite.after_begin", 1);
     pawl_test_assert_text(&f, "SELECT phase FROM pawl.job", "prepare");
     output = pawl_test_run(args, NULL, f.dir);
     if (output.exit_code != 1 || strstr(output.err, "has nothing to be retried yet") == NULL)
@@ -469,7 +449,7 @@ a_truncate_takes_them_along(void **state)
     pawl_test_fixture f = begin("truncate", NULLING);
 
     (void) state;
-    die_at(&f, "rewrite.after_copy");
+    pawl_test_must_be_killed(f.dir, "upgrade", "head", "rewrite.after_copy", 1);
     pawl_test_exec(f.db, "TRUNCATE p; INSERT INTO p VALUES (1, '1', 'a'), (8, 'reject', 'b')");
     pawl_test_up(&f);
     pawl_test_assert_text(&f, NULLS, "8");

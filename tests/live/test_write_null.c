@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "support/kill.h"
 #include "support/migration.h"
 #include "support/project.h"
 #include "support/server.h"
@@ -74,28 +75,6 @@ begin(const char *name, const char *more)
     return f;
 }
 
-static void
-assert_heard(const pawl_test_fixture *f, const char *words)
-{
-    if (strstr(f->heard.text.data, words) == NULL)
-        fail_msg("\"%s\" is not in: %s", words, f->heard.text.data);
-}
-
-/* Run `pawl upgrade` up to a failpoint at which it dies. */
-static void
-die_at(const pawl_test_fixture *f, const char *point)
-{
-    PAWL_STRBUF_AUTO(variable);
-
-    pawl_strbuf_addf(&variable, "PAWL_FAILPOINT=%s=kill", point);
-    const char *const env[] = {variable.data, NULL};
-    pawl_test_output output = pawl_test_pawl(f->dir, "upgrade", "head", env);
-
-    if (output.signal_number != SIGKILL)
-        fail_msg("not killed at %s: %s", point, output.err);
-    pawl_test_output_free(&output);
-}
-
 /* `pawl rejects 1 --retry` */
 static void
 retry(const pawl_test_fixture *f, int exit_code, const char *words)
@@ -124,8 +103,8 @@ rows_that_are_refused_go_live_with_null(void **state)
     pawl_test_assert_text(&f, "SELECT input->>'price' || ' ' || sqlstate FROM pawl.reject WHERE key[1] = '9'",
                           "123456789 22003");
     pawl_test_assert_text(&f, "SELECT sum(price)::text FROM p", "45116.00");
-    assert_heard(&f, "3 rows of \"public.p\" went live with NULL in \"price\"");
-    assert_heard(&f, "pawl rejects 1");
+    pawl_test_assert_heard(&f, "3 rows of \"public.p\" went live with NULL in \"price\"");
+    pawl_test_assert_heard(&f, "pawl rejects 1");
     pawl_test_assert_text(&f, PAWL_TEST_REVISIONS, "aaaa applied");
     pawl_test_end(&f);
 }
@@ -137,7 +116,7 @@ a_drain_keeps_account_of_them(void **state)
     pawl_test_fixture f = begin("drain", "rejects: write_null");
 
     (void) state;
-    die_at(&f, "swap.after_copy");
+    pawl_test_must_be_killed(f.dir, "upgrade", "head", "swap.after_copy", 1);
     pawl_test_assert_text(&f, REJECTS, "7 nulled, 8 nulled, 9 nulled");
     pawl_test_exec(f.db, "UPDATE p SET price = '77' WHERE id = 7;"        /* in order now */
                          "DELETE FROM p WHERE id = 8;"                    /* gone */
@@ -152,7 +131,7 @@ a_drain_keeps_account_of_them(void **state)
         &f, REJECTS, "7 done, 8 gone, 9 nulled, 20 nulled, 22 nulled, 23 nulled, 400 nulled, 1000 nulled");
     pawl_test_assert_text(&f, "SELECT input->>'price' FROM pawl.reject WHERE key[1] = '9'", "999999999");
     pawl_test_assert_text(&f, "SELECT price::text FROM p WHERE id = 7", "77.00");
-    assert_heard(&f, "6 rows of");
+    pawl_test_assert_heard(&f, "6 rows of");
     pawl_test_end(&f);
 }
 
@@ -165,7 +144,7 @@ a_transform_that_runs_away_is_stopped(void **state)
     pawl_test_must_fail(&f, true, "head", PAWL_E_SERVER, "max_rejects (2)");
     pawl_test_assert_text(&f, "SELECT count(*)::text FROM p WHERE price IS NULL", "1");
     write_swap(&f, "rejects: write_null, max_rejects: 3");
-    die_at(&f, "swap.after_copy");
+    pawl_test_must_be_killed(f.dir, "upgrade", "head", "swap.after_copy", 1);
     pawl_test_exec(f.db, "UPDATE p SET price = 'reject' WHERE id = 30");
     pawl_test_must_fail(&f, true, "head", PAWL_E_SERVER, "max_rejects (3)");
     pawl_test_exec(f.db, "UPDATE p SET price = '30' WHERE id = 30");
@@ -275,7 +254,7 @@ a_batch_that_raises_is_narrowed_down(void **state)
 
     (void) state;
     pawl_test_project_write(f.dir, "migrations/transforms/price.lua", BATCH);
-    die_at(&f, "swap.after_copy");
+    pawl_test_must_be_killed(f.dir, "upgrade", "head", "swap.after_copy", 1);
     pawl_test_assert_text(&f, REJECTS, "7 nulled, 8 nulled, 9 nulled");
     pawl_test_exec(f.db, "UPDATE p SET price = 'raise' WHERE id IN (100, 101, 200);"
                          "UPDATE p SET price = price || '0' WHERE id BETWEEN 110 AND 190");
@@ -292,7 +271,7 @@ a_null_without_a_reject_is_found(void **state)
     pawl_test_fixture f = begin("verify", "rejects: write_null");
 
     (void) state;
-    die_at(&f, "swap.after_index");
+    pawl_test_must_be_killed(f.dir, "upgrade", "head", "swap.after_index", 1);
     pawl_test_exec(f.db,
                    "CREATE TABLE kept AS TABLE pawl.reject; DELETE FROM pawl.reject WHERE key[1] = '7'");
     pawl_test_must_fail(&f, true, "head", PAWL_E_STATE, "1 of 298 rows differ");
@@ -456,7 +435,7 @@ before_the_copy_there_is_nothing_to_retry(void **state)
     pawl_test_fixture f = begin("early", "rejects: write_null");
 
     (void) state;
-    die_at(&f, "swap.after_arm");
+    pawl_test_must_be_killed(f.dir, "upgrade", "head", "swap.after_arm", 1);
     pawl_test_assert_text(&f, "SELECT phase FROM pawl.job", "armed");
     retry(&f, 1, "has nothing to be retried yet");
     pawl_test_up(&f);

@@ -131,3 +131,10 @@ pawl_test_assert_text(const pawl_test_fixture *f, const char *sql, const char *e
 {
     pawl_test_assert_query(f->db, sql, expected);
 }
+
+void
+pawl_test_assert_heard(const pawl_test_fixture *f, const char *words)
+{
+    if (strstr(f->heard.text.data, words) == NULL)
+        fail_msg("\"%s\" is not in: %s", words, f->heard.text.data);
+}

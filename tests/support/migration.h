@@ -51,6 +51,9 @@ pawl_status pawl_test_go(pawl_test_fixture *f, bool is_up, const char *target);
 void pawl_test_must_go(pawl_test_fixture *f, bool is_up, const char *target);
 void pawl_test_up(pawl_test_fixture *f);
 
+/* What was emitted has these words in it. */
+void pawl_test_assert_heard(const pawl_test_fixture *f, const char *words);
+
 /* Upgrade until a line begins so ("waiting"), and is stopped there. */
 void pawl_test_up_until(pawl_test_fixture *f, const char *words);
 
