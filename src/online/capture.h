@@ -6,7 +6,8 @@
  * sequence lost_7 and the function capture_7(); and on the table, and on each of its partitions, the triggers pawl_7_i
  * (INSERT, DELETE), pawl_7_u (UPDATE of a watched column or of the key, by its image and not by equality: 1.0 and 1.00
  * are equal, and a transform sees the difference) and pawl_7_t (TRUNCATE). They are ENABLE ALWAYS, so that logical
- * replication and session_replication_role = replica do not pass them by. An UPDATE logs the old key and the new one.
+ * replication and session_replication_role = replica do not pass them by. An UPDATE of the key logs that the old one went
+ * and the new one came. With a marked column there is pawl_7_w as well, for an UPDATE that changes it; pawl_7_u is for others.
  *
  *   add -> (check, drain.h ...)* -> [watch: other columns, at a cut-over] -> (check, drain ...)* -> remove
  *
@@ -35,6 +36,7 @@ typedef struct pawl_capture_spec
     const pawl_column *const
         *watch; /* an UPDATE that changes neither these nor the key is passed over; NULL: any */
     int nwatch;
+    const pawl_column *marked; /* one of those watched, whose changes the log tells from others; NULL: none */
     bool skips_own;    /* not for transactions that have SET LOCAL pawl.worker to the number of the job */
     int64_t max_bytes; /* of the log, its indexes left out; 0: PAWL_CAPTURE_MAX_BYTES */
 } pawl_capture_spec;
@@ -76,7 +78,10 @@ PAWL_NODISCARD pawl_status pawl_capture_stop(int64_t job, pawl_ledger *ledger, p
 PAWL_NODISCARD pawl_status pawl_capture_remove(int64_t job, pawl_ledger *ledger, pawl_pg *pg,
                                                pawl_error *err);
 
-/* "schema"."change_7", and its columns k1, k2, ... for the parts of the key beside id and op (i, u, d, t). */
+/*
+ * "schema"."change_7", and its columns k1, k2, ... for the parts of the key beside id and op: the row came (i) or went (d),
+ * was changed (u), its marked column among what was changed (w), or everything went (t).
+ */
 void pawl_capture_add_log_name(pawl_strbuf *sql, const pawl_ledger *ledger, int64_t job);
 
 /* SET LOCAL pawl.worker: guards let this transaction write, and captures that skip their own do not see it. */

@@ -233,12 +233,14 @@ distinct_keys(const pawl_drain *d, const pawl_pg_arg *ids, pawl_pg_result **out,
 {
     PAWL_STRBUF_AUTO(sql);
 
-    pawl_sql_add(&sql, "SELECT DISTINCT ");
+    pawl_sql_add(&sql, "SELECT ");
+    for (int i = 0; i < d->options.key->ncolumns; i++)
+        pawl_strbuf_addf(&sql, "l.k%d, ", i + 1);
+    pawl_sql_add(&sql, "pg_catalog.bool_or(l.op <> 'u') FROM ");
+    pawl_capture_add_log_name(&sql, d->ledger, d->options.job);
+    pawl_sql_add(&sql, " AS l WHERE l.id = ANY ($1) AND l.op <> 't' GROUP BY ");
     for (int i = 0; i < d->options.key->ncolumns; i++)
         pawl_strbuf_addf(&sql, "%sl.k%d", i > 0 ? ", " : "", i + 1);
-    pawl_sql_add(&sql, " FROM ");
-    pawl_capture_add_log_name(&sql, d->ledger, d->options.job);
-    pawl_sql_add(&sql, " AS l WHERE l.id = ANY ($1) AND l.op <> 't'");
     return query(d, &sql, 1, ids, out, err);
 }
 

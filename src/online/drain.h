@@ -36,7 +36,8 @@ typedef enum pawl_drain_end
 
 typedef struct pawl_drain_slice
 {
-    const pawl_pg_result *keys; /* distinct; a row a key, a column a part, as text */
+    const pawl_pg_result *keys; /* distinct; a row a key, a column a part, as text, and behind them whether
+                                   the row came or went, or its marked column was changed (capture.h) */
     int64_t entries;            /* of the log */
     bool is_crowded;            /* unique values met: clear first, then write */
     bool has_truncate; /* before these keys are written, everything was emptied; there may be no keys */

@@ -520,6 +520,8 @@ pawl_redo_apply(void *ctx, pawl_pg *pg, const pawl_drain_slice *slice, int64_t *
 
     for (int row = 0; st == PAWL_OK && row < pawl_pg_rows(slice->keys); row++)
         pawl_redo_add_key(&keys, slice->keys, row, r->job->key->ncolumns);
+    if (st == PAWL_OK && r->spares_nulled)
+        st = pawl_redo_end_written(r, pg, slice, err);
     if (st == PAWL_OK && (st = pawl_pg_exec(pg, pawl_sql_backfill_plan_lookup, err)) == PAWL_OK)
         st = execute(r, pg, WRITE_VALUES, true, &keys, &locked, err);
     if (st == PAWL_OK)

@@ -47,6 +47,13 @@ PAWL_NODISCARD pawl_status pawl_redo_transform(const pawl_redo *r, const pawl_pg
 
 /* ---- redo_reject.c ---------------------------------------------------------------------------------------------------- */
 
+/*
+ * Of a mirror, before the rows of a slice are looked up: rejects of rows that came or went since, or whose live column was
+ * written, have an end. The log tells, not the values: a write of NULL behind one of another value leaves no other trace.
+ */
+PAWL_NODISCARD pawl_status pawl_redo_end_written(const pawl_redo *r, pawl_pg *pg,
+                                                 const pawl_drain_slice *slice, pawl_error *err);
+
 /* " AND NOT (...)": passes over rows that have NULL because they were refused before the cut-over, and nothing else. */
 void pawl_redo_sql_spare(pawl_strbuf *b, const pawl_redo *r);
 

@@ -6,7 +6,6 @@
 
 #include "online/redo_private.h"
 #include "pawl_sql.h"
-#include "pg/literal.h"
 #include "pg/sqlbuf.h"
 #include "util/alloc.h"
 #include "util/failpoint.h"
@@ -68,31 +67,20 @@ pawl_redo_sql_unless_nulled(pawl_strbuf *b, const pawl_job *job, int64_t id, con
     pawl_sql_add(b, "))");
 }
 
-/*
- * Told by the key and the value: NULL in the column that is live, and in the one that is kept the text for which this row was
- * refused. The key alone would not do, nor the value alone: another row that went live with the same value may be NULL since.
- */
+/* The ledger says of this row that it was refused: that ends with the first write (pawl_redo_end_written). */
 void
 pawl_redo_sql_spare(pawl_strbuf *b, const pawl_redo *r)
 {
     const pawl_job *job = r->job;
-    const char *live = job->read[0]->name;
-    const char *kept = job->write[0]->name;
 
     pawl_sql_add(b, " AND NOT (");
-    pawl_sql_column(b, "t", live);
+    pawl_sql_column(b, "t", job->read[0]->name);
     pawl_sql_add(b, " IS NULL AND EXISTS (SELECT FROM ");
     add_rejects(b, r->ledger);
     pawl_sql_add(b, " WHERE ");
     add_is_nulled(b, job->id);
     add_same_key(b, job, true);
-    pawl_sql_add(b, " AND (r.input OPERATOR(pg_catalog.->>) ");
-    pawl_sql_literal(b, live);
-    pawl_sql_add(b, "::text) IS NOT DISTINCT FROM CASE WHEN ");
-    pawl_sql_column(b, "t", kept);
-    pawl_sql_add(b, " IS NOT NULL THEN pg_catalog.concat(");
-    pawl_sql_column(b, "t", kept);
-    pawl_sql_add(b, ") END))");
+    pawl_sql_add(b, "))");
 }
 
 /* Parameters: key and value arrays, behind the last of them from, to, and the ordinals of rows that get NULL. */
@@ -248,6 +236,51 @@ end_rejects(const pawl_redo *r, pawl_pg *pg, reject_end how, pawl_redo_arrays *k
     if (!pawl_strbuf_is_ok(&sql))
         return pawl_error_nomem(err, "a statement");
     return pawl_pg_query(pg, sql.data, keys->count, keys->args, NULL, err);
+}
+
+/* Whether there is a row that way; equal keys are the server's business. */
+static void
+add_end_written(pawl_strbuf *b, const pawl_redo *r)
+{
+    pawl_sql_add(b, "UPDATE ");
+    add_rejects(b, r->ledger);
+    pawl_sql_add(b, " SET state = CASE WHEN EXISTS (SELECT FROM ");
+    pawl_redo_sql_table(b, r->job);
+    pawl_sql_add(b, " WHERE ");
+    pawl_redo_sql_join(b, r->job);
+    pawl_sql_add(b, ") THEN 'done' ELSE 'gone' END, attempts = r.attempts + 1, at = "
+                    "pg_catalog.clock_timestamp() FROM ");
+    pawl_redo_sql_arrays(b, r->job, false, false);
+    pawl_sql_add(b, " WHERE ");
+    add_is_nulled(b, r->job->id);
+    add_same_key(b, r->job, false);
+}
+
+pawl_status
+pawl_redo_end_written(const pawl_redo *r, pawl_pg *pg, const pawl_drain_slice *slice, pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(sql);
+    pawl_redo_arrays written = {0};
+    int nkey = r->job->key->ncolumns;
+    bool has_written = false;
+    pawl_status st = pawl_redo_arrays_init(&written, nkey, 0, err);
+
+    for (int row = 0; st == PAWL_OK && row < pawl_pg_rows(slice->keys); row++)
+        if (pawl_pg_is_true(slice->keys, row, nkey))
+        {
+            has_written = true;
+            pawl_redo_add_key(&written, slice->keys, row, nkey);
+        }
+    if (st == PAWL_OK && has_written && (st = pawl_redo_args(&written, err)) == PAWL_OK)
+    {
+        add_end_written(&sql, r);
+        if (!pawl_strbuf_is_ok(&sql))
+            st = pawl_error_nomem(err, "a statement");
+        else if ((st = pawl_pg_exec(pg, pawl_sql_online_plan_hash, err)) == PAWL_OK)
+            st = pawl_pg_query(pg, sql.data, nkey, written.args, NULL, err);
+    }
+    pawl_redo_arrays_fini(&written);
+    return st;
 }
 
 /* Which of the locked rows were refused now? */

@@ -319,7 +319,10 @@ arm_mirror(cut *c, pawl_step_run *run, pawl_error *err)
         st = pawl_keep_set(&keep, ledger, run->pg, err);
     }
     else if (s->d->has_lua_reverse && c->e->is_captured)
+    {
+        spec.marked = s->nulled > 0 ? pawl_table_column(s->table, s->d->column) : NULL;
         return pawl_capture_watch(&spec, ledger, run->pg, err);
+    }
     else if (s->d->has_lua_reverse)
         st = pawl_capture_add(&spec, ledger, run->pg, err);
     if (st == PAWL_OK && c->e->is_captured)

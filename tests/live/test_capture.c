@@ -135,7 +135,7 @@ every_way_to_change_a_row_is_logged(void **state)
     pawl_test_exec(db, "DELETE FROM t WHERE id = 3");
     pawl_test_exec(db, "INSERT INTO t VALUES (1, 'v', 0) ON CONFLICT (id) DO UPDATE SET a = excluded.a");
     pawl_test_exec(db, "TRUNCATE t");
-    assert_log(&f, "i3 u1 u20 u2 d3 u1 t");
+    assert_log(&f, "i3 u1 i20 d2 d3 u1 t");
     assert_true(check(&f).is_whole);
     end(&f);
 }
@@ -328,6 +328,31 @@ other_columns_are_watched_after_the_turn(void **state)
     end(&f);
 }
 
+/* Whichever other column is changed with it; by whatever name it goes. */
+static void
+a_change_of_the_marked_column_is_told_from_others(void **state)
+{
+    fixture f = begin("marked", PLAIN);
+
+    (void) state;
+    f.watch[0] = pawl_table_column(f.table, "a");
+    f.watch[1] = pawl_table_column(f.table, "b");
+    f.spec.watch = f.watch;
+    f.spec.nwatch = 2;
+    f.spec.marked = f.watch[0];
+    add(&f);
+    pawl_test_exec(f.place.conninfo,
+                   "UPDATE t SET b = 7 WHERE id = 1; UPDATE t SET a = 'w' WHERE id = 1;"
+                   "UPDATE t SET a = 'v', b = 8 WHERE id = 2; UPDATE t SET a = 'v', b = 8 WHERE id = 2;"
+                   "UPDATE t SET a = 'u', id = 20 WHERE id = 2");
+    assert_log(&f, "u1 w1 w2 i20 d2");
+    assert_true(check(&f).is_whole);
+    pawl_test_exec(f.place.conninfo,
+                   "ALTER TABLE t RENAME a TO other; UPDATE t SET other = 's' WHERE id = 1");
+    assert_log(&f, "u1 w1 w2 i20 d2 w1");
+    end(&f);
+}
+
 static void
 nothing_is_left_behind(void **state)
 {
@@ -385,6 +410,7 @@ main(void)
         cmocka_unit_test(writes_to_partitions_and_their_truncation_are_logged),
         cmocka_unit_test(a_full_log_gives_the_capture_up_and_not_the_application),
         cmocka_unit_test(other_columns_are_watched_after_the_turn),
+        cmocka_unit_test(a_change_of_the_marked_column_is_told_from_others),
         cmocka_unit_test(nothing_is_left_behind),
         cmocka_unit_test(the_log_survives_a_crash),
     };

@@ -341,6 +341,51 @@ the_way_back_takes_the_null_of_a_row_that_was_not_refused(void **state)
     pawl_test_end(&f);
 }
 
+/*
+ * NULL that the application writes behind a value of its own is its NULL: whether the mirror has seen the value, whether it
+ * was the very text that was refused, whether the row is another one under the same key. What only stands beside is none.
+ */
+static void
+the_way_back_takes_the_null_of_a_row_that_was_written_since(void **state)
+{
+    pawl_test_fixture f = pawl_test_begin("since");
+
+    (void) state;
+    pawl_test_exec(f.db, TABLE);
+    pawl_test_exec(f.db, "UPDATE p SET price = '10.00', note = 'draft' WHERE id IN (1, 2, 3, 4, 5);"
+                         "UPDATE p SET price = NULL, note = 'draft' WHERE id = 6;"
+                         "UPDATE p SET price = '1' WHERE id IN (7, 8);"
+                         "ALTER TABLE p ADD CHECK (price IS NULL OR note IS DISTINCT FROM 'none')");
+    pawl_test_project_write(
+        f.dir, "migrations/transforms/price.lua",
+        "return { row = function(row)\n"
+        "if row.note == 'draft' then pawl.reject('a draft') end\n"
+        "return { price = row.price or pawl.null } end,\n"
+        "reverse = function(row) return { price = row.price and tostring(row.price) or 'none' } end }");
+    write_swap(&f, "read: [note], rejects: write_null");
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, REJECTS,
+                          "1 nulled, 2 nulled, 3 nulled, 4 nulled, 5 nulled, 6 nulled, 9 nulled");
+    pawl_test_exec(f.db, "UPDATE p SET price = 10.00 WHERE id = 1; DELETE FROM p WHERE id = 4");
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, "SELECT price_old FROM p WHERE id = 1", "10.00");
+    pawl_test_assert_text(&f, REJECTS,
+                          "1 done, 2 nulled, 3 nulled, 4 gone, 5 nulled, 6 nulled, 9 nulled");
+    pawl_test_exec(f.db, "UPDATE p SET price = NULL WHERE id = 1;"
+                         "UPDATE p SET price = 2 WHERE id = 2; UPDATE p SET price = NULL WHERE id = 2;"
+                         "UPDATE p SET note = 'seen' WHERE id = 3;"
+                         "INSERT INTO p VALUES (4, NULL);"
+                         "UPDATE p SET id = 3000 WHERE id = 5; UPDATE p SET id = 5 WHERE id = 10;"
+                         "DELETE FROM p WHERE id = 6; INSERT INTO p VALUES (6, NULL)");
+    pawl_test_must_go(&f, false, "base");
+    pawl_test_assert_text(&f,
+                          "SELECT string_agg(price, ' ' ORDER BY id) FROM p WHERE id BETWEEN 1 AND 6 "
+                          "OR id = 3000",
+                          "none none 10.00 none none none none");
+    pawl_test_assert_text(&f, "SELECT price FROM p WHERE id = 9", "123456789");
+    pawl_test_end(&f);
+}
+
 /* The same where SQL says the way back, by a trigger that runs in the application's write. */
 static void
 the_way_back_by_sql_keeps_it_as_well(void **state)
@@ -471,6 +516,7 @@ main(void)
         cmocka_unit_test(a_null_without_a_reject_is_found),
         cmocka_unit_test(the_way_back_keeps_what_was_refused),
         cmocka_unit_test(the_way_back_takes_the_null_of_a_row_that_was_not_refused),
+        cmocka_unit_test(the_way_back_takes_the_null_of_a_row_that_was_written_since),
         cmocka_unit_test(the_way_back_by_sql_keeps_it_as_well),
         cmocka_unit_test(the_way_back_by_sql_follows_the_other_columns_that_it_reads),
         cmocka_unit_test(a_retry_fills_them_in_before_the_cut_over),
