@@ -24,17 +24,26 @@ enum
     CROWDED_TRIES = 10 /* with the whole log in it: others may have exchanged values again meanwhile */
 };
 
-/* Two rows that exchanged their values come in together when the slice is large enough to hold both. */
+/*
+ * Two rows that exchanged their values come in together when the slice is large enough to hold both. Once the whole log has been
+ * refused as often as that may be by chance, the value is there twice to stay: a slice does not grow any more, and so is
+ * narrowed down to the row.
+ */
 bool
 pawl_drain_can_grow(pawl_drain *d, const pawl_error *err)
 {
+    bool was_crowded = d->is_crowded;
+
     if (strcmp(err->sqlstate, "23505") != 0)
         return false;
-    if (d->is_crowded && (d->was_all || d->rows >= MOST_CROWDED) && ++d->crowded > CROWDED_TRIES)
-        return false;
-    if (d->is_crowded && d->rows < MOST_CROWDED)
-        d->rows *= 4;
     d->is_crowded = true;
+    if (!was_crowded)
+        return true;
+    if (d->crowded > CROWDED_TRIES ||
+        ((d->was_all || d->rows >= MOST_CROWDED) && ++d->crowded > CROWDED_TRIES))
+        return false;
+    if (d->rows < MOST_CROWDED)
+        d->rows *= 4;
     return true;
 }
 
@@ -92,6 +101,10 @@ name_row(const pawl_drain *d, pawl_error *err)
 {
     char was[300];
 
+    if (strcmp(err->sqlstate, "23505") == 0)
+        (void) pawl_error_hint(err,
+                               "two rows have the same value now in what is to be unique: correct one of "
+                               "them, or what makes the value, and run the same again");
     if (d->key[0] == '\0')
         return err->code;
     pawl_fmt(was, sizeof was, "%s", err->detail);
@@ -137,7 +150,8 @@ static void
 follow_pace(pawl_drain *d, int64_t took_us)
 {
     d->is_crowded = false;
-    d->crowded = 0;
+    if (d->was_all || d->careful == 0)
+        d->crowded = 0;
     if (d->careful > 0)
         d->careful--;
     else if (took_us > SLOW_US && d->rows > 1)

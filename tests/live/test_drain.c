@@ -1,4 +1,5 @@
 /* The log of changes, taken slice by slice, whatever the order in which its entries become visible. */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 #include "support/migration.h"
 #include "support/place.h"
 #include "support/server.h"
+#include "support/session.h"
 
 #include "util/banned.h"
 
@@ -263,6 +265,25 @@ a_unique_violation_makes_the_slice_grow(void **state)
     end(&f);
 }
 
+/* Neither would a slice of any size take one that is there to stay: it ends the drain, with the row. */
+static void
+a_unique_violation_that_stays_names_its_row(void **state)
+{
+    pawl_error err = PAWL_ERROR_INIT;
+    pawl_drain_end out = PAWL_DRAIN_MORE;
+    fixture f;
+
+    (void) state;
+    begin(&f, "stays");
+    pawl_test_exec(f.place.conninfo, "UPDATE t SET a = 'y' WHERE id IN (7, 8, 9)");
+    f.fails = INT_MAX;
+    assert_int_equal(pawl_drain_run(f.drain, 60000, &out, &err), PAWL_E_SERVER);
+    assert_string_equal(err.sqlstate, "23505");
+    pawl_test_assert_contains(err.detail, "the row with id = 7; ");
+    pawl_test_assert_contains(err.hint, "the same value");
+    end(&f);
+}
+
 /* While somebody's snapshot is old, nothing that is deleted goes away: it must not be walked over each time. */
 static void
 under_an_old_snapshot_what_is_drained_is_not_read_again(void **state)
@@ -350,6 +371,7 @@ main(void)
         cmocka_unit_test(a_killed_connection_costs_nothing),
         cmocka_unit_test(truncate_and_a_lost_trigger_void_the_capture),
         cmocka_unit_test(a_unique_violation_makes_the_slice_grow),
+        cmocka_unit_test(a_unique_violation_that_stays_names_its_row),
         cmocka_unit_test(under_an_old_snapshot_what_is_drained_is_not_read_again),
         cmocka_unit_test(lock_that_does_not_come_is_spoken_of),
     };
