@@ -13,6 +13,17 @@
 #define KEEP  "keep"
 #define LOST  "failed"
 
+/*
+ * What an expression makes of a row must not depend on who writes it: '2026-01-02 12:00'::timestamptz is another moment in each
+ * time zone. So it runs under the settings that pin.sql gives every transaction of ours, the one that fills the column among
+ * them.
+ */
+#define AS_WE_WRITE                                                                                          \
+    " SET DateStyle = 'ISO, YMD' SET IntervalStyle = 'postgres' SET TimeZone = 'UTC' SET extra_float_digits" \
+    " = '1' SET bytea_output = 'hex' SET array_nulls = 'on' SET xmloption = 'content' SET xmlbinary = "      \
+    "'base64' SET lc_monetary = 'C' SET standard_conforming_strings = 'on' SET transform_null_equals = "     \
+    "'off'"
+
 static pawl_status
 make_function(const char *prefix, int64_t job, const char *settings, const char *body, pawl_ledger *ledger,
               pawl_pg *pg, pawl_error *err)
@@ -269,7 +280,7 @@ pawl_keep_set(const pawl_keep *keep, pawl_ledger *ledger, pawl_pg *pg, pawl_erro
     if (st != PAWL_OK || (st = make_mark(keep->job, ledger, pg, &oid, err)) != PAWL_OK)
         return st;
     add_keep_body(&body, keep, pawl_pg_text(oid, 0, 0));
-    pawl_strbuf_addf(&settings, "SET search_path = pg_catalog, %s", keep->search_path);
+    pawl_strbuf_addf(&settings, "SET search_path = pg_catalog, %s" AS_WE_WRITE, keep->search_path);
     if (!pawl_strbuf_is_ok(&body) || !pawl_strbuf_is_ok(&settings))
         return pawl_error_nomem(err, "a trigger");
     if ((st = make_function(KEEP, keep->job, settings.data, body.data, ledger, pg, err)) != PAWL_OK)

@@ -1,0 +1,74 @@
+/* With SQL a trigger keeps the other column in step: whoever writes, and whatever else acts on the row. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "support/migration.h"
+#include "support/project.h"
+#include "support/server.h"
+
+#include "util/banned.h"
+
+/* A project whose only revision is a swap. */
+static pawl_test_fixture
+begin(const char *name, const char *create, const char *swap)
+{
+    pawl_test_fixture f = pawl_test_begin(name);
+    char text[1000];
+
+    pawl_test_exec(f.db, create);
+    pawl_fmt(text, sizeof text, "up:\n  - swap_column:\n%s", swap);
+    pawl_test_revision(&f, "aaaa", "", text);
+    return f;
+}
+
+/* ---- settings ------------------------------------------------------------------------------------------------------- */
+
+/* As no transaction of pawl's has them. */
+#define STRANGE                                                                                              \
+    "SET TimeZone = 'Asia/Tokyo'; SET DateStyle = 'SQL, DMY'; SET IntervalStyle = 'sql_standard'; SET "      \
+    "extra_float_digits = 0; SET bytea_output = 'escape'; SET standard_conforming_strings = off; SET "       \
+    "escape_string_warning = off; SET transform_null_equals = on; SET array_nulls = off; SET search_path = " \
+    "nowhere;"
+
+#define ROW(id)                                                                                              \
+    "INSERT INTO public.e (id, at, d, i, f, b) VALUES (" id ", '2026-01-02 12:00:00', make_date(2026, 1, 2)" \
+    ", make_interval(days => 1, hours => 2), 0.1::float8 + 0.2::float8, decode('00ff5c', 'hex'));"
+
+static void
+what_the_expressions_make_does_not_depend_on_who_writes(void **state)
+{
+    pawl_test_fixture f = begin(
+        "settings",
+        "CREATE TABLE e (id int PRIMARY KEY, at timestamp, d date, i interval, f float8, b bytea);" ROW("1"),
+        "      table: public.e\n      column: at\n      type: text\n      cutover: manual\n"
+        "      using: \"concat_ws('|', at::timestamptz, d, i, f, b, '\\\\n', '{NULL}'::text[], d = NULL)\"\n"
+        "      reverse: \"split_part(at, '|', 1)::timestamptz::timestamp\"\n");
+
+    (void) state;
+    pawl_test_up_until(&f, "waiting");
+    pawl_test_exec(f.db, STRANGE ROW("2") "UPDATE public.e SET d = d WHERE id = 1; " ROW("3"));
+    pawl_test_pawl_exits(f.dir, "cutover", "1", 0);
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, "SELECT count(DISTINCT at)::text FROM e", "1");
+    pawl_test_assert_text(&f, "SELECT split_part(at, '|', 1) FROM e WHERE id = 3", "2026-01-02 12:00:00+00");
+    pawl_test_exec(f.db, STRANGE "UPDATE public.e SET at = '2026-02-01 12:00:00+00' WHERE id = 2");
+    pawl_test_must_go(&f, false, "base");
+    pawl_test_assert_text(&f, "SELECT to_char(at, 'YYYY-MM-DD HH24:MI:SS') FROM e WHERE id = 2",
+                          "2026-02-01 12:00:00");
+    pawl_test_end(&f);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_the_expressions_make_does_not_depend_on_who_writes),
+    };
+
+    return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
+}
