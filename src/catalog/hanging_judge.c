@@ -230,6 +230,13 @@ judge_view(pawl_hang *item, const pawl_hang_options *options)
                "GRANT CREATE ON SCHEMA to both, the view's owner and the role that pawl runs as");
 }
 
+static bool
+fires_behind(const pawl_hang *item, const pawl_hang_options *options)
+{
+    return options->keeps_in_step && item->kind == PAWL_HANG_TRIGGER && pawl_hang_has(item, "behind") &&
+           !pawl_hang_has(item, "disabled");
+}
+
 static void
 judge_special(const pawl_hanging *hanging, pawl_hang *item, const pawl_hang_options *options)
 {
@@ -264,6 +271,15 @@ judge_special(const pawl_hanging *hanging, pawl_hang *item, const pawl_hang_opti
             if (options->recreate_views)
                 item->fate = REFUSED;
             break;
+        case PAWL_HANG_TRIGGER:
+            if (fires_behind(item, options) && !pawl_hang_has_column(item, options->column))
+                refuse(item,
+                       "it fires behind the trigger that keeps the other column in step, which would not see "
+                       "what "
+                       "it makes of a row",
+                       "ALTER TRIGGER ... RENAME it: triggers fire in the order of their names, and none may "
+                       "sort behind \"~pawl\"");
+            break;
         case PAWL_HANG_RULE:
         case PAWL_HANG_POLICY:
             if (options->mode == PAWL_HANG_REWRITE && !pawl_hang_has(item, "local"))
@@ -290,6 +306,8 @@ static bool
 is_concerned(const pawl_hang *item, const pawl_hang_options *options)
 {
     if (options->mode == PAWL_HANG_REWRITE)
+        return true;
+    if (fires_behind(item, options))
         return true;
     if (item->ncolumns > 0)
         return pawl_hang_has_column(item, options->column);

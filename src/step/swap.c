@@ -290,6 +290,7 @@ plan_carry(pawl_swap *s, void *ctx, pawl_error *err)
         .type = s->job == 0 ? d->type : NULL,
         .options = {.mode = in_step ? PAWL_HANG_SWAP_IN_STEP : PAWL_HANG_SWAP_CAPTURED,
                     .column = d->column,
+                    .keeps_in_step = d->expression != NULL || d->reverse != NULL,
                     .recreate_views = d->recreates_views,
                     .subscribers_ready = d->subscribers_ready},
     };

@@ -63,11 +63,52 @@ what_the_expressions_make_does_not_depend_on_who_writes(void **state)
     pawl_test_end(&f);
 }
 
+/* ---- other triggers --------------------------------------------------------------------------------------------------- */
+
+#define PRICED                                                                            \
+    "CREATE TABLE p (id int PRIMARY KEY, price text); INSERT INTO p SELECT i, i::text "   \
+    "FROM generate_series(1, 100) i; CREATE FUNCTION tenfold() RETURNS trigger LANGUAGE " \
+    "plpgsql AS $$BEGIN NEW.price := NEW.price || '0'; RETURN NEW; END$$;"
+#define TENFOLD(name) \
+    "CREATE TRIGGER \"" name "\" BEFORE INSERT ON p FOR EACH ROW EXECUTE FUNCTION tenfold();"
+#define PRICE                                                                                      \
+    "      table: public.p\n      column: price\n      type: int\n      using: price::int\n      " \
+    "reverse: price::text\n      cutover: manual\n"
+
+static void
+trigger_that_would_fire_behind_ours_is_refused(void **state)
+{
+    pawl_test_fixture f = begin("behind",
+                                PRICED TENFOLD("\xc3\xbc"
+                                               "ber") "ALTER TABLE p DISABLE TRIGGER USER",
+                                PRICE);
+
+    (void) state;
+    /* One that is switched off does nothing. */
+    pawl_test_up_until(&f, "waiting");
+    pawl_test_exec(f.db, "ALTER TABLE p ENABLE TRIGGER \"\xc3\xbc"
+                         "ber\"; INSERT INTO p VALUES (500, '7')");
+    pawl_test_pawl_exits(f.dir, "cutover", "1", 0);
+    pawl_test_must_fail(&f, true, "head", PAWL_E_REFUSED,
+                        "\xc3\xbc"
+                        "ber");
+    assert_non_null(strstr(f.err.hint, "RENAME"));
+    /* What it has made of rows is found, though it has another name by now. */
+    pawl_test_exec(f.db, "ALTER TRIGGER \"\xc3\xbc"
+                         "ber\" ON p RENAME TO over");
+    pawl_test_must_fail(&f, true, "head", PAWL_E_STATE, "id = 500");
+    pawl_test_exec(f.db, "UPDATE p SET price = price WHERE id = 500");
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, "SELECT price::text FROM p WHERE id = 500", "70");
+    pawl_test_end(&f);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_the_expressions_make_does_not_depend_on_who_writes),
+        cmocka_unit_test(trigger_that_would_fire_behind_ours_is_refused),
     };
 
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);

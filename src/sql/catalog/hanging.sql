@@ -442,7 +442,9 @@ WITH RECURSIVE t AS MATERIALIZED (
                                           WHERE dep.classid = 'pg_trigger'::regclass AND dep.objid = g.oid AND dep.attnum > 0
                                             AND NOT dep.attnum = ANY (g.tgattr::smallint[]) ORDER BY dep.attnum),
            NULL, concat_ws(' ', CASE g.tgenabled WHEN 'D' THEN 'disabled' WHEN 'A' THEN 'always' WHEN 'R' THEN 'replica' END,
-                           CASE WHEN g.tgconstraint <> 0 THEN 'constraint' END),
+                           CASE WHEN g.tgconstraint <> 0 THEN 'constraint' END,
+                           -- It may change a row after the trigger that keeps a column in step (online/guard.c) has seen it.
+                           CASE WHEN g.tgtype & 3 = 3 AND g.tgtype & 20 <> 0 AND g.tgname > '~pawl_' THEN 'behind' END),
            obj_description(g.oid, 'pg_trigger'), NULL
       FROM t
       JOIN pg_trigger g ON g.tgrelid = t.oid
