@@ -198,7 +198,8 @@ check_free(pawl_swap *s, pawl_error *err)
 
     if (st != PAWL_OK)
         return st;
-    if ((st = pawl_swap_look(s, s->run->pg, err)) == PAWL_OK)
+    if ((st = pawl_swap_look(s, s->run->pg, err)) == PAWL_OK &&
+        (st = pawl_swap_check_key(s, s->run->pg, err)) == PAWL_OK)
         st = pawl_hanging_load(s->run->pg, s->table->oid, s->env.schema, s->run->arena, &hanging, err);
     pawl_pg_rollback(s->run->pg);
     return st == PAWL_OK ? refuse_hanging(s, hanging, err) : st;

@@ -304,10 +304,12 @@ arm_mirror(cut *c, pawl_step_run *run, pawl_error *err)
     pawl_ledger *ledger = run->ledger;
     pawl_capture_spec spec = {.job = s->job, .table = s->table};
     pawl_key *key = NULL;
+    bool is_logged = pawl_swap_is_captured(s, true);
     pawl_status st = pawl_swap_watch(s, &s->d->column, 1, &spec, err);
 
-    if (st != PAWL_OK ||
-        (st = pawl_table_key(run->pg, s->table, s->d->key, s->d->nkey, run->arena, &key, err)) != PAWL_OK)
+    if (st == PAWL_OK && is_logged)
+        st = pawl_table_key(run->pg, s->table, s->d->key, s->d->nkey, run->arena, &key, err);
+    if (st != PAWL_OK)
         return st;
     spec.key = key;
     if (s->d->reverse != NULL)
@@ -318,12 +320,12 @@ arm_mirror(cut *c, pawl_step_run *run, pawl_error *err)
         keep.ndemands = 0;
         st = pawl_keep_set(&keep, ledger, run->pg, err);
     }
-    else if (s->d->has_lua_reverse && c->e->is_captured)
+    else if (is_logged && c->e->is_captured)
     {
         spec.marked = s->nulled > 0 ? pawl_table_column(s->table, s->d->column) : NULL;
         return pawl_capture_watch(&spec, ledger, run->pg, err);
     }
-    else if (s->d->has_lua_reverse)
+    else if (is_logged)
         st = pawl_capture_add(&spec, ledger, run->pg, err);
     if (st == PAWL_OK && c->e->is_captured)
         st = pawl_capture_remove(s->job, ledger, run->pg, err);

@@ -15,6 +15,35 @@
 /* ---- the phases ------------------------------------------------------------------------------------------------------ */
 
 static pawl_status
+find_key(pawl_swap *s, pawl_pg *pg, pawl_key **out, pawl_error *err)
+{
+    return pawl_table_key(pg, s->table, s->d->key, s->d->nkey, s->run->arena, out, err);
+}
+
+/* The log goes on after the cut-over with the columns that it has, and what has the name then holds something else. */
+pawl_status
+pawl_swap_check_key(pawl_swap *s, pawl_pg *pg, pawl_error *err)
+{
+    pawl_key *key = NULL;
+    pawl_status st = pawl_swap_is_captured(s, true) ? find_key(s, pg, &key, err) : PAWL_OK;
+
+    for (int i = 0; key != NULL && i < key->ncolumns; i++)
+    {
+        if (strcmp(key->columns[i].column->name, s->d->column) != 0)
+            continue;
+        (void) pawl_error_set(
+            err, PAWL_E_REFUSED,
+            "column \"%s\" of \"%s\" is part of the key (%s) by which rows that change after the "
+            "cut-over would be found again for the way back",
+            s->d->column, s->d->table, key->index_name);
+        return pawl_error_hint(
+            err, "say `reverse:` in SQL, which needs no such key; or give the table a primary key "
+                 "over other columns, or name another unique index under `key`");
+    }
+    return st;
+}
+
+static pawl_status
 add_new(pawl_step_run *run, void *ctx, pawl_error *err)
 {
     pawl_swap *s = ctx;
@@ -34,7 +63,8 @@ add_new(pawl_step_run *run, void *ctx, pawl_error *err)
                               taken);
         return pawl_error_hint(err, "rename or drop that column first");
     }
-    if ((st = pawl_column_add(run, s->d->table, s->new_name, &shape, err)) != PAWL_OK ||
+    if ((st = pawl_swap_check_key(s, run->pg, err)) != PAWL_OK ||
+        (st = pawl_column_add(run, s->d->table, s->new_name, &shape, err)) != PAWL_OK ||
         (st = pawl_step_note_text(run, "new", s->new_name, err)) != PAWL_OK)
         return st;
     return pawl_step_note_text(run, "old", s->old_name, err);
@@ -74,12 +104,6 @@ begin(pawl_swap *s, pawl_error *err)
     pawl_job_fini(&job);
     PAWL_FAILPOINT("swap.after_job");
     return st == PAWL_OK ? pawl_swap_txn(s, "prepare", adopt, err) : st;
-}
-
-static pawl_status
-find_key(pawl_swap *s, pawl_pg *pg, pawl_key **out, pawl_error *err)
-{
-    return pawl_table_key(pg, s->table, s->d->key, s->d->nkey, s->run->arena, out, err);
 }
 
 static pawl_status

@@ -103,12 +103,59 @@ trigger_that_would_fire_behind_ours_is_refused(void **state)
     pawl_test_end(&f);
 }
 
+/* ---- keys ------------------------------------------------------------------------------------------------------------- */
+
+static void
+the_only_key_of_a_table_can_be_swapped(void **state)
+{
+    pawl_test_fixture f = begin("only_key",
+                                "CREATE TABLE k (code int NOT NULL UNIQUE, n int); INSERT INTO k SELECT i, i "
+                                "FROM generate_series(1, 100) i",
+                                "      table: public.k\n      column: code\n      type: bigint\n      using: "
+                                "code::bigint\n      reverse: code::int\n");
+
+    (void) state;
+    pawl_test_up(&f);
+    pawl_test_exec(f.db, "INSERT INTO k (code, n) VALUES (500, 1); UPDATE k SET code = 600 WHERE n = 5");
+    pawl_test_must_go(&f, false, "base");
+    pawl_test_assert_text(
+        &f, "SELECT string_agg(code || pg_typeof(code)::text, ' ' ORDER BY n) FROM k WHERE code > 100",
+        "500integer 600integer");
+    pawl_test_end(&f);
+}
+
+static void
+way_back_by_a_log_needs_a_key_without_the_column(void **state)
+{
+    static const char swap[] = "      table: public.k\n      column: code\n      type: text\n      lua: "
+                               "transforms/code.lua\n";
+    pawl_test_fixture f =
+        begin("key_logged", "CREATE TABLE k (code int NOT NULL UNIQUE, n int NOT NULL)", swap);
+
+    (void) state;
+    pawl_test_project_write(
+        f.dir, "migrations/transforms/code.lua",
+        "return { row = function(row) return { code = 'c' .. row.code } end,\n"
+        "reverse = function(row) return { code = math.tointeger(row.code:sub(2)) } end }");
+    pawl_test_must_fail(&f, true, "head", PAWL_E_REFUSED, "k_code_key");
+    pawl_test_assert_text(
+        &f, "SELECT count(*)::text FROM pg_attribute WHERE attrelid = 'k'::regclass AND attnum > 0", "2");
+    pawl_test_exec(f.db, "ALTER TABLE k ADD PRIMARY KEY (n)");
+    pawl_test_up(&f);
+    pawl_test_exec(f.db, "INSERT INTO k (code, n) VALUES ('c7', 7)");
+    pawl_test_must_go(&f, false, "base");
+    pawl_test_assert_text(&f, "SELECT code::text FROM k", "7");
+    pawl_test_end(&f);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_the_expressions_make_does_not_depend_on_who_writes),
         cmocka_unit_test(trigger_that_would_fire_behind_ours_is_refused),
+        cmocka_unit_test(the_only_key_of_a_table_can_be_swapped),
+        cmocka_unit_test(way_back_by_a_log_needs_a_key_without_the_column),
     };
 
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
