@@ -20,6 +20,7 @@ typedef struct context
 {
     int64_t job;
     const pawl_backfill_env *env;
+    bool has_lua;
     size_t nsecrets; /* 0 where they do not matter */
     pawl_ledger *ledger;
     pawl_pg *pg;
@@ -28,6 +29,9 @@ typedef struct context
     char **names; /* in the ledger */
     char **marks;
     size_t count;
+    char **keys; /* of the -x arguments there, in order */
+    char **values;
+    size_t nkeys;
 } context;
 
 static pawl_status
@@ -35,6 +39,7 @@ look(context *c, pawl_error *err)
 {
     const pawl_pg_arg args[] = {PAWL_ARG_I64(c->job), PAWL_ARG_TEXT(c->env->search_path)};
     size_t nmarks = 0;
+    size_t nvalues = 0;
     pawl_status st;
 
     pawl_pg_result_free(c->noted);
@@ -46,7 +51,10 @@ look(context *c, pawl_error *err)
         return pawl_error_set(err, PAWL_E_STATE, "job %lld is not in the ledger", (long long) c->job);
     if (!pawl_pg_array_can_split(c->arena, pawl_pg_text(c->noted, 0, 3), &c->names, &c->count) ||
         !pawl_pg_array_can_split(c->arena, pawl_pg_text(c->noted, 0, 4), &c->marks, &nmarks) ||
-        nmarks != c->count)
+        nmarks != c->count ||
+        !pawl_pg_array_can_split(c->arena, pawl_pg_text(c->noted, 0, 5), &c->keys, &c->nkeys) ||
+        !pawl_pg_array_can_split(c->arena, pawl_pg_text(c->noted, 0, 6), &c->values, &nvalues) ||
+        nvalues != c->nkeys)
         return pawl_error_nomem(err, "the context of a job");
     return PAWL_OK;
 }
@@ -86,17 +94,101 @@ fail_secret(const context *c, const char *name, pawl_error *err)
         name);
 }
 
-/* Note the marks of those that are not noted. */
+/* ---- the arguments --------------------------------------------------------------------------------------------------- */
+
+/* NULL: not given. Of one that is given twice the last counts, as in Lua. */
+static const char *
+given(const context *c, const char *key)
+{
+    const char *value = NULL;
+
+    for (size_t i = 0; i < c->env->nx; i++)
+        if (strcmp(c->env->x[i].key, key) == 0)
+            value = c->env->x[i].value;
+    return value;
+}
+
+static const char *
+noted_value(const context *c, const char *key)
+{
+    for (size_t i = 0; i < c->nkeys; i++)
+        if (strcmp(c->keys[i], key) == 0)
+            return c->values[i];
+    return NULL;
+}
+
+/* `country` was "49" and is "43" */
+static void
+add_difference(pawl_strbuf *b, const char *key, const char *was, const char *is)
+{
+    if (was != NULL && is != NULL && strcmp(was, is) == 0)
+        return;
+    pawl_strbuf_addf(b, "%s%.60s ", b->length > 0 ? "; " : "", key);
+    if (was == NULL)
+        pawl_strbuf_addf(b, "was not given and is \"%.60s\"", is);
+    else if (is == NULL)
+        pawl_strbuf_addf(b, "was \"%.60s\" and is not given", was);
+    else
+        pawl_strbuf_addf(b, "was \"%.60s\" and is \"%.60s\"", was, is);
+}
+
+static pawl_status
+compare_arguments(const context *c, pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(differences);
+
+    if (!c->has_lua)
+        return PAWL_OK;
+    for (size_t i = 0; i < c->nkeys; i++)
+        add_difference(&differences, c->keys[i], c->values[i], given(c, c->keys[i]));
+    for (size_t i = 0; i < c->env->nx; i++)
+        if (noted_value(c, c->env->x[i].key) == NULL && given(c, c->env->x[i].key) == c->env->x[i].value)
+            add_difference(&differences, c->env->x[i].key, NULL, c->env->x[i].value);
+    if (!pawl_strbuf_is_ok(&differences))
+        return pawl_error_nomem(err, "the -x arguments");
+    if (differences.length == 0)
+        return PAWL_OK;
+    (void) pawl_error_set(err, PAWL_E_STATE, "the -x arguments are not those with which job %lld began",
+                          (long long) c->job);
+    (void) pawl_error_detail(
+        err, "%s: some rows are done with the one, the others would be done with the other",
+        differences.data);
+    return pawl_error_hint(err, "give the same -x arguments again; or take the job back (`pawl abandon %lld`, "
+                                "of a swap or rewrite `pawl downgrade`) and begin anew",
+                           (long long) c->job);
+}
+
+/* Of a job that has no context yet. */
+static void
+add_arguments(const context *c, pawl_pg_array *keys, pawl_pg_array *values)
+{
+    for (size_t i = 0; i < c->env->nx && c->has_lua; i++)
+    {
+        pawl_pg_array_add_bytes(keys, c->env->x[i].key, strlen(c->env->x[i].key));
+        pawl_pg_array_add_bytes(values, c->env->x[i].value, strlen(c->env->x[i].value));
+    }
+}
+
+/* ---- notes ----------------------------------------------------------------------------------------------------------- */
+
+/* Note the marks of those that are not noted, and the arguments of a job that has no context yet. */
 static pawl_status
 note(context *c, const char *salt, pawl_error *err)
 {
     const pawl_lua_pair *secrets = c->env->secrets;
     pawl_pg_array names;
     pawl_pg_array marks;
+    pawl_pg_array keys;
+    pawl_pg_array values;
     pawl_status st = PAWL_OK;
 
     pawl_pg_array_init(&names, PAWL_OID_TEXT);
     pawl_pg_array_init(&marks, PAWL_OID_TEXT);
+    pawl_pg_array_init(&keys, PAWL_OID_TEXT);
+    pawl_pg_array_init(&values, PAWL_OID_TEXT);
+    add_arguments(c, &keys, &values);
+    if (!pawl_pg_array_is_ok(&keys) || !pawl_pg_array_is_ok(&values))
+        st = pawl_error_nomem(err, "the -x arguments");
     for (size_t i = 0; i < c->nsecrets && st == PAWL_OK; i++)
     {
         char mark[PAWL_DIGEST_MARK];
@@ -112,10 +204,14 @@ note(context *c, const char *salt, pawl_error *err)
 
     const pawl_pg_arg args[] = {PAWL_ARG_I64(c->job), PAWL_ARG_TEXT(pawl_pg_text(c->noted, 0, 1)),
                                 PAWL_ARG_TEXT(salt), pawl_pg_array_arg(&names, PAWL_OID_TEXT_ARRAY),
-                                pawl_pg_array_arg(&marks, PAWL_OID_TEXT_ARRAY)};
+                                pawl_pg_array_arg(&marks, PAWL_OID_TEXT_ARRAY),
+                                pawl_pg_array_arg(&keys, PAWL_OID_TEXT_ARRAY),
+                                pawl_pg_array_arg(&values, PAWL_OID_TEXT_ARRAY)};
 
     if (st == PAWL_OK && (names.count > 0 || pawl_pg_is_null(c->noted, 0, 0)))
-        st = pawl_ledger_query(c->ledger, c->pg, pawl_sql_backfill_context_note, 5, args, NULL, err);
+        st = pawl_ledger_query(c->ledger, c->pg, pawl_sql_backfill_context_note, 7, args, NULL, err);
+    pawl_pg_array_fini(&keys);
+    pawl_pg_array_fini(&values);
     pawl_pg_array_fini(&names);
     pawl_pg_array_fini(&marks);
     return st;
@@ -139,7 +235,7 @@ compare(const context *c, pawl_error *err)
         if (strcmp(mark, was) != 0)
             return fail_secret(c, c->env->secrets[i].key, err);
     }
-    return PAWL_OK;
+    return compare_arguments(c, err);
 }
 
 /* Whoever notes first is right; another who wanted to note at the same time finds it when he looks again. */
@@ -207,6 +303,7 @@ pawl_context_check(int64_t job, const pawl_backfill_env *env, bool has_lua, pawl
     PAWL_AUTO(pawl_arena) arena = pawl_arena_new();
     context c = {.job = job,
                  .env = env,
+                 .has_lua = has_lua,
                  .nsecrets = has_lua ? env->nsecrets : 0,
                  .ledger = ledger,
                  .pg = pg,
@@ -214,6 +311,35 @@ pawl_context_check(int64_t job, const pawl_backfill_env *env, bool has_lua, pawl
     pawl_status st =
         arena == NULL ? pawl_error_nomem(err, "the context of a job") : check_with_patience(&c, err);
 
+    pawl_pg_result_free(c.noted);
+    return st;
+}
+
+pawl_status
+pawl_context_arguments(int64_t job, pawl_backfill_env *env, pawl_arena *arena, pawl_ledger *ledger,
+                       pawl_pg *pg, pawl_error *err)
+{
+    context c = {.job = job, .env = env, .ledger = ledger, .pg = pg, .arena = arena};
+    const pawl_pg_pins pins = {0};
+    pawl_lua_pair *x = NULL;
+    pawl_status st = pawl_pg_begin(pg, &pins, err);
+
+    if (st != PAWL_OK)
+        return st;
+    st = look(&c, err);
+    pawl_pg_rollback(pg);
+    if (st == PAWL_OK && !pawl_pg_is_null(c.noted, 0, 0))
+    {
+        if ((x = pawl_arena_array(arena, c.nkeys + 1, sizeof *x)) == NULL)
+            st = pawl_error_nomem(err, "the -x arguments");
+        for (size_t i = 0; x != NULL && i < c.nkeys; i++)
+            x[i] = (pawl_lua_pair){.key = c.keys[i], .value = c.values[i]};
+    }
+    if (x != NULL)
+    {
+        env->x = x;
+        env->nx = c.nkeys;
+    }
     pawl_pg_result_free(c.noted);
     return st;
 }

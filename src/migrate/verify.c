@@ -99,8 +99,7 @@ report_job(const verifying *v, pawl_verify_report *report, pawl_error *err)
     report->finished_at = v->job.finished_at;
     report->is_all = v->what->is_all;
     report->notes = notes;
-    /* Behind it there may be one of the -x arguments. */
-    if (strncmp(v->job.checksum, v->step.step->checksum, strlen(v->step.step->checksum)) != 0)
+    if (strcmp(v->job.checksum, v->step.step->checksum) != 0)
         notes[report->nnotes++] =
             "the step or a file that it names has changed since the job ran: what differs may come from that";
     return PAWL_OK;

@@ -102,15 +102,12 @@ run(const joining *j, pawl_backfill_result *result, pawl_error *err)
     pawl_log_text(&j->options->sink, PAWL_EVENT_INFO, "joins job %lld (%s, %s step %d)",
                   (long long) j->job.id, j->job.table, j->job.revision, (int) j->job.ordinal);
 
-    const pawl_backfill_id id = {
-        .revision = j->job.revision,
-        .direction = "up",
-        .ordinal = j->job.ordinal,
-        .checksum = pawl_step_backfill_checksum(step.step, step.env.x, step.env.nx, j->arena),
-        .joins = j->job.id};
+    const pawl_backfill_id id = {.revision = j->job.revision,
+                                 .direction = "up",
+                                 .ordinal = j->job.ordinal,
+                                 .checksum = step.step->checksum,
+                                 .joins = j->job.id};
 
-    if (id.checksum == NULL)
-        return pawl_error_nomem(err, "a checksum");
     return pawl_backfill_run(&step.spec, &step.env, &id, result, err);
 }
 

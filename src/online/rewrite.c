@@ -448,7 +448,10 @@ static pawl_status
 begin(pawl_rewrite *rw, const pawl_rewrite_spec *spec, const pawl_rewrite_env *env, const pawl_rewrite_id *id,
       pawl_error *err)
 {
-    *rw = (pawl_rewrite){.spec = spec, .env = env, .id = id, .arena = pawl_arena_new()};
+    *rw = (pawl_rewrite){
+        .spec = spec, .own_env = *env, .own_base = *env->base, .id = id, .arena = pawl_arena_new()};
+    rw->own_env.base = &rw->own_base;
+    rw->env = &rw->own_env;
     if (rw->arena == NULL)
         return pawl_error_nomem(err, "a rewrite");
     pawl_fmt(rw->user_path, sizeof rw->user_path, "pg_catalog, %s", env->base->search_path);

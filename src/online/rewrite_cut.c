@@ -45,7 +45,8 @@ check_context(pawl_rewrite *rw, pawl_error *err)
 {
     pawl_status st = rw->is_back ? pawl_rewrite_connect(rw, err) : PAWL_OK;
 
-    if (st != PAWL_OK || !rw->is_back)
+    if (st != PAWL_OK || !rw->is_back ||
+        (st = pawl_context_arguments(rw->job, &rw->own_base, rw->arena, rw->ledger, rw->pg, err)) != PAWL_OK)
         return st;
     return pawl_context_check(rw->job, rw->env->base, rw->shape.spec->lua_file != NULL, rw->ledger, rw->pg,
                               err);
@@ -491,7 +492,8 @@ pawl_rewrite_cut_over(pawl_rewrite *rw, pawl_drain_end *end, char *why, size_t s
     moment m = {.rw = rw, .end = PAWL_DRAIN_MORE};
     pawl_status st;
 
-    if ((st = pawl_rewrite_txn(rw, xid_inside, &m, err)) != PAWL_OK ||
+    if ((st = check_context(rw, err)) != PAWL_OK ||
+        (st = pawl_rewrite_txn(rw, xid_inside, &m, err)) != PAWL_OK ||
         (st = pawl_rewrite_applier_new(rw, &applier, err)) != PAWL_OK ||
         (st = open_drain(rw, applier, &drain, err)) != PAWL_OK ||
         (st = pawl_rewrite_check(rw, err)) != PAWL_OK)

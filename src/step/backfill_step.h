@@ -34,11 +34,4 @@ pawl_backfill_traits pawl_step_backfill_traits(const pawl_step *step);
 /* True when it writes the column, whatever else it writes. */
 bool pawl_step_backfill_has(const pawl_step *step, const char *column);
 
-/*
- * The checksum that its job is recorded under: that of the step and, where a transform may look at them, behind it one of
- * the -x arguments. NULL when memory ran out.
- */
-const char *pawl_step_backfill_checksum(const pawl_step *step, const pawl_lua_pair *x, size_t nx,
-                                        pawl_arena *arena);
-
 #endif

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "backfill/context.h"
 #include "core/log.h"
 #include "pawl_sql.h"
 #include "step/bound.h"
@@ -370,6 +371,10 @@ pawl_captured_run(pawl_captured *c, pawl_backfill_result *result, pawl_error *er
         return st;
     if (strcmp(c->state, "abandoned") == 0)
         return pawl_error_set(err, PAWL_E_STATE, "job %lld was abandoned", (long long) c->job);
+    if (strcmp(c->state, "done") != 0 &&
+        (st = pawl_context_check(c->job, c->env, c->spec->lua_file != NULL, c->run->ledger, c->run->pg,
+                                 err)) != PAWL_OK)
+        return st;
     if (is_in(c, "prepare") && (st = pawl_captured_advance(c, work_arm, "armed", "open", "", err)) != PAWL_OK)
         return st;
     PAWL_FAILPOINT("captured.after_arm");

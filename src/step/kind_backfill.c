@@ -1,4 +1,3 @@
-#include <stdlib.h>
 #include <string.h>
 
 #include "backfill/run.h"
@@ -446,40 +445,6 @@ end_with_findings(const pawl_backfill_spec *spec, const pawl_backfill_result *re
         job, job);
 }
 
-static int
-by_key(const void *a, const void *b)
-{
-    const pawl_lua_pair *left = a;
-    const pawl_lua_pair *right = b;
-
-    return strcmp(left->key, right->key);
-}
-
-const char *
-pawl_step_backfill_checksum(const pawl_step *step, const pawl_lua_pair *x, size_t nx, pawl_arena *arena)
-{
-    const data *d = step->data;
-    PAWL_AUTO(pawl_digest) digest = NULL;
-    char hex[PAWL_DIGEST_HEX];
-    pawl_lua_pair *sorted = NULL;
-
-    if (d->lua == NULL || nx == 0)
-        return step->checksum;
-    digest = pawl_digest_new();
-    sorted = pawl_arena_array(arena, nx, sizeof *sorted);
-    if (digest == NULL || sorted == NULL)
-        return NULL;
-    memcpy(sorted, x, nx * sizeof *sorted);
-    qsort(sorted, nx, sizeof *sorted, by_key);
-    for (size_t i = 0; i < nx; i++)
-    {
-        pawl_step_freeze(digest, sorted[i].key);
-        pawl_step_freeze(digest, sorted[i].value);
-    }
-    pawl_digest_final(digest, hex);
-    return pawl_arena_fmt(arena, "%s with -x %.16s", step->checksum, hex);
-}
-
 static pawl_status
 run_job(pawl_step_run *run, const pawl_step *step, const pawl_backfill_spec *spec, pawl_backfill_env *env,
         const pawl_backfill_id *id, pawl_backfill_result *result, pawl_error *err)
@@ -513,10 +478,6 @@ pawl_kind_backfill_apply(pawl_step_run *run, const pawl_step *step, pawl_error *
     pawl_backfill_id id = pawl_step_job_id(run);
 
     env.restart = run->restart;
-    id.checksum = pawl_step_backfill_checksum(step, run->x, run->nx, run->arena);
-    if (id.checksum == NULL)
-        return pawl_error_nomem(err, "a checksum");
-
     if (strstr(run->info, "script_cursor") != NULL)
     {
         pawl_error_set(err, PAWL_E_STATE, "a script of `upgrade --sql` has begun this backfill");

@@ -66,8 +66,10 @@ engine_open(engine *e, pawl_swap *s, bool to_back, pawl_error *err)
     if (e->is_captured)
     {
         /* The way there has looked when it began; the mirror is carried over by whoever comes by. */
-        if ((to_back && (st = pawl_context_check(s->job, &s->env, spec->lua_file != NULL, s->run->ledger,
-                                                 s->run->pg, err)) != PAWL_OK) ||
+        if ((to_back && ((st = pawl_context_arguments(s->job, &s->env, s->run->arena, s->run->ledger,
+                                                      s->run->pg, err)) != PAWL_OK ||
+                         (st = pawl_context_check(s->job, &s->env, spec->lua_file != NULL, s->run->ledger,
+                                                  s->run->pg, err)) != PAWL_OK)) ||
             (st = pawl_job_check(&e->job, spec, &s->env, s->run->pg, err)) != PAWL_OK)
             return st;
         e->job.id = s->job;

@@ -1,5 +1,4 @@
 /* What a switch has to do with the job of its backfill. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "pawl_sql.h"
@@ -10,15 +9,6 @@
 #include "util/banned.h"
 
 #define FILE_LIMIT ((size_t) 16 << 20)
-
-static int
-by_key(const void *a, const void *b)
-{
-    const pawl_lua_pair *left = a;
-    const pawl_lua_pair *right = b;
-
-    return strcmp(left->key, right->key);
-}
 
 static void
 add_text(pawl_digest *digest, const char *text, size_t length)
@@ -50,27 +40,18 @@ add_file(pawl_digest *digest, const char *root, const char *path, pawl_error *er
     return PAWL_OK;
 }
 
-/* All that the transform's answers depend on beside the row: its files, and the -x arguments. */
+/* What the transform's answers depend on beside the row and the context of the job (backfill/context.h): its files. */
 static pawl_status
 digest_of(const pawl_step_run *run, const char *const *files, size_t nfiles, char out[PAWL_DIGEST_HEX],
           pawl_error *err)
 {
     PAWL_AUTO(pawl_digest) digest = pawl_digest_new();
-    pawl_lua_pair *x = pawl_arena_array(run->arena, run->nx + 1, sizeof *x);
     pawl_status st = PAWL_OK;
 
-    if (digest == NULL || x == NULL)
+    if (digest == NULL)
         return pawl_error_nomem(err, "a checksum");
     for (size_t i = 0; st == PAWL_OK && i < nfiles; i++)
         st = add_file(digest, run->root, files[i], err);
-    for (size_t i = 0; i < run->nx; i++)
-        x[i] = run->x[i];
-    qsort(x, run->nx, sizeof *x, by_key);
-    for (size_t i = 0; i < run->nx && nfiles > 0; i++)
-    {
-        add_text(digest, x[i].key, strlen(x[i].key));
-        add_text(digest, x[i].value, strlen(x[i].value));
-    }
     pawl_digest_final(digest, out);
     if (st == PAWL_OK && out[0] == '\0')
         st = pawl_error_nomem(err, "a checksum");
@@ -164,8 +145,8 @@ check_files(pawl_swap *s, const char *const *files, size_t nfiles, const char *w
         return st;
     (void) pawl_error_set(
         err, PAWL_E_STATE,
-        "the transform, a module of it or the -x arguments are not those that filled column \"%s\" of \"%s\"",
-        s->d->with, s->d->table);
+        "the transform or a module of it is not what filled column \"%s\" of \"%s\"", s->d->with,
+        s->d->table);
     return pawl_error_hint(err,
                            "rows that others changed meanwhile would be done otherwise than the rest: put it "
                            "back as it was, or take the revision of the backfill back and apply it again");

@@ -1,4 +1,7 @@
-/* What the rows of a job depend on beside its step: nobody goes on with it under another search_path or other secrets. */
+/*
+ * What the rows of a job depend on beside its step: nobody goes on with it under another search_path, with other secrets or
+ * other arguments.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -166,6 +169,133 @@ a_mirror_does_not_follow_with_another_secret(void **state)
                 "a FROM pawl_1_old");
 }
 
+/* ---- -x ---------------------------------------------------------------------------------------------------------------- */
+
+static void
+give(pawl_test_fixture *f, const char *key, const char *value)
+{
+    f->x[0] = (pawl_key_value){key, value};
+    f->nx = value != NULL ? 1 : 0;
+}
+
+/* Marks each value with an argument; `stops` stops it at the row 900. */
+static void
+write_marking(const pawl_test_fixture *f, bool stops)
+{
+    PAWL_STRBUF_AUTO(text);
+
+    pawl_strbuf_addf(
+        &text,
+        "return { row = function(row)\n%s  return { a = (pawl.x.mark or 'none') .. row.id } end,\n"
+        "reverse = function(row) return { a = (pawl.x.mark or 'none') .. row.a } end }\n",
+        stops ? "  if row.id == 900 then error('no') end\n" : "");
+    pawl_test_project_write(f->dir, "migrations/transforms/up.lua", text.data);
+}
+
+/* `kept`: where the old value is after the cut-over; NULL: there is no mirror. */
+static void
+goes_on_with_its_arguments(const char *step, const char *kept)
+{
+    pawl_test_fixture f = pawl_test_begin("arguments");
+
+    pawl_test_revision(&f, "aaaa0001", "", step);
+    write_marking(&f, true);
+    give(&f, "mark", "one");
+    pawl_test_must_fail(&f, true, NULL, PAWL_E_TRANSFORM, "step 1");
+    write_marking(&f, false);
+    give(&f, "mark", "two");
+    pawl_test_must_fail(&f, true, NULL, PAWL_E_STATE, "the -x arguments are not those with which job 1 began");
+    pawl_test_must_fail(&f, true, NULL, PAWL_E_STATE, "mark was \"one\" and is \"two\"");
+    give(&f, "mark", NULL);
+    pawl_test_must_fail(&f, true, NULL, PAWL_E_STATE, "mark was \"one\" and is not given");
+    give(&f, "other", "1");
+    pawl_test_must_fail(&f, true, NULL, PAWL_E_STATE,
+                        "mark was \"one\" and is not given; other was not given and is \"1\"");
+    pawl_test_assert_text(
+        &f, "SELECT count(*)::text FROM pawl.event WHERE kind = 'job_changed' AND detail LIKE '%-x%'", "0");
+    give(&f, "mark", "one");
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, "SELECT count(*)::text FROM t WHERE a = 'one' || id", "1000");
+    if (kept != NULL)
+    {
+        /* Whoever comes by carries the mirror over; what he was given is for something else. */
+        pawl_test_exec(f.db, "UPDATE t SET a = 'new' WHERE id = 5");
+        give(&f, "mark", "three");
+        pawl_test_up(&f);
+        pawl_test_assert_text(&f, kept, "onenew");
+        pawl_test_exec(f.db, "UPDATE t SET a = 'newer' WHERE id = 5");
+        give(&f, "mark", NULL);
+        pawl_test_must_go(&f, false, "base");
+        pawl_test_assert_text(&f, "SELECT a FROM t WHERE id = 5", "onenewer");
+    }
+    pawl_test_end(&f);
+}
+
+static void
+a_job_goes_on_with_the_arguments_that_it_began_with(void **state)
+{
+    (void) state;
+    goes_on_with_its_arguments(
+        "up:\n  - backfill: { table: t, write: [a], lua: transforms/up.lua, batch: 100, workers: 1 }\n"
+        "    down: nothing\n",
+        NULL);
+    goes_on_with_its_arguments("up:\n  - swap_column: { table: t, column: a, type: varchar(100), lua: "
+                               "transforms/up.lua, batch: 100, workers: 1 }\n",
+                               "SELECT a_old FROM t WHERE id = 5");
+    goes_on_with_its_arguments(
+        "up:\n  - rewrite_table: { table: t, change: { a: varchar(100) }, lua: transforms/up.lua }\n",
+        "SELECT a FROM pawl_1_old WHERE id = 5");
+}
+
+/* An expression cannot look at them. */
+static void
+arguments_say_nothing_to_sql(void **state)
+{
+    pawl_test_fixture f = pawl_test_begin("sqlx");
+
+    (void) state;
+    pawl_test_revision(
+        &f, "aaaa0001", "",
+        "up:\n  - backfill: { table: t, set: { a: \"CASE WHEN id = 900 THEN (1 / (id - 900))::text ELSE a "
+        "END\" }, batch: 100, workers: 1 }\n    down: nothing\n");
+    give(&f, "mark", "one");
+    pawl_test_must_fail(&f, true, NULL, PAWL_E_SERVER, "division by zero");
+    pawl_test_exec(f.db, "DELETE FROM t WHERE id = 900");
+    give(&f, "mark", "two");
+    pawl_test_up(&f);
+    pawl_test_end(&f);
+}
+
+/* A switch does rows again by what filled the column. */
+static void
+a_switch_takes_the_arguments_of_its_backfill(void **state)
+{
+    pawl_test_fixture f = pawl_test_begin("switchx");
+
+    (void) state;
+    pawl_test_exec(f.db, "ALTER TABLE t ADD b text");
+    pawl_test_project_write(f.dir, "migrations/transforms/up.lua",
+                            "return { row = function(row) return { b = (pawl.x.mark or 'none') .. row.a } end,\n"
+                            "reverse = function(row) return { a = (pawl.x.mark or 'none') .. row.b } end }\n");
+    pawl_test_revision(&f, "aaaa0001", "",
+                       "up:\n  - backfill: { table: t, read: [a], write: [b], lua: transforms/up.lua, "
+                       "capture: true }\n    down: nothing\n");
+    pawl_test_revision(&f, "bbbb0002", "aaaa0001", "up:\n  - switch: { table: t, column: a, with: b }\n");
+    give(&f, "mark", "one");
+    pawl_test_must_go(&f, true, "aaaa0001");
+    pawl_test_exec(f.db, "UPDATE t SET a = 'late' WHERE id = 5");
+    give(&f, "mark", "two");
+    pawl_test_must_fail(&f, true, NULL, PAWL_E_STATE, "mark was \"one\" and is \"two\"");
+    give(&f, "mark", "one");
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, "SELECT a FROM t WHERE id = 5", "onelate");
+    pawl_test_exec(f.db, "UPDATE t SET a = 'new' WHERE id = 5");
+    give(&f, "mark", NULL);
+    pawl_test_must_go(&f, false, "aaaa0001");
+    pawl_test_assert_text(&f, "SELECT a FROM t WHERE id = 5", "onenew");
+    pawl_test_end(&f);
+}
+
 /* A job of the API knows its Lua, the modules that it requires included. */
 static void
 the_lua_of_a_job_of_the_api_is_known(void **state)
@@ -215,6 +345,9 @@ main(void)
         cmocka_unit_test(the_ledger_does_not_give_a_secret_away),
         cmocka_unit_test(a_job_does_not_go_on_under_another_search_path),
         cmocka_unit_test(a_mirror_does_not_follow_with_another_secret),
+        cmocka_unit_test(a_job_goes_on_with_the_arguments_that_it_began_with),
+        cmocka_unit_test(arguments_say_nothing_to_sql),
+        cmocka_unit_test(a_switch_takes_the_arguments_of_its_backfill),
         cmocka_unit_test(the_lua_of_a_job_of_the_api_is_known),
     };
 

@@ -275,7 +275,7 @@ another_transform_than_that_of_the_backfill_is_refused(void **state)
     (void) state;
     pawl_test_must_go(&f, true, "bbbb");
     pawl_test_project_write(f.dir, "migrations/transforms/price.lua", LUA "-- another\n");
-    pawl_test_must_fail(&f, true, "head", PAWL_E_STATE, "are not those that filled");
+    pawl_test_must_fail(&f, true, "head", PAWL_E_STATE, "is not what filled");
     pawl_test_project_write(f.dir, "migrations/transforms/price.lua", LUA);
     pawl_test_up(&f);
     pawl_test_end(&f);
