@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "support/form.h"
 #include "support/project.h"
 #include "support/server.h"
 #include "util/strbuf.h"
@@ -126,7 +127,7 @@ it_goes_on_from_every_state(void **state)
     (void) state;
     for (size_t i = 0; i < sizeof points / sizeof points[0]; i++)
     {
-        int most = getenv("PAWL_TEST_LONG") != NULL ? 30 : 3;
+        int most = pawl_test_is_long() ? 30 : 3;
 
         for (int passage = 1; passage <= most; passage++)
             if (!kill_once(points[i], passage))
@@ -143,5 +144,6 @@ main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(it_goes_on_from_every_state)};
 
+    pawl_test_choose();
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
 }

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "support/form.h"
 #include "support/project.h"
 #include "support/session.h"
 #include "util/rng.h"
@@ -38,12 +39,6 @@
 static const char *const SLOW[] = {
     "PAWL_FAILPOINT=backfill.after_read=sleep:3;backfill.after_write=sleep:3;backfill.before_commit=sleep:2",
     NULL};
-
-static bool
-is_long(void)
-{
-    return getenv("PAWL_TEST_LONG") != NULL;
-}
 
 static void
 pause_ms(uint64_t ms)
@@ -105,8 +100,8 @@ assert_every_row_once(const char *db, int rows)
 static void
 pawl_killed_at_random_moments_does_every_row_once(void **state)
 {
-    const int rows = is_long() ? 400000 : 40000;
-    const int kills = is_long() ? 200 : 24;
+    const int rows = pawl_test_is_long() ? 400000 : 40000;
+    const int kills = pawl_test_is_long() ? 200 : 24;
     const char *db = NULL;
     const char *dir = project_of("killed", rows, 100, &db);
     pawl_rng rng;
@@ -166,7 +161,7 @@ pawl_killed_at_each_failpoint_does_every_row_once(void **state)
 static void
 killed_backends_are_replaced_and_every_row_is_done_once(void **state)
 {
-    const int rows = is_long() ? 400000 : 30000;
+    const int rows = pawl_test_is_long() ? 400000 : 30000;
     const char *db = NULL;
     const char *dir = project_of("backends", rows, 100, &db);
     pawl_test_process *p = start_upgrade(dir, SLOW);
@@ -193,7 +188,7 @@ killed_backends_are_replaced_and_every_row_is_done_once(void **state)
 static void
 restart_under_load(const char *name, bool is_crash)
 {
-    const int rows = is_long() ? 400000 : 30000;
+    const int rows = pawl_test_is_long() ? 400000 : 30000;
     const char *db = NULL;
     const char *dir = project_of(name, rows, 100, &db);
     pawl_test_process *p = start_upgrade(dir, SLOW);
@@ -289,5 +284,6 @@ main(void)
         cmocka_unit_test(an_interrupt_finishes_the_batch_and_says_how_to_go_on),
     };
 
+    pawl_test_choose();
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
 }

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "support/form.h"
 #include "support/project.h"
 #include "support/session.h"
 #include "util/rng.h"
@@ -126,7 +127,7 @@ killed_at_random(const char *name, const char *what, bool of_text)
     static const char *const slow[] = {
         "PAWL_FAILPOINT=backfill.between_stripes=sleep:1;backfill.before_commit=sleep:1", NULL};
     static const char *const args[] = {"upgrade", NULL};
-    const int kills = getenv("PAWL_TEST_LONG") != NULL ? 200 : 14;
+    const int kills = pawl_test_is_long() ? 200 : 14;
     const char *db = NULL;
     const char *dir = project_of(name, what, of_text, &db);
     pawl_rng rng;
@@ -195,5 +196,6 @@ main(void)
         cmocka_unit_test(killed_backends_are_replaced_and_every_row_is_done_once),
     };
 
+    pawl_test_choose();
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
 }

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "support/form.h"
 #include "support/kill.h"
 #include "support/project.h"
 #include "support/session.h"
@@ -38,12 +39,6 @@ enum
     ROWS = 4000,
     BAD = ROWS / 8 + ROWS / 50 /* the transform refuses one row of eight, the server one of fifty */
 };
-
-static bool
-is_long(void)
-{
-    return getenv("PAWL_TEST_LONG") != NULL;
-}
 
 static const char *
 project_of(const char *name, const char **db)
@@ -124,7 +119,7 @@ killed_at_random_moments_every_row_is_done_or_set_aside_once(void **state)
                                "backfill.after_read=sleep:2;backfill.after_write=sleep:2;backfill.before_"
                                "commit=sleep:2",
                            .most_ms = 120,
-                           .times = is_long() ? 100 : 12,
+                           .times = pawl_test_is_long() ? 100 : 12,
                            .look = assert_none_twice,
                            .db = db},
         &rng);
@@ -138,7 +133,7 @@ killed_at_random_moments_every_row_is_done_or_set_aside_once(void **state)
             .args = RETRY,
             .points = "retry.after_write=sleep:20;retry.before_commit=sleep:20;retry.after_commit=sleep:20",
             .most_ms = 120,
-            .times = is_long() ? 30 : 5,
+            .times = pawl_test_is_long() ? 30 : 5,
             .look = assert_none_twice,
             .db = db},
         &rng);
@@ -189,5 +184,6 @@ main(void)
         cmocka_unit_test(killed_at_each_failpoint_every_row_is_done_or_set_aside_once),
     };
 
+    pawl_test_choose();
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
 }

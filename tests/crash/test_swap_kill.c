@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "support/form.h"
 #include "support/kill.h"
 #include "support/priced.h"
 #include "support/project.h"
@@ -119,7 +120,7 @@ kill_everywhere(const char *how)
     for (size_t i = 0; i < sizeof points / sizeof points[0]; i++)
     {
         int step = strcmp(points[i], "step.before_commit") == 0 ? 3 : 1;
-        int most = getenv("PAWL_TEST_LONG") != NULL ? 30 : 1 + step * 2;
+        int most = pawl_test_is_long() ? 30 : 1 + step * 2;
 
         for (int passage = 1; passage <= most; passage += step)
             if (!kill_once(points[i], passage, how, passage % 2 == 0))
@@ -149,5 +150,6 @@ main(void)
         cmocka_unit_test(a_swap_by_an_expression_goes_on_from_every_state),
     };
 
+    pawl_test_choose();
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
 }

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "support/form.h"
 #include "support/kill.h"
 #include "support/priced.h"
 #include "support/project.h"
@@ -119,7 +120,7 @@ kill_everywhere(const char *set, const char *reverse)
 {
     for (size_t i = 0; i < sizeof points / sizeof points[0]; i++)
     {
-        int most = getenv("PAWL_TEST_LONG") != NULL ? 30 : 1;
+        int most = pawl_test_is_long() ? 30 : 1;
 
         for (int passage = 1; passage <= most; passage++)
             if (!kill_once(points[i], passage, (i + (size_t) passage) % 2 == 0, set, reverse))
@@ -153,5 +154,6 @@ main(void)
         cmocka_unit_test(a_switch_by_expressions_goes_on_from_every_state),
     };
 
+    pawl_test_choose();
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
 }

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "support/form.h"
 #include "support/project.h"
 #include "support/server.h"
 #include "util/strbuf.h"
@@ -158,7 +159,7 @@ kill_once(const kind *k, const char *point, int passage)
 static void
 kill_everywhere(const kind *k)
 {
-    int most = getenv("PAWL_TEST_LONG") != NULL ? 20 : 3;
+    int most = pawl_test_is_long() ? 20 : 3;
 
     for (size_t i = 0; k->points[i] != NULL; i++)
     {
@@ -193,5 +194,6 @@ main(void)
         cmocka_unit_test(a_row_of_a_rewrite_has_null_if_and_only_if_the_ledger_says_why),
     };
 
+    pawl_test_choose();
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
 }

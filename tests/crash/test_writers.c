@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "support/form.h"
 #include "support/process.h"
 #include "support/project.h"
 #include "support/server.h"

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "support/form.h"
 #include "support/job.h"
 #include "support/server.h"
 #include "support/session.h"
@@ -189,7 +190,7 @@ what_does_not_pass_ends_after_its_number(void **state)
         int64_t calls;
 
         /* Fifty pauses of up to two seconds. */
-        if (faults[i].calls > 50 && getenv("PAWL_TEST_LONG") == NULL)
+        if (faults[i].calls > 50 && !pawl_test_is_long())
             continue;
         raise_in(db, faults[i].code, 1000000, 0);
         run(&j, db);
@@ -361,5 +362,6 @@ main(void)
         cmocka_unit_test(a_row_that_only_a_deferred_constraint_refuses_is_found),
     };
 
+    pawl_test_choose();
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
 }

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "support/form.h"
 #include "support/process.h"
 #include "support/project.h"
 #include "support/server.h"

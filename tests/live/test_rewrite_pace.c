@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "online/rewrite.h"
+#include "support/form.h"
 #include "support/job.h"
 #include "support/server.h"
 #include "support/writers.h"
@@ -206,5 +207,6 @@ main(void)
         cmocka_unit_test(worker_that_is_one_too_many_waits_until_it_is_wanted_again),
     };
 
+    pawl_test_choose();
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
 }

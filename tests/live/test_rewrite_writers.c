@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "online/rewrite.h"
+#include "support/form.h"
 #include "support/job.h"
 #include "support/process.h"
 #include "support/project.h"

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "support/form.h"
 #include "support/job.h"
 #include "support/server.h"
 #include "util/strbuf.h"
@@ -520,14 +521,12 @@ static void
 random_values_survive(void **state)
 {
     const char *db = pawl_test_database_new("random");
-    const char *given = getenv("PAWL_TEST_SEED");
-    unsigned int seed = given == NULL ? 20240229u : (unsigned int) strtoul(given, NULL, 10);
-    int rows = getenv("PAWL_TEST_LONG") == NULL ? 3000 : 100000;
+    unsigned int seed = (unsigned int) pawl_test_seed(20240229);
+    int rows = pawl_test_is_long() ? 100000 : 3000;
     PAWL_STRBUF_AUTO(sql);
     PAWL_STRBUF_AUTO(columns);
 
     (void) state;
-    print_message("PAWL_TEST_SEED=%u, %d rows\n", seed, rows);
     pawl_test_ledger(db);
     pawl_test_exec(db, prelude);
     pawl_strbuf_add(&sql, "CREATE TABLE r (id int PRIMARY KEY");
@@ -562,5 +561,6 @@ main(void)
         cmocka_unit_test(random_values_survive),
     };
 
+    pawl_test_choose();
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
 }

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "support/form.h"
 #include "support/project.h"
 #include "support/server.h"
 #include "support/writers.h"
@@ -123,5 +124,6 @@ main(void)
         cmocka_unit_test(a_rewrite_accounts_for_every_null),
     };
 
+    pawl_test_choose();
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
 }

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "support/form.h"
 #include "support/project.h"
 #include "support/server.h"
 #include "support/writers.h"
@@ -135,5 +136,6 @@ main(void)
         cmocka_unit_test(nothing_is_missed_by_a_capture),
     };
 
+    pawl_test_choose();
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
 }
