@@ -303,12 +303,20 @@ a_copy_inside_the_server_that_dies_loses_nothing(void **state)
 }
 
 static void
-a_swap_may_die_anywhere(void **state)
+a_swap_by_a_transform_may_die_anywhere(void **state)
 {
     (void) state;
     if (!pawl_test_is_long())
         skip();
     play_all(&swap_lua);
+}
+
+static void
+a_swap_by_an_expression_may_die_anywhere(void **state)
+{
+    (void) state;
+    if (!pawl_test_is_long())
+        skip();
     play_all(&swap_sql);
 }
 
@@ -319,6 +327,14 @@ a_rewrite_may_die_anywhere(void **state)
     if (!pawl_test_is_long())
         skip();
     play_all(&rewrite);
+}
+
+static void
+a_copy_inside_the_server_may_die_anywhere(void **state)
+{
+    (void) state;
+    if (!pawl_test_is_long())
+        skip();
     play_all(&rewrite_sql);
 }
 
@@ -329,8 +345,10 @@ main(void)
         cmocka_unit_test(a_swap_that_dies_loses_nothing),
         cmocka_unit_test(a_rewrite_that_dies_loses_nothing),
         cmocka_unit_test(a_copy_inside_the_server_that_dies_loses_nothing),
-        cmocka_unit_test(a_swap_may_die_anywhere),
+        cmocka_unit_test(a_swap_by_a_transform_may_die_anywhere),
+        cmocka_unit_test(a_swap_by_an_expression_may_die_anywhere),
         cmocka_unit_test(a_rewrite_may_die_anywhere),
+        cmocka_unit_test(a_copy_inside_the_server_may_die_anywhere),
     };
 
     pawl_test_choose();
