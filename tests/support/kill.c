@@ -35,6 +35,9 @@ pawl_test_is_killed(const char *dir, const char *verb, const char *arg, const ch
     if (!is_killed && output.exit_code != 0)
         fail_msg("%s at %s@%d: %s", verb, point, passage, output.err);
     pawl_test_output_free(&output);
+    /* What fails later is hard to find without. */
+    if (is_killed)
+        print_message("%s was killed at %s@%d\n", verb, point, passage);
     return is_killed;
 }
 
