@@ -70,3 +70,24 @@ pawl_part_drop_function(const char *prefix, int64_t job, pawl_ledger *ledger, pa
     (void) pawl_pg_take_notices(pg);
     return st;
 }
+
+pawl_status
+pawl_part_lock_table(pawl_pg *pg, const char *schema, const char *name, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) before = NULL;
+    PAWL_STRBUF_AUTO(sql);
+    pawl_status st = pawl_pg_query(pg, pawl_sql_online_part_patience, 0, NULL, &before, err);
+
+    if (st != PAWL_OK)
+        return st;
+    pawl_sql_add(&sql, "LOCK TABLE ");
+    pawl_sql_ident2(&sql, schema, name);
+    pawl_sql_add(&sql, " IN ACCESS EXCLUSIVE MODE");
+    if ((st = pawl_part_run(pg, &sql, err)) != PAWL_OK)
+        return pawl_error_prefix(err, "the table \"%s.%s\", which is pawl's own", schema, name);
+
+    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(pawl_pg_text(before, 0, 0))};
+
+    return pawl_pg_query(pg, "SELECT pg_catalog.set_config('lock_timeout', $1::pg_catalog.text, true)", 1,
+                         args, NULL, err);
+}

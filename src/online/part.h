@@ -28,4 +28,13 @@ PAWL_NODISCARD pawl_status pawl_part_drop_triggers(const char *prefix, int64_t j
 PAWL_NODISCARD pawl_status pawl_part_drop_function(const char *prefix, int64_t job, pawl_ledger *ledger,
                                                    pawl_pg *pg, pawl_error *err);
 
+/*
+ * In the transaction at hand: ACCESS EXCLUSIVE on a table that the application does not use, a shadow table or an old one. Only
+ * an autovacuum can be at it, which the server cancels for whoever waits for deadlock_timeout, longer than lock_timeout
+ * may be. So this waits for longer; and it comes before any lock on a table of the application, which would have to stand behind
+ * it. The transaction's lock_timeout stays.
+ */
+PAWL_NODISCARD pawl_status pawl_part_lock_table(pawl_pg *pg, const char *schema, const char *name,
+                                                pawl_error *err);
+
 #endif

@@ -303,25 +303,15 @@ open_mirror(pawl_rewrite *rw, pawl_error *err)
 pawl_status
 pawl_rewrite_end_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
 {
-    PAWL_AUTO(pawl_pg_result) res = NULL;
-    const pawl_pg_arg name[] = {PAWL_ARG_TEXT(rw->old)};
     const pawl_pg_arg args[] = {PAWL_ARG_I64(rw->job), PAWL_ARG_TEXT("done")};
     pawl_status st;
 
     (void) ctx;
     if (rw->has_mirror)
         return open_mirror(rw, err);
-    if ((st = pawl_rewrite_set_phase(rw, rw->pg, rw->phase, err)) == PAWL_OK)
-        st = pawl_pg_query(rw->pg, pawl_sql_online_rewrite_shadow, 1, name, &res, err);
-    for (int i = 0; st == PAWL_OK && !rw->spec->keeps_old && i < pawl_pg_rows(res); i++)
-    {
-        PAWL_STRBUF_AUTO(sql);
-
-        pawl_sql_add(&sql, "DROP TABLE ");
-        pawl_sql_ident2(&sql, pawl_pg_text(res, i, 0), pawl_pg_text(res, i, 1));
-        st = pawl_strbuf_is_ok(&sql) ? pawl_pg_exec(rw->pg, sql.data, err)
-                                     : pawl_error_nomem(err, "a statement");
-    }
+    st = pawl_rewrite_set_phase(rw, rw->pg, rw->phase, err);
+    if (st == PAWL_OK && !rw->spec->keeps_old)
+        st = pawl_rewrite_drop(rw, rw->old, err);
     if (st != PAWL_OK || (st = pawl_ledger_touch(rw->ledger, rw->pg, pawl_sql_online_rewrite_end, 2, args,
                                                  "the job of the rewrite is no longer open", err)) != PAWL_OK)
         return st;

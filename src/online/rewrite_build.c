@@ -25,29 +25,6 @@ pawl_rewrite_build_settings(const pawl_rewrite *rw, pawl_pg *pg, pawl_error *err
     return pawl_pg_query(pg, pawl_sql_online_rewrite_build, 1, args, NULL, err);
 }
 
-pawl_status
-pawl_rewrite_lock_shadow(const pawl_rewrite *rw, pawl_pg *pg, pawl_error *err)
-{
-    PAWL_AUTO(pawl_pg_result) before = NULL;
-    PAWL_STRBUF_AUTO(sql);
-    pawl_status st = pawl_pg_query(pg, pawl_sql_online_rewrite_patience, 0, NULL, &before, err);
-
-    if (st != PAWL_OK)
-        return st;
-    pawl_sql_add(&sql, "LOCK TABLE ");
-    pawl_sql_ident2(&sql, rw->shape.table->schema, rw->shape.shadow_name);
-    pawl_sql_add(&sql, " IN ACCESS EXCLUSIVE MODE");
-    if (!pawl_strbuf_is_ok(&sql))
-        return pawl_error_nomem(err, "a statement");
-    if ((st = pawl_pg_exec(pg, sql.data, err)) != PAWL_OK)
-        return pawl_error_prefix(err, "the new table");
-
-    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(pawl_pg_text(before, 0, 0))};
-
-    return pawl_pg_query(pg, "SELECT pg_catalog.set_config('lock_timeout', $1::pg_catalog.text, true)", 1,
-                         args, NULL, err);
-}
-
 static pawl_status
 unit_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
 {

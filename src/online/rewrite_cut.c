@@ -8,6 +8,7 @@
 #include "core/sqlstate.h"
 #include "online/carry_views.h"
 #include "online/nulling.h"
+#include "online/part.h"
 #include "online/rewrite_private.h"
 #include "pawl_sql.h"
 #include "pg/lockers.h"
@@ -377,7 +378,7 @@ cut_inside(moment *m, pawl_pg *pg, bool *wants_more, pawl_error *err)
         return st;
     m->locked_us = 0;
     /* First the one that only an autovacuum can be at: the application must not stand behind that. */
-    if ((st = pawl_rewrite_lock_shadow(rw, pg, err)) != PAWL_OK ||
+    if ((st = pawl_part_lock_table(pg, rw->shape.table->schema, rw->shape.shadow_name, err)) != PAWL_OK ||
         (st = pawl_carry_take_locks(pg, rw->carry, &m->waits_for, err)) != PAWL_OK)
         return st;
     m->locked_us = pawl_clock_us();

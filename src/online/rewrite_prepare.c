@@ -4,6 +4,7 @@
 #include "core/log.h"
 #include "online/carry_views.h"
 #include "online/nulling.h"
+#include "online/part.h"
 #include "online/rewrite_private.h"
 #include "pawl_sql.h"
 #include "util/failpoint.h"
@@ -413,6 +414,7 @@ restart_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
 
     if ((st = pawl_rewrite_set_path(rw->pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
         (st = pawl_rewrite_set_phase(rw, rw->pg, "copy", err)) != PAWL_OK ||
+        (st = pawl_rewrite_lock(rw, rw->shadow, err)) != PAWL_OK ||
         (st = pawl_capture_remove(rw->job, rw->ledger, rw->pg, err)) != PAWL_OK ||
         (st = pawl_capture_add(&capture, rw->ledger, rw->pg, err)) != PAWL_OK ||
         (st = on_shadow(rw, "TRUNCATE ", "", err)) != PAWL_OK || (st = drop_indexes(rw, err)) != PAWL_OK ||
@@ -436,20 +438,33 @@ pawl_rewrite_restart(pawl_rewrite *rw, const char *why, pawl_error *err)
 
 /* By its name alone: the table itself may be gone or renamed. */
 pawl_status
-pawl_rewrite_drop(pawl_rewrite *rw, const char *name, pawl_error *err)
+pawl_rewrite_lock(pawl_rewrite *rw, const char *name, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
     const pawl_pg_arg args[] = {PAWL_ARG_TEXT(name)};
     pawl_status st = pawl_pg_query(rw->pg, pawl_sql_online_rewrite_shadow, 1, args, &res, err);
 
     for (int i = 0; st == PAWL_OK && i < pawl_pg_rows(res); i++)
+        st = pawl_part_lock_table(rw->pg, pawl_pg_text(res, i, 0), pawl_pg_text(res, i, 1), err);
+    return st;
+}
+
+pawl_status
+pawl_rewrite_drop(pawl_rewrite *rw, const char *name, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(name)};
+    pawl_status st = pawl_rewrite_lock(rw, name, err);
+
+    if (st == PAWL_OK)
+        st = pawl_pg_query(rw->pg, pawl_sql_online_rewrite_shadow, 1, args, &res, err);
+    for (int i = 0; st == PAWL_OK && i < pawl_pg_rows(res); i++)
     {
         PAWL_STRBUF_AUTO(sql);
 
         pawl_sql_add(&sql, "DROP TABLE ");
         pawl_sql_ident2(&sql, pawl_pg_text(res, i, 0), pawl_pg_text(res, i, 1));
-        st = pawl_strbuf_is_ok(&sql) ? pawl_pg_exec(rw->pg, sql.data, err)
-                                     : pawl_error_nomem(err, "a statement");
+        st = pawl_part_run(rw->pg, &sql, err);
     }
     return st;
 }
@@ -463,6 +478,7 @@ take_away_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
     (void) ctx;
     if ((st = pawl_rewrite_set_path(rw->pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
         (st = pawl_rewrite_set_phase(rw, rw->pg, rw->phase, err)) != PAWL_OK ||
+        (st = pawl_rewrite_lock(rw, rw->shadow, err)) != PAWL_OK ||
         (st = pawl_capture_remove(rw->job, rw->ledger, rw->pg, err)) != PAWL_OK ||
         (st = pawl_rewrite_drop(rw, rw->shadow, err)) != PAWL_OK ||
         (st = pawl_ledger_query(rw->ledger, rw->pg, pawl_sql_online_rewrite_end, 2, args, NULL, err)) !=

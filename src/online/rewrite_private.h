@@ -92,7 +92,9 @@ pawl_hang_options pawl_rewrite_hang_options(const pawl_rewrite *rw);
 PAWL_NODISCARD pawl_status pawl_rewrite_hanging(pawl_rewrite *rw, pawl_pg *pg, uint32_t oid,
                                                 pawl_hanging **out, pawl_error *err);
 
-/* The table of this name in the schema of the job's, if it is there. */
+/* By its name alone, which has the number of the job in it: lock the table as pawl_part_lock_table does; drop it. Fine when
+ * it is not there. */
+PAWL_NODISCARD pawl_status pawl_rewrite_lock(pawl_rewrite *rw, const char *name, pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_rewrite_drop(pawl_rewrite *rw, const char *name, pawl_error *err);
 
 /* Take out of the list what the step itself says otherwise; PAWL_E_REFUSED for what would be left without a column. */
@@ -119,8 +121,6 @@ PAWL_NODISCARD pawl_status pawl_rewrite_units(pawl_rewrite *rw, const pawl_carry
                                               bool is_on_shadow, pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_rewrite_build_settings(const pawl_rewrite *rw, pawl_pg *pg, pawl_error *err);
 
-/* In the transaction at hand, whose lock_timeout stays: nobody else uses the shadow table, so this may wait for longer. */
-PAWL_NODISCARD pawl_status pawl_rewrite_lock_shadow(const pawl_rewrite *rw, pawl_pg *pg, pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_rewrite_settle(pawl_rewrite *rw, pawl_error *err);
 
 /* rewrite_cut.c: drain (budget 0: until the log is empty), until the moment has come, then cut over. *end is VOID when the copy has to start over. */

@@ -1,3 +1,0 @@
--- Wait long enough for a lock that the server cancels an autovacuum which has it, as it does after deadlock_timeout.
--- -> lock_timeout as it was
-SELECT current_setting('lock_timeout'), set_config('lock_timeout', '60s', true)
