@@ -103,6 +103,23 @@ trigger_that_would_fire_behind_ours_is_refused(void **state)
     pawl_test_end(&f);
 }
 
+static void
+rows_that_others_rewrite_past_the_triggers_are_compared_again(void **state)
+{
+    pawl_test_fixture f = begin("past", PRICED, PRICE);
+
+    (void) state;
+    pawl_test_up_until(&f, "waiting");
+    pawl_test_exec(f.db, "ALTER TABLE p ALTER price TYPE text USING price || '0'");
+    pawl_test_pawl_exits(f.dir, "cutover", "1", 0);
+    pawl_test_must_fail(&f, true, "head", PAWL_E_STATE, "id = ");
+    pawl_test_exec(f.db, "UPDATE p SET price = price");
+    pawl_test_exec(f.db, "VACUUM FULL p");
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, "SELECT sum(price)::text FROM p", "50500");
+    pawl_test_end(&f);
+}
+
 /* ---- keys ------------------------------------------------------------------------------------------------------------- */
 
 static void
@@ -154,6 +171,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_the_expressions_make_does_not_depend_on_who_writes),
         cmocka_unit_test(trigger_that_would_fire_behind_ours_is_refused),
+        cmocka_unit_test(rows_that_others_rewrite_past_the_triggers_are_compared_again),
         cmocka_unit_test(the_only_key_of_a_table_can_be_swapped),
         cmocka_unit_test(way_back_by_a_log_needs_a_key_without_the_column),
     };
