@@ -17,10 +17,8 @@
 
 #include "util/banned.h"
 
-enum
-{
-    HELD_MS = 400 /* the failpoint set in main: after the read */
-};
+/* The gate armed in main: the first batch has been read. */
+static const char READ[] = "backfill.after_read";
 
 /* Run, and give the SQLSTATE of a failure back ("" when there is none). */
 static void
@@ -31,13 +29,6 @@ try_on(PGconn *conn, const char *sql, char sqlstate[6])
 
     (void) snprintf(sqlstate, 6, "%s", state != NULL ? state : "");
     PQclear(res);
-}
-
-static void
-wait_until_read(const char *db)
-{
-    pawl_test_wait_until(db, "SELECT count(*) = 1 FROM pawl.progress", 10000);
-    pawl_test_pause_ms(HELD_MS / 2);
 }
 
 /*
@@ -59,9 +50,9 @@ an_application_is_not_the_victim_of_a_batch(void **state)
                        "FUNCTION slow()");
     pawl_test_job_prepare(&j, db, "victim");
     j.env.lock_timeout_ms = 5000; /* as long as anybody may ask for: what counts is deadlock_timeout */
-    pawl_test_job_go(&j);
-    wait_until_read(db);
+    pawl_test_job_go_to(&j, READ);
     pawl_test_run_on(app, "BEGIN; UPDATE t SET s = 'app' WHERE id = 60");
+    pawl_test_job_let_go();
     pawl_test_wait_until(db, "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'PgSleep'", 10000);
     try_on(app, "UPDATE t SET s = 'app' WHERE id = 1", sqlstate);
     assert_string_equal(sqlstate, "");
@@ -139,9 +130,9 @@ a_client_that_stops_reading_keeps_no_row_locked(void **state)
     pawl_test_job_prepare(&j, through, "frozen");
     j.spec.batch_rows = 20000;
     j.env.lease_ms = 1000;
-    pawl_test_job_go(&j);
-    wait_until_read(db);
+    pawl_test_job_go_to(&j, READ);
     pawl_test_proxy_delay(proxy, 600000);
+    pawl_test_job_let_go();
     pawl_test_wait_until(
         db,
         "SELECT count(*) > 0 FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' AND "
@@ -194,11 +185,11 @@ a_row_that_changes_its_partition_while_it_is_waited_for_ends_nothing(void **stat
                        "generate_series(1, 100) i; ANALYZE t");
     pawl_test_ledger(db);
     pawl_test_job_prepare(&j, db, "moves");
-    pawl_test_job_go(&j);
-    wait_until_read(db);
+    pawl_test_job_go_to(&j, READ);
     pawl_test_run_on(app,
                      "BEGIN; UPDATE t SET s = CASE s WHEN 'x' THEN 'y' ELSE 'x' END WHERE id IN (20, 21)");
-    pawl_test_pause_ms(HELD_MS + 300);
+    pawl_test_job_let_go();
+    pawl_test_wait_in_line(db);
     pawl_test_run_on(app, "COMMIT");
     pawl_test_job_finish(&j);
     PQfinish(app);
@@ -228,7 +219,7 @@ connections_that_die_behind_a_pooler_double_and_lose_nothing(void **state)
     pawl_test_wait_until(db, "SELECT coalesce(sum(batches), 0) > 0 FROM pawl.progress", 10000);
     for (int i = 0; i < 4; i++)
     {
-        pawl_test_pause_ms(HELD_MS / 2 + 70 * i);
+        pawl_test_pause_ms(200 + 70 * i);
         pawl_test_exec(db, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'pooled'"
                            " AND pid <> pg_backend_pid() AND backend_type = 'client backend'");
     }
@@ -280,6 +271,8 @@ main(void)
         cmocka_unit_test(claims_leave_no_dead_versions_of_the_job_behind),
     };
 
-    pawl_failpoint_arm("backfill.after_read=sleep:400");
+    /* And slow, so that a connection dies while there is work left. */
+    pawl_failpoint_arm("backfill.after_read=gate;backfill.after_read=sleep:200");
+    pawl_failpoint_open(READ, true);
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
 }

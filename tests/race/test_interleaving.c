@@ -1,6 +1,6 @@
 /*
- * What other sessions do between a batch's read and its write, and what hostile defaults do to a batch. A failpoint
- * holds each batch for a moment after its read, so that the interleaving is certain and not luck.
+ * What other sessions do between a batch's read and its write, and what hostile defaults do to a batch. A batch
+ * stands in a failpoint meanwhile, so that the interleaving is certain and not luck.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,18 +16,14 @@
 
 #include "util/banned.h"
 
+/* The gates armed in main: the first batch has been read; it has been written and is not committed. */
+static const char READ[] = "backfill.after_read";
+static const char WRITTEN[] = "backfill.after_write";
+
 enum
 {
-    HELD_MS = 300 /* the failpoints set in main: after the read, and after the write */
+    WHILE_MS = 300 /* in which nothing may happen */
 };
-
-/* The first batch has been read and is held. */
-static void
-wait_until_read(const char *db)
-{
-    pawl_test_wait_until(db, "SELECT count(*) = 1 FROM pawl.progress", 10000);
-    pawl_test_pause_ms(HELD_MS / 2);
-}
 
 static void
 a_row_changed_between_read_and_write_is_done_from_its_new_value(void **state)
@@ -37,10 +33,10 @@ a_row_changed_between_read_and_write_is_done_from_its_new_value(void **state)
 
     (void) state;
     pawl_test_job_prepare(&r, db, "changed");
-    pawl_test_job_go(&r);
-    wait_until_read(db);
+    pawl_test_job_go_to(&r, READ);
     pawl_test_exec(db, "UPDATE t SET n = n + 1000 WHERE id % 3 = 0");
     pawl_test_exec(db, "UPDATE t SET s = 'y' WHERE id % 3 = 1");
+    pawl_test_job_let_go();
     pawl_test_job_finish(&r);
     assert_int_equal(
         pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = CASE WHEN id % 3 = 0 THEN 1001 ELSE 1 END"),
@@ -57,11 +53,11 @@ a_row_deleted_and_inserted_again_is_not_taken_for_gone(void **state)
 
     (void) state;
     pawl_test_job_prepare(&r, db, "reborn");
-    pawl_test_job_go(&r);
-    wait_until_read(db);
+    pawl_test_job_go_to(&r, READ);
     pawl_test_exec(db,
                    "BEGIN; DELETE FROM t WHERE id IN (5, 6, 7); INSERT INTO t VALUES (5, 50, 'z'); COMMIT");
     pawl_test_exec(db, "DELETE FROM t WHERE id = 8");
+    pawl_test_job_let_go();
     pawl_test_job_finish(&r);
     assert_int_equal(pawl_test_query_i64(db, "SELECT n FROM t WHERE id = 5"), 51);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 96);
@@ -81,11 +77,11 @@ a_row_reborn_while_its_lock_is_waited_for_is_found(void **state)
     (void) state;
     pawl_test_job_prepare(&r, db, "reborn2");
     r.env.lock_timeout_ms = 400;
-    pawl_test_job_go(&r);
-    wait_until_read(db);
+    pawl_test_job_go_to(&r, READ);
     pawl_test_exec(db, "UPDATE t SET n = 10 WHERE id = 9");
     pawl_test_run_on(other, "BEGIN; UPDATE t SET n = 20 WHERE id = 9");
-    pawl_test_pause_ms(HELD_MS);
+    pawl_test_job_let_go();
+    pawl_test_wait_in_line(db);
     pawl_test_run_on(other, "DELETE FROM t WHERE id = 9; INSERT INTO t VALUES (9, 30, 'w'); COMMIT");
     pawl_test_job_finish(&r);
     PQfinish(other);
@@ -102,9 +98,9 @@ a_row_that_no_longer_matches_where_is_left_alone(void **state)
     (void) state;
     pawl_test_job_prepare(&r, db, "where");
     r.spec.where = "s = 'x'";
-    pawl_test_job_go(&r);
-    wait_until_read(db);
+    pawl_test_job_go_to(&r, READ);
     pawl_test_exec(db, "UPDATE t SET s = 'taken' WHERE id <= 10");
+    pawl_test_job_let_go();
     pawl_test_job_finish(&r);
     assert_int_equal(
         pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = CASE WHEN id <= 10 THEN 0 ELSE 1 END"),
@@ -169,9 +165,9 @@ keys_that_are_equal_but_not_identical_find_their_rows(void **state)
             "  'a' || i % 10, (i || '.00')::numeric, 0, 'x' FROM generate_series(1, 90) i");
     pawl_test_ledger(db);
     pawl_test_job_prepare(&r, db, "equal");
-    pawl_test_job_go(&r);
-    wait_until_read(db);
+    pawl_test_job_go_to(&r, READ);
     pawl_test_exec(db, "UPDATE t SET id = upper(id), f = f + 0, m = m::text::numeric(10, 1) WHERE m <= 45");
+    pawl_test_job_let_go();
     pawl_test_job_finish(&r);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 90);
     assert_int_equal(r.result.progress.rows_moved, 45);
@@ -186,12 +182,13 @@ a_stolen_lease_writes_nothing(void **state)
 
     (void) state;
     pawl_test_job_prepare(&r, db, "stolen");
-    pawl_test_job_go(&r);
-    wait_until_read(db);
+    pawl_test_job_go_to(&r, READ);
     pawl_test_exec(db, "UPDATE pawl.progress SET fence = fence + 1, owner = 'thief', backend_pid = NULL,"
-                       " lease_until = clock_timestamp() + interval '1 second'");
-    pawl_test_pause_ms(HELD_MS + 200);
+                       " lease_until = clock_timestamp() + interval '1 hour'");
+    pawl_test_job_let_go();
+    pawl_test_pause_ms(WHILE_MS);
     assert_int_equal(pawl_test_query_i64(db, "SELECT sum(n) FROM t"), 0);
+    pawl_test_exec(db, "UPDATE pawl.progress SET lease_until = clock_timestamp()");
     pawl_test_job_finish(&r);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 100);
     assert_true(pawl_test_query_i64(db, "SELECT max(fence) FROM pawl.progress") >= 3);
@@ -206,9 +203,9 @@ a_cursor_that_moved_meanwhile_makes_the_batch_start_anew(void **state)
 
     (void) state;
     pawl_test_job_prepare(&r, db, "cursor");
-    pawl_test_job_go(&r);
-    wait_until_read(db);
+    pawl_test_job_go_to(&r, READ);
     pawl_test_exec(db, "UPDATE t SET n = n + 1 WHERE id <= 60; UPDATE pawl.progress SET cursor = '{60}'");
+    pawl_test_job_let_go();
     pawl_test_job_finish(&r);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 100);
     assert_int_equal(pawl_test_query_i64(db, "SELECT sum(rows_written) FROM pawl.progress"), 40);
@@ -223,9 +220,7 @@ a_chunk_is_locked_while_its_batch_is_written(void **state)
 
     (void) state;
     pawl_test_job_prepare(&r, db, "held_chunk");
-    pawl_test_job_go(&r);
-    wait_until_read(db);
-    pawl_test_pause_ms(HELD_MS);
+    pawl_test_job_go_to(&r, WRITTEN);
     assert_int_equal(pawl_test_query_i64(db,
                                          "SELECT count(*) FROM pg_stat_activity"
                                          " WHERE state = 'idle in transaction' AND datname = 'held_chunk'"),
@@ -233,6 +228,7 @@ a_chunk_is_locked_while_its_batch_is_written(void **state)
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM (SELECT FROM pawl.progress"
                                              " FOR UPDATE SKIP LOCKED) c"),
                      0);
+    pawl_test_job_let_go();
     pawl_test_job_finish(&r);
     assert_int_equal(pawl_test_query_i64(db, "SELECT max(fence) FROM pawl.progress"), 1);
 }
@@ -247,9 +243,9 @@ a_batch_whose_every_row_changed_is_done_from_the_new_values(void **state)
     (void) state;
     pawl_test_job_prepare(&r, db, "many");
     r.spec.batch_rows = 1500;
-    pawl_test_job_go(&r);
-    wait_until_read(db);
+    pawl_test_job_go_to(&r, READ);
     pawl_test_exec(db, "UPDATE t SET n = 1000");
+    pawl_test_job_let_go();
     pawl_test_job_finish(&r);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1001"), 1500);
     assert_int_equal(r.result.progress.rows_written, 1500);
@@ -391,7 +387,7 @@ a_row_inserted_by_a_transaction_in_flight_at_the_start_is_done(void **state)
     pawl_test_run_on(other, "BEGIN; INSERT INTO t VALUES (0, 0, 'late'), (101, 0, 'late')");
     pawl_test_job_prepare(&r, db, "inflight");
     pawl_test_job_go(&r);
-    pawl_test_pause_ms(HELD_MS);
+    pawl_test_pause_ms(WHILE_MS);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM pawl.job"), 0);
     pawl_test_run_on(other, "COMMIT");
     pawl_test_job_finish(&r);
@@ -444,9 +440,9 @@ a_row_inserted_by_a_prepared_transaction_is_done(void **state)
     pawl_test_run_on(other, "BEGIN; INSERT INTO t VALUES (0, 0, 'late')");
     pawl_test_job_prepare(&r, db, "prepared");
     pawl_test_job_go(&r);
-    pawl_test_pause_ms(HELD_MS);
+    pawl_test_pause_ms(WHILE_MS);
     pawl_test_run_on(other, "PREPARE TRANSACTION 'late'");
-    pawl_test_pause_ms(HELD_MS);
+    pawl_test_pause_ms(WHILE_MS);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM pawl.job"), 0);
     pawl_test_run_on(other, "COMMIT PREPARED 'late'");
     pawl_test_job_finish(&r);
@@ -454,7 +450,8 @@ a_row_inserted_by_a_prepared_transaction_is_done(void **state)
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 101);
 }
 
-/* An application that holds a row is waited for, with short locks: it is never the deadlock's victim. */
+/* An application that holds a row is waited for, with short locks: it is never the deadlock's victim, whenever it asks
+ * for more. */
 static void
 a_row_held_by_the_application_is_waited_for(void **state)
 {
@@ -464,10 +461,12 @@ a_row_held_by_the_application_is_waited_for(void **state)
 
     (void) state;
     pawl_test_job_prepare(&r, db, "held");
-    pawl_test_job_go(&r);
-    wait_until_read(db);
-    pawl_test_run_on(other, "BEGIN; SET deadlock_timeout = '100ms'; UPDATE t SET s = 'mine' WHERE id = 50");
-    pawl_test_pause_ms(1500);
+    pawl_test_job_go_to(&r, READ);
+    pawl_test_run_on(other, "BEGIN; UPDATE t SET s = 'mine' WHERE id = 50");
+    pawl_test_job_let_go();
+    pawl_test_wait_in_line(db);
+    pawl_test_wait_given_way(db);
+    pawl_test_wait_in_line(db);
     pawl_test_run_on(other, "UPDATE t SET s = 'mine' WHERE id IN (1, 99, 100); COMMIT");
     pawl_test_job_finish(&r);
     PQfinish(other);
@@ -500,6 +499,10 @@ main(void)
         cmocka_unit_test(a_row_held_by_the_application_is_waited_for),
     };
 
-    pawl_failpoint_arm("backfill.after_read=sleep:300;backfill.after_write=sleep:300");
+    /* And slow, so that workers and callers meet. */
+    pawl_failpoint_arm("backfill.after_read=gate;backfill.after_read=sleep:50;backfill.after_write=gate;"
+                       "backfill.after_write=sleep:50");
+    pawl_failpoint_open(READ, true);
+    pawl_failpoint_open(WRITTEN, true);
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
 }

@@ -18,9 +18,13 @@
 
 #include "util/banned.h"
 
+/* The gates armed in main: the first batch has been read; a row is about to be passed over. */
+static const char READ[] = "backfill.after_read";
+static const char CONDEMN[] = "backfill.before_condemn";
+
 enum
 {
-    HELD_MS = 300 /* the failpoint set in main: after the read */
+    LATE_MS = 600 /* how late a COMMIT arrives */
 };
 
 static const char *const READ_N[] = {"n"};
@@ -53,14 +57,6 @@ prepare(pawl_test_job *j, const char *db, const char *name)
     j->spec.workers = 1;
 }
 
-/* The first batch has been read and is held. */
-static void
-wait_until_read(const char *db)
-{
-    pawl_test_wait_until(db, "SELECT count(*) = 1 FROM pawl.progress", 10000);
-    pawl_test_pause_ms(HELD_MS / 2);
-}
-
 #define SAME_IN_BOTH "SELECT count(*) FROM t FULL JOIN h ON id = source WHERE t.n IS DISTINCT FROM h.n"
 
 static void
@@ -71,13 +67,13 @@ changed_rows_are_written_from_their_new_version_and_deleted_ones_not_at_all(void
 
     (void) state;
     prepare(&r, db, "changed");
-    pawl_test_job_go(&r);
-    wait_until_read(db);
+    pawl_test_job_go_to(&r, READ);
     pawl_test_exec(db, "UPDATE t SET n = n + 1000 WHERE id % 3 = 0");
     pawl_test_exec(db, "UPDATE t SET s = 'y' WHERE id % 3 = 1");
     pawl_test_exec(db, "DELETE FROM t WHERE id IN (50, 53)");
     pawl_test_exec(db,
                    "BEGIN; DELETE FROM t WHERE id IN (2, 5); INSERT INTO t VALUES (5, 5000, 'z'); COMMIT");
+    pawl_test_job_let_go();
     pawl_test_job_finish(&r);
     assert_int_equal(pawl_test_query_i64(db, SAME_IN_BOTH), 0);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM h"), 97);
@@ -95,9 +91,9 @@ a_row_that_no_longer_matches_where_is_not_written(void **state)
     (void) state;
     prepare(&r, db, "where");
     r.spec.where = "s = 'x'";
-    pawl_test_job_go(&r);
-    wait_until_read(db);
+    pawl_test_job_go_to(&r, READ);
     pawl_test_exec(db, "UPDATE t SET s = 'taken' WHERE id <= 10");
+    pawl_test_job_let_go();
     pawl_test_job_finish(&r);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM h WHERE source > 10"), 90);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM h"), 90);
@@ -119,9 +115,9 @@ a_trigger_that_follows_is_not_overtaken_by_an_older_version(void **state)
     (void) state;
     pawl_test_exec(db, FOLLOW);
     prepare(&r, db, "follow");
-    pawl_test_job_go(&r);
-    wait_until_read(db);
+    pawl_test_job_go_to(&r, READ);
     pawl_test_exec(db, "UPDATE t SET n = 7 WHERE id = 42");
+    pawl_test_job_let_go();
     pawl_test_job_finish(&r);
     assert_int_equal(pawl_test_query_i64(db, SAME_IN_BOTH), 0);
 }
@@ -136,9 +132,9 @@ without_the_lock_the_older_version_may_win_as_the_docs_say(void **state)
     pawl_test_exec(db, FOLLOW);
     prepare(&r, db, "unlocked");
     r.spec.is_unlocked = true;
-    pawl_test_job_go(&r);
-    wait_until_read(db);
+    pawl_test_job_go_to(&r, READ);
     pawl_test_exec(db, "UPDATE t SET n = 7 WHERE id = 42");
+    pawl_test_job_let_go();
     pawl_test_job_finish(&r);
     assert_int_equal(pawl_test_query_i64(db, "SELECT n FROM h WHERE source = 42"), 0);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM h"), 100);
@@ -159,9 +155,9 @@ a_merge_does_not_overwrite_what_is_newer(void **state)
     prepare(&r, db, "newer");
     r.spec.merge = BY_SOURCE;
     r.spec.nmerge = 1;
-    pawl_test_job_go(&r);
-    wait_until_read(db);
+    pawl_test_job_go_to(&r, READ);
     pawl_test_exec(db, "UPDATE t SET n = 7 WHERE id = 42");
+    pawl_test_job_let_go();
     pawl_test_job_finish(&r);
     assert_int_equal(pawl_test_query_i64(db, SAME_IN_BOTH), 0);
     assert_int_equal(r.result.progress.rows_moved, 1);
@@ -184,9 +180,9 @@ a_row_that_stood_for_two_is_written_for_the_one_that_stays(void **state)
                                "end");
     r.spec.merge = BY_SOURCE;
     r.spec.nmerge = 1;
-    pawl_test_job_go(&r);
-    wait_until_read(db);
+    pawl_test_job_go_to(&r, READ);
     pawl_test_exec(db, "UPDATE t SET n = 7 WHERE id = 1");
+    pawl_test_job_let_go();
     pawl_test_job_finish(&r);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM h WHERE source = 1000"), 1);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM h WHERE source = 1 AND n = 7"), 1);
@@ -218,9 +214,9 @@ a_refused_row_that_has_changed_is_looked_at_anew(void **state)
                      "  if row.n < 0 then pawl.reject('negative') end\n"
                      "  return { source = row.id, n = row.n }\n"
                      "end");
-    pawl_test_job_go(&r);
-    wait_until_read(db);
+    pawl_test_job_go_to(&r, READ);
     pawl_test_exec(db, "UPDATE t SET n = CASE id WHEN 42 THEN 7 ELSE -7 END WHERE id IN (42, 43)");
+    pawl_test_job_let_go();
     pawl_test_job_finish(&r);
     assert_int_equal(pawl_test_query_i64(db, "SELECT n FROM h WHERE source = 42"), 7);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM h"), 99);
@@ -239,12 +235,9 @@ a_row_that_the_server_refused_and_that_has_changed_is_not_passed_over(void **sta
     pawl_test_exec(db, "UPDATE t SET n = -1; CREATE TABLE log (at timestamptz);"
                        "ALTER TABLE h ADD CHECK (n >= 0)");
     prepare_refusing(&r, db, "mended", "return function(row) return { source = row.id, n = row.n } end");
-    pawl_test_job_go(&r);
-    pawl_test_wait_until(db,
-                         "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name LIKE 'pawl job%'"
-                         " AND state = 'idle' AND query LIKE '%ROLLBACK%'",
-                         20000);
+    pawl_test_job_go_to(&r, CONDEMN);
     pawl_test_exec(db, "UPDATE t SET n = 7");
+    pawl_test_job_let_go();
     pawl_test_job_finish(&r);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM h WHERE n = 7"), 1);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM pawl.reject"), 0);
@@ -261,10 +254,11 @@ a_row_that_is_held_is_waited_for_and_written_as_it_became(void **state)
     (void) state;
     pawl_test_exec(db, FOLLOW);
     prepare(&r, db, "held");
-    pawl_test_job_go(&r);
-    wait_until_read(db);
+    pawl_test_job_go_to(&r, READ);
     pawl_test_run_on(other, "BEGIN; UPDATE t SET n = 9 WHERE id = 30");
-    pawl_test_pause_ms(2 * HELD_MS);
+    pawl_test_job_let_go();
+    pawl_test_wait_in_line(db);
+    pawl_test_wait_given_way(db);
     pawl_test_run_on(other, "COMMIT");
     pawl_test_job_finish(&r);
     PQfinish(other);
@@ -279,20 +273,15 @@ static void
 a_client_that_is_stopped_in_its_copy_locks_nothing(void **state)
 {
     const char *db = counted("stopped", 100);
-    int64_t before = pawl_failpoint_reached("into.in_copy");
     pawl_test_job r;
 
     (void) state;
     prepare(&r, db, "stopped");
-    pawl_failpoint_open("into.in_copy", false);
-    pawl_test_job_go(&r);
-    for (int i = 0; i < 6000 && pawl_failpoint_reached("into.in_copy") == before; i++)
-        pawl_test_pause_ms(5);
-    assert_true(pawl_failpoint_reached("into.in_copy") > before);
+    pawl_test_job_go_to(&r, "into.in_copy");
     pawl_test_exec(db,
                    "SET lock_timeout = '5s'; UPDATE t SET n = 9 WHERE id = 30; DELETE FROM t WHERE id = 31;"
                    "SELECT FROM pawl.progress FOR UPDATE NOWAIT");
-    pawl_failpoint_open("into.in_copy", true);
+    pawl_test_job_let_go();
     pawl_test_job_finish(&r);
     assert_int_equal(pawl_test_query_i64(db, SAME_IN_BOTH), 0);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM h"), 99);
@@ -362,7 +351,7 @@ lost_commit(const char *name, pawl_test_cut how)
     pawl_test_proxy_cut_on(proxy, ".checkpoint(", 2, how);
     pawl_test_job_go(&r);
     pawl_test_wait_until(db, "SELECT coalesce(sum(batches), 0) >= 1 FROM pawl.progress", 10000);
-    pawl_test_pause_ms(2 * HELD_MS);
+    pawl_test_pause_ms(LATE_MS);
     pawl_test_proxy_release(proxy);
     pawl_test_job_finish(&r);
     assert_int_equal(pawl_test_proxy_cuts(proxy), 1);
@@ -404,7 +393,9 @@ main(void)
         cmocka_unit_test(an_answer_that_is_lost_copies_nothing_twice),
     };
 
-    pawl_failpoint_arm("backfill.after_read=sleep:300;backfill.before_condemn=sleep:300;into.in_copy=gate");
+    pawl_failpoint_arm("backfill.after_read=gate;backfill.before_condemn=gate;into.in_copy=gate");
+    pawl_failpoint_open(READ, true);
+    pawl_failpoint_open(CONDEMN, true);
     pawl_failpoint_open("into.in_copy", true);
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
 }

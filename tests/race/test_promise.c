@@ -20,32 +20,23 @@ enum
     LONG_MS = 20000
 };
 
-/* The job has committed its first batch, and stands before anything else. */
-static void
-wait_for_gate(int64_t before)
-{
-    for (int ms = 0; pawl_failpoint_reached("backfill.after_commit") == before && ms < LONG_MS; ms += 5)
-        pawl_test_pause_ms(5);
-    assert_true(pawl_failpoint_reached("backfill.after_commit") > before);
-}
+/* The gate armed in main: the job has committed its first batch, and stands before anything else. */
+static const char COMMITTED[] = "backfill.after_commit";
 
 /* Keys 2, 4, ... 600 in batches of 100 rows: the first ends at 200, and the next is read behind the commit. */
 static void
 a_row_whose_key_changes_may_be_done_twice_or_never(void **state)
 {
     const char *db = pawl_test_counted("keys", "bigint", 300);
-    int64_t before = pawl_failpoint_reached("backfill.after_commit");
     pawl_test_job j;
 
     (void) state;
     pawl_test_exec(db, "UPDATE t SET id = -2 * id; UPDATE t SET id = -id");
-    pawl_failpoint_open("backfill.after_commit", false);
     pawl_test_job_prepare(&j, db, "keys");
-    pawl_test_job_go(&j);
-    wait_for_gate(before);
+    pawl_test_job_go_to(&j, COMMITTED);
     pawl_test_exec(db, "UPDATE t SET id = 501, s = 'ahead' WHERE id = 10; UPDATE t SET id = 11, s = 'behind' "
                        "WHERE id = 500");
-    pawl_failpoint_open("backfill.after_commit", true);
+    pawl_test_job_let_go();
     pawl_test_job_finish(&j);
     assert_int_equal(pawl_test_query_i64(db, "SELECT n FROM t WHERE s = 'ahead'"), 2);
     assert_int_equal(pawl_test_query_i64(db, "SELECT n FROM t WHERE s = 'behind'"), 0);
@@ -106,6 +97,6 @@ main(void)
     };
 
     pawl_failpoint_arm("backfill.after_commit=gate");
-    pawl_failpoint_open("backfill.after_commit", true);
+    pawl_failpoint_open(COMMITTED, true);
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
 }

@@ -1,6 +1,6 @@
 /*
  * A table without a key that is rewritten between a batch's read and its write: every row has another place then, and,
- * loaded by one statement, the version of its neighbour. A failpoint holds each batch behind its read.
+ * loaded by one statement, the version of its neighbour. The first batch stands in a failpoint behind its read.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,10 +39,9 @@ no_row_gets_the_value_of_the_one_that_took_its_place(void **state)
     j.spec.nkey = 1;
     j.spec.where = "v IS NULL";
     j.spec.batch_rows = 500;
-    pawl_test_job_go(&j);
-    pawl_test_wait_until(db, "SELECT count(*) = 1 FROM pawl.progress", 10000);
-    pawl_test_pause_ms(200);
+    pawl_test_job_go_to(&j, "backfill.after_read");
     pawl_test_exec(db, "VACUUM FULL t");
+    pawl_test_job_let_go();
     pawl_test_job_finish(&j);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE v IS DISTINCT FROM id"), 0);
     assert_true(pawl_test_query_i64(db, "SELECT max(fence) FROM pawl.progress") > 1);
@@ -55,6 +54,6 @@ main(void)
         cmocka_unit_test(no_row_gets_the_value_of_the_one_that_took_its_place),
     };
 
-    pawl_failpoint_arm("backfill.after_read=sleep:400");
+    pawl_failpoint_arm("backfill.after_read=gate");
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
 }

@@ -14,9 +14,16 @@
 #include "support/server.h"
 #include "support/session.h"
 #include "support/tree.h"
+#include "util/clock.h"
+#include "util/failpoint.h"
 #include "util/file.h"
 
 #include "util/banned.h"
+
+enum
+{
+    REACH_MS = 30000
+};
 
 static char root[64];
 
@@ -160,10 +167,56 @@ job_main(void *arg)
     return NULL;
 }
 
+/* The gate that is shut, if one is. */
+static const char *shut;
+
+void
+pawl_test_job_let_go(void)
+{
+    if (shut != NULL)
+        pawl_failpoint_open(shut, true);
+    shut = NULL;
+}
+
 void
 pawl_test_job_go(pawl_test_job *j)
 {
+    pawl_test_job_let_go();
     assert_int_equal(pthread_create(&j->thread, NULL, job_main, j), 0);
+}
+
+void
+pawl_test_job_go_to(pawl_test_job *j, const char *point)
+{
+    int64_t before = pawl_failpoint_reached(point);
+    int64_t until_us = pawl_clock_us() + INT64_C(1000) * REACH_MS;
+
+    pawl_test_job_let_go();
+    pawl_failpoint_open(point, false);
+    shut = point;
+    assert_int_equal(pthread_create(&j->thread, NULL, job_main, j), 0);
+    while (pawl_failpoint_reached(point) == before)
+    {
+        if (pawl_clock_us() > until_us)
+            fail_msg("the job has not come to %s", point);
+        pawl_test_pause_ms(2);
+    }
+}
+
+#define IN_LINE                                                                                            \
+    "EXISTS (SELECT FROM pg_stat_activity WHERE application_name LIKE 'pawl job %' AND wait_event_type = " \
+    "'Lock')"
+
+void
+pawl_test_wait_in_line(const char *db)
+{
+    pawl_test_wait_until(db, "SELECT " IN_LINE, REACH_MS);
+}
+
+void
+pawl_test_wait_given_way(const char *db)
+{
+    pawl_test_wait_until(db, "SELECT NOT " IN_LINE, REACH_MS);
 }
 
 void

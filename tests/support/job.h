@@ -40,6 +40,17 @@ void pawl_test_job_go(pawl_test_job *j);
 void pawl_test_job_join(pawl_test_job *j);
 void pawl_test_job_finish(pawl_test_job *j);
 
+/*
+ * As go, and wait until it has come to the failpoint `point`, which is armed as a gate: there it stands until it is let
+ * go. What a failed test left standing is let go by the next one.
+ */
+void pawl_test_job_go_to(pawl_test_job *j, const char *point);
+void pawl_test_job_let_go(void);
+
+/* Until a worker has waited for somebody's row lock, and until it no longer does. */
+void pawl_test_wait_in_line(const char *db);
+void pawl_test_wait_given_way(const char *db);
+
 void pawl_test_pause_ms(int64_t ms);
 
 /* Create the ledger of a database. */
