@@ -4,7 +4,6 @@
  * after. Nothing that was learned on a connection may outlive it.
  */
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -49,24 +48,10 @@ wait_for_gate(const char *name, int64_t before)
     assert_true(pawl_failpoint_reached(name) > before);
 }
 
-/* The postmaster stays, and with it what it calls its start; every session ends, and the server recovers. */
-static void
-crash_backends(const char *db, PGconn *victim)
-{
-    int64_t waited_ms = 0;
-
-    pawl_test_kill((pid_t) PQbackendPID(victim), SIGKILL);
-    while (PQconsumeInput(victim) == 1 && (waited_ms += STEP_MS) < LONG_MS)
-        pawl_test_pause_ms(STEP_MS);
-    while (PQping(db) != PQPING_OK && (waited_ms += STEP_MS) < LONG_MS)
-        pawl_test_pause_ms(STEP_MS);
-    assert_true(waited_ms < LONG_MS);
-}
-
 typedef enum crash
 {
     CRASH_SERVER,
-    CRASH_BACKENDS,
+    CRASH_BACKENDS, /* the postmaster stays, and with it what it calls its start */
 } crash;
 
 /*
@@ -96,7 +81,7 @@ lose_a_version(const char *db, const char *conninfo, const char *name, crash how
     if (how == CRASH_SERVER)
         pawl_test_server_restart(true);
     else
-        crash_backends(db, hasty);
+        pawl_test_server_kill_backend(db, hasty);
     PQfinish(hasty);
     /* Otherwise nothing is shown: the commit was written out before the crash. */
     assert_int_equal(pawl_test_query_i64(db, "SELECT n FROM t WHERE id = 30"), 0);

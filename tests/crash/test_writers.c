@@ -19,7 +19,6 @@
 #include "support/project.h"
 #include "support/server.h"
 #include "support/writers.h"
-#include "util/clock.h"
 #include "util/strbuf.h"
 
 #include "util/banned.h"
@@ -134,7 +133,7 @@ make_project(scene *s)
 static void
 crash_server(const scene *s)
 {
-    int64_t until_us = pawl_clock_us() + INT64_C(60000000);
+    PGconn *victim;
 
     if (s->death == SERVER_STOPPED)
     {
@@ -146,13 +145,9 @@ crash_server(const scene *s)
         pawl_test_server_kill();
         return;
     }
-    pawl_test_kill((pid_t) pawl_test_query_i64(
-                       s->db, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND "
-                              "pid <> pg_backend_pid() LIMIT 1"),
-                   SIGKILL);
-    pawl_test_sleep_ms(100);
-    while (PQping(s->db) != PQPING_OK && pawl_clock_us() < until_us)
-        pawl_test_sleep_ms(10);
+    victim = pawl_test_connect(s->db);
+    pawl_test_server_kill_backend(s->db, victim);
+    PQfinish(victim);
 }
 
 /* False when nothing passes the point so often; it has got through then. */

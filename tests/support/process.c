@@ -110,6 +110,9 @@ pawl_test_spawn_wait(const char *const *argv, const char *log)
 void
 pawl_test_kill(pid_t pid, int signal_number)
 {
+    /* 0 and -1 are not a process but many, and we are one of them. */
+    if (pid <= 0)
+        fail_msg("there is no process %d to be signalled", (int) pid);
     if (kill(pid, signal_number) != 0 && errno != ESRCH)
         fail_msg("cannot signal process %d: %s", (int) pid, strerror(errno));
 }

@@ -477,6 +477,21 @@ pawl_test_server_kill(void)
     }
 }
 
+void
+pawl_test_server_kill_backend(const char *conninfo, PGconn *victim)
+{
+    int64_t deadline_us = pawl_clock_us() + INT64_C(1000) * START_MS;
+
+    pawl_test_kill((pid_t) PQbackendPID(victim), SIGKILL);
+    /* A ping before its end is seen may meet the server as it was. */
+    while (PQconsumeInput(victim) == 1 || PQping(conninfo) != PQPING_OK)
+    {
+        if (pawl_clock_us() > deadline_us)
+            fail_msg("the server did not recover");
+        pawl_test_sleep_ms(5);
+    }
+}
+
 int
 pawl_test_setup(void **state)
 {

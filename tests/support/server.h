@@ -32,6 +32,9 @@ void pawl_test_server_restart(bool is_crash);
 /* SIGKILL to the postmaster, and a new one in its place. */
 void pawl_test_server_kill(void);
 
+/* The backend of `victim` is killed: the postmaster stays, every session ends, and the server recovers. */
+void pawl_test_server_kill_backend(const char *conninfo, PGconn *victim);
+
 /* The two for cmocka's group, with settings of the default. */
 int pawl_test_setup(void **state);
 int pawl_test_teardown(void **state);
