@@ -155,8 +155,7 @@ a_stalled_copy_that_wakes_up_adds_nothing(void **state)
     pawl_test_process *stalled = pawl_test_start(args, env, dir);
 
     (void) state;
-    pawl_test_wait_until(db, "SELECT to_regclass('pawl.event') IS NOT NULL", 10000);
-    pawl_test_wait_until(db, "SELECT coalesce(sum(batches), 0) >= 3 FROM pawl.progress", 10000);
+    pawl_test_wait_stopped(stalled);
     pawl_test_pawl_exits(dir, "upgrade", NULL, 0);
     assert_every_row_once(db);
     pawl_test_kill(pawl_test_process_pid(stalled), SIGCONT);

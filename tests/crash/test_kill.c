@@ -237,8 +237,7 @@ a_stalled_pawl_that_wakes_up_changes_nothing(void **state)
     pawl_test_process *stalled = start_upgrade(dir, env);
 
     (void) state;
-    wait_for_batches(db, 6);
-    pause_ms(300);
+    pawl_test_wait_stopped(stalled);
     pawl_test_pawl_exits(dir, "upgrade", NULL, 0);
     assert_every_row_once(db, 3000);
     pawl_test_kill(pawl_test_process_pid(stalled), SIGCONT);
