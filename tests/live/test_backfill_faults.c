@@ -16,6 +16,9 @@
 
 #include "util/banned.h"
 
+/* The gate armed in main: a batch has been committed. */
+static const char COMMITTED[] = "backfill.after_commit";
+
 static void
 assert_done(const pawl_test_job *r)
 {
@@ -320,9 +323,9 @@ the_chunk_of_a_dead_backend_is_free_at_once_and_that_of_a_living_one_is_not(void
     pawl_test_job_prepare(&r, db, "backends");
     assert_int_equal(pawl_stop_new(&stop, &r.err), PAWL_OK);
     r.env.stop = stop;
-    pawl_test_job_go(&r);
-    wait_for_batches(db, 2);
+    pawl_test_job_go_to(&r, COMMITTED);
     pawl_stop_request(stop);
+    pawl_test_job_let_go();
     pawl_test_job_join(&r);
     pawl_stop_free(stop);
     assert_int_equal(r.st, PAWL_E_STOPPED);
@@ -398,7 +401,8 @@ a_ledger_that_is_busy_is_waited_for(void **state)
 int
 main(void)
 {
-    pawl_failpoint_arm("job.before_finish=sleep:200");
+    pawl_failpoint_arm("job.before_finish=sleep:200;backfill.after_commit=gate");
+    pawl_failpoint_open(COMMITTED, true);
 
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_table_locked_while_the_next_read_is_on_its_way_is_waited_for),
