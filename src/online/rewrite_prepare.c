@@ -157,6 +157,15 @@ look_at_table(pawl_rewrite *rw, pawl_error *err)
 /* ---- prepare ------------------------------------------------------------------------------------------------------------ */
 
 static pawl_status
+note_shadow(pawl_rewrite *rw, pawl_error *err)
+{
+    char oid[24];
+
+    pawl_fmt(oid, sizeof oid, "%u", rw->shape.shadow->oid);
+    return pawl_rewrite_note(rw, rw->pg, "shadow_oid", oid, err);
+}
+
+static pawl_status
 begin_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
 {
     const pawl_hang_options options = pawl_rewrite_hang_options(rw);
@@ -170,9 +179,10 @@ begin_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
         (st = pawl_rewrite_event(rw, rw->pg, "job_created", rw->shape.table->name, err)) != PAWL_OK ||
         (st = pawl_rewrite_set_path(rw->pg, rw->user_path, err)) != PAWL_OK ||
         (st = pawl_shape_create(&rw->shape, rw->pg, err)) != PAWL_OK ||
-        (st = pawl_rewrite_set_path(rw->pg, "pg_catalog, pg_temp", err)) != PAWL_OK)
+        (st = pawl_rewrite_set_path(rw->pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
+        (st = pawl_shape_look(&rw->shape, rw->arena, rw->pg, err)) != PAWL_OK)
         return st;
-    return pawl_shape_look(&rw->shape, rw->arena, rw->pg, err);
+    return note_shadow(rw, err);
 }
 
 static pawl_status
@@ -436,13 +446,20 @@ pawl_rewrite_restart(pawl_rewrite *rw, const char *why, pawl_error *err)
     return pawl_rewrite_txn(rw, restart_inside, reason, err);
 }
 
-/* By its name alone: the table itself may be gone or renamed. */
+/* The table of the application may be gone or renamed; what is ours is known by the ledger and has the name. */
+static pawl_status
+find_own(pawl_rewrite *rw, const char *name, pawl_pg_result **out, pawl_error *err)
+{
+    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(name), PAWL_ARG_I64(rw->job)};
+
+    return pawl_ledger_query(rw->ledger, rw->pg, pawl_sql_online_rewrite_shadow, 2, args, out, err);
+}
+
 pawl_status
 pawl_rewrite_lock(pawl_rewrite *rw, const char *name, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
-    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(name)};
-    pawl_status st = pawl_pg_query(rw->pg, pawl_sql_online_rewrite_shadow, 1, args, &res, err);
+    pawl_status st = find_own(rw, name, &res, err);
 
     for (int i = 0; st == PAWL_OK && i < pawl_pg_rows(res); i++)
         st = pawl_part_lock_table(rw->pg, pawl_pg_text(res, i, 0), pawl_pg_text(res, i, 1), err);
@@ -453,11 +470,10 @@ pawl_status
 pawl_rewrite_drop(pawl_rewrite *rw, const char *name, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
-    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(name)};
     pawl_status st = pawl_rewrite_lock(rw, name, err);
 
     if (st == PAWL_OK)
-        st = pawl_pg_query(rw->pg, pawl_sql_online_rewrite_shadow, 1, args, &res, err);
+        st = find_own(rw, name, &res, err);
     for (int i = 0; st == PAWL_OK && i < pawl_pg_rows(res); i++)
     {
         PAWL_STRBUF_AUTO(sql);

@@ -92,8 +92,7 @@ pawl_hang_options pawl_rewrite_hang_options(const pawl_rewrite *rw);
 PAWL_NODISCARD pawl_status pawl_rewrite_hanging(pawl_rewrite *rw, pawl_pg *pg, uint32_t oid,
                                                 pawl_hanging **out, pawl_error *err);
 
-/* By its name alone, which has the number of the job in it: lock the table as pawl_part_lock_table does; drop it. Fine when
- * it is not there. */
+/* The table of the job that has this name now: lock it as pawl_part_lock_table does; drop it. Fine when it is not there. */
 PAWL_NODISCARD pawl_status pawl_rewrite_lock(pawl_rewrite *rw, const char *name, pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_rewrite_drop(pawl_rewrite *rw, const char *name, pawl_error *err);
 

@@ -391,6 +391,41 @@ foreign_key_that_the_new_table_cannot_have_is_refused_beforehand(void **state)
     pawl_test_assert_query(db, "SELECT count(*) FROM pg_class WHERE relname ~ '^pawl_[0-9]'", "0");
 }
 
+/* Each counts its jobs from 1 on. */
+static void
+tables_of_another_ledger_stay(void **state)
+{
+    const char *db = pawl_test_database_new("back_ledgers");
+    const char *kept = pawl_test_project_new(db, "schema: pawl_kept\n");
+    const char *gone = pawl_test_project_new(db, "schema: pawl_gone\n");
+
+    (void) state;
+    pawl_test_exec(db,
+                   "CREATE SCHEMA one; CREATE TABLE one.item (id int PRIMARY KEY, price text); INSERT INTO "
+                   "one.item VALUES (1, '1.5'); CREATE SCHEMA two; CREATE TABLE two.item (id int PRIMARY "
+                   "KEY, price text)");
+    pawl_test_project_write(
+        kept, "migrations/aaaa0001.yaml",
+        "revision: \"aaaa0001\"\nparents: []\nup:\n  - rewrite_table:\n      table: one.item\n"
+        "      change: { price: { type: numeric, using: \"price::numeric\" } }\n"
+        "      reverse: { price: \"price::text\" }\n");
+    pawl_test_project_write(
+        gone, "migrations/aaaa0001.yaml",
+        "revision: \"aaaa0001\"\nparents: []\nup:\n  - rewrite_table:\n      table: two.item\n"
+        "      change: { price: { type: numeric, using: \"price::numeric\" } }\n"
+        "      keep_old: false\ndown: irreversible\n");
+    pawl_test_pawl_exits(kept, "upgrade", "head", 0);
+    pawl_test_pawl_exits(gone, "upgrade", "head", 0);
+    pawl_test_assert_query(
+        db,
+        "SELECT string_agg(relnamespace::regnamespace || '.' || relname, ' ') FROM pg_class "
+        "WHERE relname ~ '^pawl_1_(old|new)$'",
+        "one.pawl_1_old");
+    pawl_test_exec(db, "UPDATE one.item SET price = 2.5");
+    pawl_test_pawl_exits(kept, "downgrade", "base", 0);
+    pawl_test_assert_query(db, "SELECT price || pg_typeof(price)::text FROM one.item", "2.5text");
+}
+
 int
 main(void)
 {
@@ -408,6 +443,7 @@ main(void)
         cmocka_unit_test(mirror_follows_without_a_downgrade),
         cmocka_unit_test(contract_ends_the_mirror_and_the_way_back),
         cmocka_unit_test(foreign_key_that_the_new_table_cannot_have_is_refused_beforehand),
+        cmocka_unit_test(tables_of_another_ledger_stay),
     };
 
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
