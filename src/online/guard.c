@@ -16,12 +16,13 @@
 /*
  * What an expression makes of a row must not depend on who writes it: '2026-01-02 12:00'::timestamptz is another moment in each
  * time zone. So it runs under the settings that pin.sql gives every transaction of ours, the one that fills the column among
- * them.
+ * them, and under the lc_monetary that this one has.
  */
 #define AS_WE_WRITE                                                                                          \
     " SET DateStyle = 'ISO, YMD' SET IntervalStyle = 'postgres' SET TimeZone = 'UTC' SET extra_float_digits" \
     " = '1' SET bytea_output = 'hex' SET array_nulls = 'on' SET xmloption = 'content' SET xmlbinary = "      \
-    "'base64' SET lc_monetary = 'C' SET standard_conforming_strings = 'on' SET transform_null_equals = "     \
+    "'base64' SET lc_monetary FROM CURRENT SET standard_conforming_strings = 'on' SET "                      \
+    "transform_null_equals = "                                                                               \
     "'off'"
 
 static pawl_status

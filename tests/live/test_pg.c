@@ -349,6 +349,7 @@ static const char hostile_role[] = "ALTER ROLE hostile SET DateStyle = 'SQL, DMY
                                    "ALTER ROLE hostile SET bytea_output = 'escape';"
                                    "ALTER ROLE hostile SET array_nulls = off;"
                                    "ALTER ROLE hostile SET xmloption = 'document';"
+                                   "ALTER ROLE hostile SET lc_monetary = 'POSIX';"
                                    "ALTER ROLE hostile SET standard_conforming_strings = off;"
                                    "ALTER ROLE hostile SET transform_null_equals = on;"
                                    "ALTER ROLE hostile SET default_transaction_isolation = 'serializable';"
@@ -400,7 +401,7 @@ hostile_defaults_of_a_role_are_pinned_away(void **state)
         {"bytea_output", "hex"},
         {"array_nulls", "on"},
         {"xmloption", "content"},
-        {"lc_monetary", "C"},
+        {"lc_monetary", "POSIX"}, /* what 100 units of a currency are is not ours to say */
         {"client_encoding", "UTF8"},
         {"standard_conforming_strings", "on"},
         {"transform_null_equals", "off"},

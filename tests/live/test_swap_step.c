@@ -32,7 +32,8 @@ begin(const char *name, const char *create, const char *swap)
 #define STRANGE                                                                                              \
     "SET TimeZone = 'Asia/Tokyo'; SET DateStyle = 'SQL, DMY'; SET IntervalStyle = 'sql_standard'; SET "      \
     "extra_float_digits = 0; SET bytea_output = 'escape'; SET standard_conforming_strings = off; SET "       \
-    "escape_string_warning = off; SET transform_null_equals = on; SET array_nulls = off; SET search_path = " \
+    "escape_string_warning = off; SET transform_null_equals = on; SET array_nulls = off; SET lc_monetary = " \
+    "'C'; SET search_path = "                                                                                \
     "nowhere;"
 
 #define ROW(id)                                                                                              \
@@ -44,6 +45,8 @@ what_the_expressions_make_does_not_depend_on_who_writes(void **state)
 {
     pawl_test_fixture f = begin(
         "settings",
+        "DO $$BEGIN EXECUTE format('ALTER DATABASE %I SET lc_monetary = ''POSIX''', current_database()); "
+        "END$$;"
         "CREATE TABLE e (id int PRIMARY KEY, at timestamp, d date, i interval, f float8, b bytea);" ROW("1"),
         "      table: public.e\n      column: at\n      type: text\n      cutover: manual\n"
         "      using: \"concat_ws('|', at::timestamptz, d, i, f, b, '\\\\n', '{NULL}'::text[], d = NULL)\"\n"
@@ -51,6 +54,10 @@ what_the_expressions_make_does_not_depend_on_who_writes(void **state)
 
     (void) state;
     pawl_test_up_until(&f, "waiting");
+    /* It says how many digits of money are behind the point; the database's own is what the rows were filled with. */
+    pawl_test_assert_text(
+        &f, "SELECT ('lc_monetary=POSIX' = ANY (proconfig))::text FROM pg_proc WHERE proname = 'keep_1'",
+        "true");
     pawl_test_exec(f.db, STRANGE ROW("2") "UPDATE public.e SET d = d WHERE id = 1; " ROW("3"));
     pawl_test_pawl_exits(f.dir, "cutover", "1", 0);
     pawl_test_up(&f);

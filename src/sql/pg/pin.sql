@@ -7,7 +7,8 @@
 -- Result: one row, one column `pinned`, true.
 -- session_replication_role may only be set by the privileged, so it is touched only where it differs. A default of
 -- synchronous_commit = off is raised to local: changes of state must survive a crash. transaction_timeout is of
--- PostgreSQL 17.
+-- PostgreSQL 17. lc_monetary stays what the database has: it says how many digits of a value of type money are behind the
+-- point, and so what 100 yen are as numeric.
 SELECT pg_catalog.concat(
     pg_catalog.set_config('search_path', $1::pg_catalog.text, true),
     pg_catalog.set_config('lock_timeout', $2::pg_catalog.text, true),
@@ -34,7 +35,6 @@ SELECT pg_catalog.concat(
     pg_catalog.set_config('array_nulls', 'on', true),
     pg_catalog.set_config('xmloption', 'content', true),
     pg_catalog.set_config('xmlbinary', 'base64', true),
-    pg_catalog.set_config('lc_monetary', 'C', true),
     pg_catalog.set_config('client_encoding', 'UTF8', true),
     pg_catalog.set_config('standard_conforming_strings', 'on', true),
     pg_catalog.set_config('transform_null_equals', 'off', true),
