@@ -21,6 +21,7 @@ enum
     MOST_UNIQUE = 20,         /* tries at a unique index: the copy is no snapshot */
     MOST_SAME = 3, /* ... that fail over the same values, with a drain between: they are there to stay */
     MOST_FAILURES = 200, /* in one state, of those that pass */
+    MOST_VACUUMS = 5,    /* tries that wait until an autovacuum yields */
 };
 
 static const char went_on[] = "another process has carried the rewrite on, or taken it back";
@@ -87,9 +88,10 @@ pawl_rewrite_event(pawl_rewrite *rw, pawl_pg *pg, const char *kind, const char *
 }
 
 static pawl_status
-try_once(pawl_rewrite *rw, pawl_rewrite_work work, void *ctx, pawl_error *err)
+try_once(pawl_rewrite *rw, pawl_rewrite_work work, void *ctx, bool outwaits_vacuum, pawl_error *err)
 {
-    const pawl_pg_pins pins = {.lock_timeout_ms = rw->env->base->lock_timeout_ms};
+    const pawl_pg_pins pins = {.lock_timeout_ms = rw->env->base->lock_timeout_ms,
+                               .outwaits_vacuum = outwaits_vacuum};
     pawl_status st;
 
     if ((st = pawl_rewrite_connect(rw, err)) != PAWL_OK ||
@@ -121,13 +123,15 @@ pawl_status
 pawl_rewrite_txn(pawl_rewrite *rw, pawl_rewrite_work work, void *ctx, pawl_error *err)
 {
     pawl_backoff backoff;
+    bool outwaits_vacuum = false;
+    int vacuums = 0;
 
     pawl_backoff_init(&backoff, 100, 2000);
     for (int64_t tries = 1;; tries++)
     {
         pawl_error failure = PAWL_ERROR_INIT;
         char who[400] = "";
-        pawl_status st = try_once(rw, work, ctx, &failure);
+        pawl_status st = try_once(rw, work, ctx, outwaits_vacuum, &failure);
 
         if (st == PAWL_OK)
             return st;
@@ -135,7 +139,11 @@ pawl_rewrite_txn(pawl_rewrite *rw, pawl_rewrite_work work, void *ctx, pawl_error
         if (!is_contended(err))
             return st;
         if (rw->shape.table != NULL)
+        {
             pawl_pg_lockers(rw->pg, rw->shape.table->oid, who, sizeof who);
+            outwaits_vacuum = vacuums < MOST_VACUUMS && pawl_pg_is_vacuumed(rw->pg, rw->shape.table->oid);
+            vacuums += outwaits_vacuum ? 1 : 0;
+        }
         if (tries >= rw->env->base->lock_attempts)
         {
             rw->has_given_up = true;

@@ -23,6 +23,7 @@ enum
     FIRST_MS = 10,    /* between two looks while something is waited for, twice as long each time ... */
     WAIT_MS = 500,    /* ... up to this */
     REPORT_US = 5000000,
+    MOST_VACUUMS = 5, /* tries that wait until an autovacuum yields */
 };
 
 static pawl_status
@@ -82,6 +83,8 @@ typedef struct moment
     char xid[24]; /* snapshots older than this one would see an empty table */
     int64_t reported_us;
     int64_t tries;
+    int vacuums; /* tries that met an autovacuum */
+    bool outwaits_vacuum;
     int64_t locked_us;
     uint32_t waits_for;   /* the relation whose lock was asked for last */
     pawl_hanging *before; /* what hangs on the table, as it is under the lock */
@@ -404,6 +407,7 @@ cut_once(moment *m, bool *wants_more, pawl_error *err)
     pawl_pg *pg = pawl_drain_pg(m->drain);
     const pawl_pg_pins pins = {.search_path = "pg_catalog, pg_temp",
                                .lock_timeout_ms = rw->env->base->lock_timeout_ms,
+                               .outwaits_vacuum = m->outwaits_vacuum,
                                .worker = rw->job};
     pawl_status st = pawl_pg_begin(pg, &pins, err);
 
@@ -430,11 +434,13 @@ static pawl_status
 give_way(moment *m, const pawl_error *failure, pawl_error *err)
 {
     pawl_rewrite *rw = m->rw;
+    uint32_t waits_for = m->waits_for != 0 ? m->waits_for : rw->shape.table->oid;
     char who[400] = "";
 
     *err = *failure;
-    pawl_pg_lockers(pawl_drain_pg(m->drain), m->waits_for != 0 ? m->waits_for : rw->shape.table->oid, who,
-                    sizeof who);
+    pawl_pg_lockers(pawl_drain_pg(m->drain), waits_for, who, sizeof who);
+    m->outwaits_vacuum = m->vacuums < MOST_VACUUMS && pawl_pg_is_vacuumed(pawl_drain_pg(m->drain), waits_for);
+    m->vacuums += m->outwaits_vacuum ? 1 : 0;
     if (++m->tries >= rw->env->base->lock_attempts)
     {
         rw->has_given_up = true;

@@ -10,6 +10,7 @@
 
 #define DEFAULT_IDLE_TIMEOUT_MS 60000
 #define ROLLBACK_TIMEOUT_MS     30000
+#define AFTER_DEADLOCK_MS       500 /* for an autovacuum to end once it is cancelled */
 
 const char *
 pawl_pg_pin_sql(void)
@@ -32,6 +33,8 @@ lock_timeout_of(const pawl_pg *pg, const pawl_pg_pins *pins)
 {
     int64_t limit = pg->deadlock_timeout_ms / 2;
 
+    if (pins->outwaits_vacuum)
+        return pg->deadlock_timeout_ms + AFTER_DEADLOCK_MS;
     if (limit < 1)
         limit = 1;
     return pins->lock_timeout_ms > 0 && pins->lock_timeout_ms < limit ? pins->lock_timeout_ms : limit;

@@ -18,6 +18,8 @@ typedef struct pawl_pg_pins
     const char *search_path; /* NULL: "pg_catalog, pg_temp"; user code gets the one that it declares */
     int64_t lock_timeout_ms; /* as asked for; cut to half of the server's deadlock_timeout unless it is 0,
                                          which means just that half */
+    bool
+        outwaits_vacuum; /* instead: so long that the server cancels an autovacuum that has the lock (pg/lockers.h) */
     int64_t statement_timeout_ms; /* 0: none */
     int64_t idle_timeout_ms;      /* idle_in_transaction_session_timeout; 0: 60 s */
     bool replica_triggers_off;    /* session_replication_role = replica: user triggers do not fire */

@@ -76,6 +76,8 @@ typedef struct pawl_step_run
     pawl_arena *arena;    /* for this run of this step */
     const char *checksum; /* of the step: a job is recorded under it */
     bool tries_once;      /* set by pawl_step_try: a lock that is held is asked for once */
+    int vacuums;          /* so many tries of pawl_step_try met an autovacuum */
+    bool outwaits_vacuum; /* the next one waits for longer than that may */
     uint32_t waits_for;   /* set by the work: the table that it is about to lock, for messages */
     const char *info;     /* what apply recorded (an earlier try of it, too): a JSON object, "{}" at first */
     const char *info_out; /* apply may set it: a JSON object to be recorded with the step; NULL: nothing */

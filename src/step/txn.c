@@ -12,6 +12,7 @@
 
 #define BACKOFF_BASE_MS 100
 #define BACKOFF_CAP_MS  2000
+#define MOST_VACUUMS    5
 
 pawl_status
 pawl_step_unpin(pawl_step_run *run, pawl_error *err)
@@ -23,11 +24,23 @@ pawl_step_unpin(pawl_step_run *run, pawl_error *err)
     return st;
 }
 
+/* What a transaction had to wait for, to be kept in the ledger. */
+typedef struct waiting
+{
+    int64_t since_us; /* 0: it never waited */
+    int64_t tries;
+    char holders[480]; /* last seen; "" when nobody was found */
+    bool was_internal; /* an internal error of the server is worth one more attempt */
+    int vacuums;       /* so many attempts met an autovacuum */
+    bool outwaits_vacuum;
+} waiting;
+
 static pawl_status
-try_once(pawl_step_run *run, pawl_step_work work, void *ctx, pawl_error *err)
+try_once(pawl_step_run *run, const waiting *w, pawl_step_work work, void *ctx, pawl_error *err)
 {
     pawl_pg_pins pins = {.search_path = run->search_path,
                          .lock_timeout_ms = run->settings->lock_timeout_ms,
+                         .outwaits_vacuum = w->outwaits_vacuum,
                          .statement_timeout_ms = run->settings->statement_timeout_ms};
     pawl_status st = pawl_pg_begin(run->pg, &pins, err);
 
@@ -46,15 +59,6 @@ try_once(pawl_step_run *run, pawl_step_work work, void *ctx, pawl_error *err)
         pawl_pg_rollback(run->pg);
     return st;
 }
-
-/* What a transaction had to wait for, to be kept in the ledger. */
-typedef struct waiting
-{
-    int64_t since_us; /* 0: it never waited */
-    int64_t tries;
-    char holders[480]; /* last seen; "" when nobody was found */
-    bool was_internal; /* an internal error of the server is worth one more attempt */
-} waiting;
 
 static void
 report_wait(const pawl_step_run *run, uint32_t table, const pawl_error *err, int64_t tries, waiting *w)
@@ -110,8 +114,17 @@ give_up(const pawl_step_run *run, uint32_t table, pawl_error *err)
     if (holders[0] != '\0')
         pawl_error_detail(err, "held by %s", holders);
     pawl_error_hint(err, "run it again at a quieter time, end the sessions that hold the lock, or raise "
-                         "lock_timeout or lock_attempts");
+                         "lock_attempts (of lock_timeout no more than half of deadlock_timeout counts)");
     return err->code;
+}
+
+/* An autovacuum yields to whoever waits for long enough; a few times that is tried. */
+static void
+look_for_vacuum(pawl_step_run *run, waiting *w, bool is_locked)
+{
+    w->outwaits_vacuum =
+        is_locked && w->vacuums < MOST_VACUUMS && pawl_pg_is_vacuumed(run->pg, run->waits_for);
+    w->vacuums += w->outwaits_vacuum ? 1 : 0;
 }
 
 /* One attempt. *wants_more is set when its failure is one that passes. */
@@ -120,7 +133,7 @@ attempt(pawl_step_run *run, pawl_step_work work, void *ctx, int64_t tries, waiti
         pawl_error *err)
 {
     int64_t start_us = pawl_clock_us();
-    pawl_status st = try_once(run, work, ctx, err);
+    pawl_status st = try_once(run, w, work, ctx, err);
 
     *wants_more = false;
     if (st == PAWL_OK || !pawl_pg_is_usable(run->pg))
@@ -130,6 +143,7 @@ attempt(pawl_step_run *run, pawl_step_work work, void *ctx, int64_t tries, waiti
     bool is_contended = fault == PAWL_FAULT_LOCK || fault == PAWL_FAULT_REPEAT;
     bool is_first_internal = fault == PAWL_FAULT_INTERNAL && !w->was_internal;
     w->tries = tries;
+    look_for_vacuum(run, w, fault == PAWL_FAULT_LOCK);
     if (is_contended && (run->tries_once || tries >= run->settings->lock_attempts))
         return give_up(run, run->waits_for, err);
     w->was_internal = w->was_internal || is_first_internal;
@@ -147,7 +161,8 @@ pawl_step_txn(pawl_step_run *run, uint32_t lock_table, pawl_step_work work, void
 {
     pawl_error failure = PAWL_ERROR_INIT; /* of an attempt: a later one may still succeed */
     pawl_backoff backoff;
-    waiting w = {0};
+    waiting w = {.vacuums = run->tries_once ? run->vacuums : 0,
+                 .outwaits_vacuum = run->tries_once && run->outwaits_vacuum};
     bool wants_more = true;
     pawl_status st = PAWL_OK;
 
@@ -161,6 +176,11 @@ pawl_step_txn(pawl_step_run *run, uint32_t lock_table, pawl_step_work work, void
         run->waits_for = lock_table;
         run->info_out = NULL;
         st = attempt(run, work, ctx, tries, &w, &wants_more, &failure);
+    }
+    if (run->tries_once)
+    {
+        run->vacuums = w.vacuums;
+        run->outwaits_vacuum = w.outwaits_vacuum;
     }
     record_wait(run, &w, st == PAWL_OK);
     if (st != PAWL_OK)
@@ -199,7 +219,7 @@ pawl_step_give_way(const pawl_step_run *run, const char *what, int64_t tries, co
                                  tries == 1 ? "" : "s");
         return pawl_error_hint(err,
                                "everything is ready: run the same again at a quieter time, end the sessions "
-                               "that hold the lock, or raise lock_timeout or lock_attempts");
+                               "that hold the lock, or raise lock_attempts");
     }
     pawl_log_text(run->sink, PAWL_EVENT_WAITING, "attempt %lld of %lld of %s: %s%s%s", (long long) tries,
                   (long long) most, what, failure->message, failure->detail[0] != '\0' ? "; " : "",
