@@ -210,11 +210,14 @@ pawl_step_give_way(const pawl_step_run *run, const char *what, int64_t tries, co
     int64_t most = run->settings->lock_attempts;
     pawl_fault fault = pawl_fault_of(failure);
 
-    *err = *failure;
     if (failure->code != PAWL_E_BUSY && fault != PAWL_FAULT_LOCK && fault != PAWL_FAULT_REPEAT)
+    {
+        *err = *failure;
         return failure->code;
+    }
     if (tries >= most)
     {
+        *err = *failure;
         (void) pawl_error_prefix(err, "%s was given up after %lld attempt%s", what, (long long) tries,
                                  tries == 1 ? "" : "s");
         return pawl_error_hint(err,
