@@ -1,6 +1,7 @@
 /* Running single steps, and what the ledger keeps of them. */
 #include <string.h>
 
+#include "core/backoff.h"
 #include "core/log.h"
 #include "core/sqlstate.h"
 #include "migrate/run.h"
@@ -9,6 +10,11 @@
 #include "util/failpoint.h"
 
 #include "util/banned.h"
+
+enum
+{
+    MOST_LOSSES = 8 /* connections that a step may lose, or may fail to get, before it fails */
+};
 
 /* A task with what its transactions need. */
 typedef struct attempt
@@ -279,10 +285,72 @@ work_step(pawl_step_run *run, void *ctx, pawl_error *err)
     return pawl_history_step_end(run->ledger, run->pg, &a->end, err);
 }
 
+/* What the step has noted meanwhile; of a revert it is what its way up noted that counts. */
+static pawl_status
+look_at_record(pawl_step_run *run, const pawl_task *task, pawl_error *err)
+{
+    pawl_applied_step *steps = NULL;
+    const pawl_pg_pins pins = {0};
+    size_t count = 0;
+    pawl_status st = PAWL_OK;
+
+    if (task->is_revert || (st = pawl_pg_begin(run->pg, &pins, err)) != PAWL_OK)
+        return st;
+    st = pawl_history_steps(run->ledger, run->pg, run->revision, run->arena, &steps, &count, err);
+    pawl_pg_rollback(run->pg);
+    for (size_t i = 0; st == PAWL_OK && i < count; i++)
+        if (steps[i].ordinal == run->ordinal && strcmp(steps[i].direction, run->direction) == 0)
+            run->info = steps[i].info;
+    return st;
+}
+
+/* Once a connection was lost, what is held is held by the old session, which has not ended yet. */
+static bool
+can_be_carried_on(const pawl_task *task, const pawl_error *failure, int losses)
+{
+    pawl_fault fault = pawl_fault_of(failure);
+    bool is_held = failure->code == PAWL_E_BUSY || fault == PAWL_FAULT_LOCK;
+
+    return task->step->kind->is_resumed && losses < MOST_LOSSES &&
+           (fault == PAWL_FAULT_CONNECTION || (losses > 0 && is_held));
+}
+
+/*
+ * A step that the next run would resume is resumed by this one where no more than a connection was lost. Whether a COMMIT
+ * whose answer was lost is in, it finds out as the next run would.
+ */
+static pawl_status
+call_to_the_end(pawl_step_run *run, const attempt *a, pawl_error *err)
+{
+    pawl_error failure = PAWL_ERROR_INIT;
+    pawl_backoff backoff;
+    pawl_status st = call_step(run, a->task, &failure);
+
+    pawl_backoff_init(&backoff, 200, 10000);
+    for (int losses = 0; st != PAWL_OK && can_be_carried_on(a->task, &failure, losses); losses++)
+    {
+        pawl_log_text(run->sink, PAWL_EVENT_WAITING, "a connection was lost, going on in a moment: %s",
+                      failure.message);
+        if ((st = pawl_backoff_sleep(&backoff, run->stop, err)) != PAWL_OK)
+            return st;
+        st = failure.code;
+        if (!can_connect_again(a->m, run->stop))
+            continue;
+        run->pg = a->m->pg;
+        run->info_out = NULL;
+        failure = (pawl_error) PAWL_ERROR_INIT;
+        if ((st = look_at_record(run, a->task, &failure)) == PAWL_OK)
+            st = call_step(run, a->task, &failure);
+    }
+    if (st != PAWL_OK)
+        *err = failure;
+    return st;
+}
+
 static pawl_status
 run_outside(pawl_step_run *run, attempt *a, pawl_error *err)
 {
-    pawl_status st = call_step(run, a->task, err);
+    pawl_status st = call_to_the_end(run, a, err);
 
     PAWL_FAILPOINT("step.before_record");
     if (st != PAWL_OK)

@@ -355,7 +355,7 @@ typedef struct patience
 static pawl_status
 find_or_prepare(pawl_rewrite *rw, pawl_error *err)
 {
-    pawl_status st = pawl_rewrite_find(rw, err);
+    pawl_status st = pawl_rewrite_find_at_rest(rw, err);
 
     if (st == PAWL_OK && is_in(rw, "mirror"))
         rw->is_done = true;
@@ -405,7 +405,9 @@ recover(pawl_rewrite *rw, patience *p, const pawl_error *failure, pawl_error *er
     *err = *failure;
     if (rw->has_given_up)
         return failure->code;
-    if (pawl_fault_of(err) != PAWL_FAULT_CONNECTION && failure->code != PAWL_E_LEASE && !is_contended(err))
+    /* Once a connection was lost, who holds the chunk of the drain is the old session, which has not ended yet. */
+    if (pawl_fault_of(err) != PAWL_FAULT_CONNECTION && failure->code != PAWL_E_LEASE && !is_contended(err) &&
+        !(p->failures > 0 && failure->code == PAWL_E_BUSY))
         return failure->code;
     /* A chunk is claimed again. The right to change the history, the only one that is needed to find the job, is not. */
     if (failure->code == PAWL_E_LEASE && rw->phase[0] == '\0')
@@ -563,7 +565,7 @@ pawl_rewrite_undo(const pawl_rewrite_spec *spec, const pawl_rewrite_env *env, co
     pawl_status st;
 
     if ((st = begin(&rw, spec, env, id, err)) == PAWL_OK)
-        st = pawl_rewrite_find(&rw, err);
+        st = pawl_rewrite_find_at_rest(&rw, err);
     if (st == PAWL_OK)
         st = may_undo(&rw, err);
     if (st == PAWL_OK && rw.job != 0)

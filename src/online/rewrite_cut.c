@@ -41,6 +41,20 @@ open_drain(pawl_rewrite *rw, pawl_rewrite_applier *applier, pawl_drain **out, pa
     return pawl_drain_open(&options, out, err);
 }
 
+pawl_status
+pawl_rewrite_find_at_rest(pawl_rewrite *rw, pawl_error *err)
+{
+    PAWL_AUTO(pawl_drain) drain = NULL;
+    pawl_status st = pawl_rewrite_find(rw, err);
+    const pawl_drain_options options = {.job = rw->job, .env = rw->env->base};
+
+    if (st != PAWL_OK || rw->job == 0 || rw->is_done ||
+        (strcmp(rw->phase, "ready") != 0 && strcmp(rw->phase, "back") != 0))
+        return st;
+    st = pawl_drain_open(&options, &drain, err);
+    return st == PAWL_OK ? pawl_rewrite_find(rw, err) : st;
+}
+
 /* The way there has looked when it began; the mirror is carried over by whoever comes by. */
 static pawl_status
 check_context(pawl_rewrite *rw, pawl_error *err)

@@ -512,7 +512,7 @@ pawl_rewrite_step_back(pawl_rewrite *rw, pawl_error *err)
         return st;
     if (rw->phase[0] == '\0')
     {
-        st = pawl_rewrite_find(rw, err);
+        st = pawl_rewrite_find_at_rest(rw, err);
         rw->is_done = st == PAWL_OK && rw->job == 0;
         return st;
     }

@@ -78,6 +78,12 @@ PAWL_NODISCARD pawl_status pawl_rewrite_note(pawl_rewrite *rw, pawl_pg *pg, cons
 /* Names that follow from the number of the job. */
 void pawl_rewrite_name(pawl_rewrite *rw);
 
+/*
+ * Find the job, to go on with it: a cut-over of a run that has lost its connection may be about to commit. Its transaction
+ * holds chunk 0; once that is ours it has ended, and the ledger says how.
+ */
+PAWL_NODISCARD pawl_status pawl_rewrite_find_at_rest(pawl_rewrite *rw, pawl_error *err);
+
 /* rewrite_prepare.c: find the job; make it; look at what it has made; start the copy over; take it all away. */
 PAWL_NODISCARD pawl_status pawl_rewrite_find(pawl_rewrite *rw, pawl_error *err);
 PAWL_NODISCARD pawl_status pawl_rewrite_prepare(pawl_rewrite *rw, pawl_error *err);

@@ -180,6 +180,12 @@ PAWL_NODISCARD pawl_status pawl_swap_drain(pawl_swap *s, bool to_back, pawl_erro
 PAWL_NODISCARD pawl_status pawl_swap_drain_for(pawl_swap *s, bool to_back, int64_t budget_ms, bool *left,
                                                pawl_error *err);
 
+/*
+ * Before anything is planned: a cut-over of a run that has lost its connection may be about to commit. Its transaction holds
+ * chunk 0; once that is ours it has ended, and the ledger says how.
+ */
+PAWL_NODISCARD pawl_status pawl_swap_wait_for_lost(pawl_swap *s, pawl_error *err);
+
 /* Drain while waiting for whatever must have happened, then cut over. */
 PAWL_NODISCARD pawl_status pawl_swap_ready(pawl_swap *s, bool to_back, pawl_error *err);
 

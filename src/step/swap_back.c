@@ -337,9 +337,9 @@ pawl_swap_look_ahead(pawl_swap *s, bool is_next, pawl_error *err)
 pawl_status
 pawl_swap_back(pawl_swap *s, pawl_error *err)
 {
-    pawl_status st = pawl_swap_may_go_back(s, err);
+    pawl_status st = s->job == 0 ? PAWL_OK : pawl_swap_wait_for_lost(s, err);
 
-    if (st != PAWL_OK)
+    if (st != PAWL_OK || (st = pawl_swap_may_go_back(s, err)) != PAWL_OK)
         return st;
     if (has_cut_over(s))
         return strcmp(s->state, "abandoned") == 0 ? PAWL_OK : return_through_mirror(s, err);

@@ -522,6 +522,19 @@ cut_over(pawl_swap *s, engine *e, bool to_back, pawl_error *err)
 }
 
 pawl_status
+pawl_swap_wait_for_lost(pawl_swap *s, pawl_error *err)
+{
+    PAWL_AUTO(pawl_drain) drain = NULL;
+    const pawl_drain_options options = {.job = s->job, .env = &s->env};
+    pawl_status st;
+
+    if (strcmp(s->state, "open") != 0 || (!pawl_swap_is(s, "ready") && !pawl_swap_is(s, "back")))
+        return PAWL_OK;
+    st = pawl_drain_open(&options, &drain, err);
+    return st == PAWL_OK ? pawl_swap_look_again(s, err) : st;
+}
+
+pawl_status
 pawl_swap_ready(pawl_swap *s, bool to_back, pawl_error *err)
 {
     engine e;

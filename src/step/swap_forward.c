@@ -264,6 +264,8 @@ pawl_swap_forward(pawl_swap *s, pawl_error *err)
     if (strcmp(s->state, "abandoned") == 0)
         return pawl_error_set(err, PAWL_E_STATE, "job %lld was abandoned", (long long) s->job);
     st = pawl_context_check(s->job, &s->env, s->d->lua != NULL, s->run->ledger, s->run->pg, err);
+    if (st == PAWL_OK)
+        st = pawl_swap_wait_for_lost(s, err);
     while (st == PAWL_OK && !pawl_swap_is(s, "mirror"))
     {
         if ((st = pawl_stop_check(s->run->stop, PAWL_STOP_FINISH, err)) == PAWL_OK)
