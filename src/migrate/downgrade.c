@@ -2,10 +2,9 @@
 
 #include "core/log.h"
 #include "migrate/body.h"
+#include "migrate/left.h"
 #include "migrate/run.h"
 #include "migrate/squashed.h"
-#include "online/capture.h"
-#include "online/guard.h"
 #include "pawl_sql.h"
 #include "util/clock.h"
 #include "util/failpoint.h"
@@ -263,35 +262,6 @@ work_begin(pawl_step_run *run, void *ctx, pawl_error *err)
     return pawl_history_revert(run->ledger, run->pg, d->loaded.revision->id, err);
 }
 
-/* What a way back of the user's own has not ended: triggers would go on, and a log grow, for nobody. */
-static pawl_status
-take_down(pawl_step_run *run, int64_t job, pawl_error *err)
-{
-    const pawl_pg_arg args[] = {PAWL_ARG_I64(job)};
-    pawl_status st;
-
-    if ((st = pawl_keep_remove(job, run->ledger, run->pg, err)) != PAWL_OK ||
-        (st = pawl_guard_remove(job, run->ledger, run->pg, err)) != PAWL_OK ||
-        (st = pawl_capture_remove(job, run->ledger, run->pg, err)) != PAWL_OK)
-        return st;
-    return pawl_ledger_query(run->ledger, run->pg, pawl_sql_migrate_left_end, 1, args, NULL, err);
-}
-
-static pawl_status
-note_left(descent *d, const pawl_pg_result *res, int row, pawl_error *err)
-{
-    const char *what = pawl_pg_text(res, row, 3);
-    pawl_strbuf *b = &d->left;
-
-    if (strcmp(pawl_pg_text(res, row, 2), "backfill") == 0)
-        return PAWL_OK;
-    pawl_strbuf_addf(b, "%sjob %s has ended with its revision, and its triggers and its log are gone",
-                     b->length > 0 ? "; " : "", pawl_pg_text(res, row, 0));
-    if (what[0] != '\0')
-        pawl_strbuf_addf(b, "; %s follows no longer, and stays until you drop it", what);
-    return pawl_strbuf_is_ok(b) ? PAWL_OK : pawl_error_nomem(err, "a message");
-}
-
 /* The jobs of the steps behind the `ordinal`th; 0: all. */
 typedef struct behind
 {
@@ -304,18 +274,9 @@ static pawl_status
 work_take_down(pawl_step_run *run, void *ctx, pawl_error *err)
 {
     const behind *b = ctx;
-    PAWL_AUTO(pawl_pg_result) res = NULL;
-    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(b->d->loaded.revision->id), PAWL_ARG_I64(b->ordinal)};
-    pawl_status st = pawl_ledger_query(run->ledger, run->pg, pawl_sql_migrate_left, 2, args, &res, err);
 
     pawl_strbuf_truncate(&b->d->left, b->told);
-    for (int row = 0; st == PAWL_OK && row < pawl_pg_rows(res); row++)
-    {
-        run->waits_for = (uint32_t) pawl_pg_i64(res, row, 1);
-        if ((st = take_down(run, pawl_pg_i64(res, row, 0), err)) == PAWL_OK)
-            st = note_left(b->d, res, row, err);
-    }
-    return st;
+    return pawl_left_take_down(run, b->d->loaded.revision->id, b->ordinal, &b->d->left, err);
 }
 
 static pawl_status

@@ -6,7 +6,9 @@
  */
 #include <string.h>
 
+#include "core/log.h"
 #include "migrate/body.h"
+#include "migrate/left.h"
 #include "migrate/run.h"
 #include "pawl_sql.h"
 
@@ -31,6 +33,7 @@ typedef struct stamping
     size_t nremoved;
     addition *added;
     size_t nadded;
+    pawl_strbuf left; /* what of forgotten revisions stays on tables, for people */
 } stamping;
 
 /* ---- what is to change ------------------------------------------------------------------------------------------- */
@@ -151,11 +154,13 @@ plan(stamping *s, const pawl_graph_change *change, pawl_error *err)
 /* ---- the change itself ------------------------------------------------------------------------------------------- */
 
 static pawl_status
-forget(const stamping *s, pawl_step_run *run, const char *id, pawl_error *err)
+forget(stamping *s, pawl_step_run *run, const char *id, pawl_error *err)
 {
     const pawl_pg_arg args[] = {PAWL_ARG_TEXT(id)};
-    pawl_status st = pawl_ledger_query(run->ledger, run->pg, pawl_sql_migrate_abandon, 1, args, NULL, err);
+    pawl_status st = pawl_left_take_down(run, id, 0, &s->left, err);
 
+    if (st == PAWL_OK)
+        st = pawl_ledger_query(run->ledger, run->pg, pawl_sql_migrate_abandon, 1, args, NULL, err);
     if (st == PAWL_OK)
         st = pawl_history_remove(run->ledger, run->pg, id, err);
     if (st == PAWL_OK)
@@ -208,9 +213,10 @@ record(const stamping *s, pawl_step_run *run, const addition *a, pawl_error *err
 static pawl_status
 work_stamp(pawl_step_run *run, void *ctx, pawl_error *err)
 {
-    const stamping *s = ctx;
+    stamping *s = ctx;
     pawl_status st = PAWL_OK;
 
+    pawl_strbuf_reset(&s->left);
     for (size_t i = 0; i < s->nremoved && st == PAWL_OK; i++)
         st = forget(s, run, s->removed[i], err);
     for (size_t i = 0; i < s->nadded && st == PAWL_OK; i++)
@@ -266,7 +272,7 @@ pawl_stamp(pawl_project *project, const char *const *targets, size_t ntargets, b
     PAWL_AUTO(pawl_stamped) result = NULL;
     PAWL_STRBUF_AUTO(doing);
     pawl_graph_change change = {0};
-    stamping s = {0};
+    stamping s = {.left = PAWL_STRBUF_INIT};
     pawl_status st;
 
     if (ntargets == 0)
@@ -289,6 +295,9 @@ pawl_stamp(pawl_project *project, const char *const *targets, size_t ntargets, b
         return st;
     if (s.nremoved + s.nadded > 0)
         st = pawl_migration_record(m, work_stamp, &s, err);
+    if (st == PAWL_OK && s.left.length > 0)
+        pawl_log_text(&options->sink, PAWL_EVENT_WARNING, "%s", s.left.data);
+    pawl_strbuf_fini(&s.left);
     if (st != PAWL_OK)
         return st;
     *out = result;

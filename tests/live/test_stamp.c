@@ -9,7 +9,9 @@
 
 #include <cmocka.h>
 
+#include "support/kill.h"
 #include "support/migration.h"
+#include "support/priced.h"
 #include "support/project.h"
 #include "support/server.h"
 
@@ -193,6 +195,55 @@ a_half_applied_revision_stops_a_stamp_and_a_purge_clears_it(void **state)
     pawl_test_end(&f);
 }
 
+/* Its record goes: nobody would ever take down what it has put beside the table. */
+static void
+stamp_leaves_no_trigger(const char *step, const char *point, bool is_purge, const char *stays)
+{
+    pawl_test_fixture f = pawl_test_begin("stamptriggers");
+    PAWL_STRBUF_AUTO(text);
+
+    pawl_strbuf_addf(&text, "up:\n%s", step);
+    pawl_test_project_write(f.dir, "migrations/transforms/up.lua",
+                            "return { row = function(row) return { a = row.a } end,\n"
+                            "reverse = function(row) return { a = row.a } end }\n");
+    pawl_test_revision(&f, "aaaa0001", "", text.data);
+    if (point != NULL)
+        pawl_test_must_be_killed(f.dir, "upgrade", "head", point, 1);
+    else
+        pawl_test_up(&f);
+    pawl_test_assert_text(&f, "SELECT (count(*) > 0)::text FROM pg_trigger WHERE tgrelid = 't'::regclass",
+                          "true");
+    if (is_purge)
+        must_refuse(&f, "base", NULL, PAWL_E_STATE, "aaaa0001 is half applied");
+    pawl_strbuf_reset(&f.heard.text);
+    must_stamp(&f, "base", NULL, is_purge, "aaaa0001", "");
+    pawl_test_assert_text(&f, PAWL_TEST_LEFT, "0");
+    pawl_test_assert_heard(&f, "job 1 has ended with its revision, and its triggers and its log are gone");
+    pawl_test_assert_heard(&f, stays);
+    pawl_test_exec(f.db, "INSERT INTO t (id, a) VALUES (2000, 'new'); UPDATE t SET a = 'x' WHERE id = 2000");
+    pawl_test_assert_text(&f, "SELECT state FROM pawl.job", "abandoned");
+    pawl_test_end(&f);
+}
+
+static void
+what_a_stamp_forgets_leaves_no_trigger(void **state)
+{
+    static const char swap[] =
+        "  - swap_column: { table: t, column: a, type: varchar(100), lua: transforms/up.lua }\n";
+    static const char in_step[] = "  - swap_column: { table: t, column: a, type: varchar(100), using: \"a\", "
+                                  "reverse: \"a\" }\n";
+    static const char rewrite[] =
+        "  - rewrite_table: { table: t, change: { a: varchar(100) }, lua: transforms/up.lua }\n";
+
+    (void) state;
+    stamp_leaves_no_trigger(swap, NULL, false, "column a_old of public.t follows no longer");
+    stamp_leaves_no_trigger(in_step, NULL, false, "column a_old of public.t follows no longer");
+    stamp_leaves_no_trigger(rewrite, NULL, false, "table public.pawl_1_old follows no longer");
+    stamp_leaves_no_trigger(swap, "swap.after_copy", true, "column a_new of public.t follows no longer");
+    stamp_leaves_no_trigger(in_step, "swap.after_copy", true, "column a_new of public.t follows no longer");
+    stamp_leaves_no_trigger(rewrite, "rewrite.after_copy", true, "table public.pawl_1_new follows no longer");
+}
+
 static void
 a_step_that_when_leaves_out_is_stamped_as_skipped(void **state)
 {
@@ -348,6 +399,7 @@ main(void)
         cmocka_unit_test(a_stamp_moves_its_branch_and_leaves_the_others),
         cmocka_unit_test(every_edit_is_kept_with_who_and_from_where),
         cmocka_unit_test(a_half_applied_revision_stops_a_stamp_and_a_purge_clears_it),
+        cmocka_unit_test(what_a_stamp_forgets_leaves_no_trigger),
         cmocka_unit_test(a_step_that_when_leaves_out_is_stamped_as_skipped),
         cmocka_unit_test(what_cannot_be_stamped_is_refused_and_changes_nothing),
         cmocka_unit_test(a_revision_without_a_file_is_purged),
