@@ -7,6 +7,11 @@
 
 #include "util/banned.h"
 
+enum
+{
+    MOST_TRIES = 3 /* with a CHECK that others drop */
+};
+
 /*
  * SET NOT NULL alone reads the whole table under ACCESS EXCLUSIVE. With a validated CHECK (c IS NOT NULL) it reads
  * nothing (PostgreSQL 12), and VALIDATE lets readers and writers pass. Each phase is a transaction of its own and looks
@@ -132,6 +137,7 @@ phase_validate(pawl_step_run *run, void *ctx, pawl_error *err)
     return pawl_step_exec(run, &sql, err);
 }
 
+/* The lock comes first: a CHECK that is gone by then would have the server read the whole table under it. */
 static pawl_status
 phase_set(pawl_step_run *run, void *ctx, pawl_error *err)
 {
@@ -140,10 +146,18 @@ phase_set(pawl_step_run *run, void *ctx, pawl_error *err)
     const pawl_column *c = NULL;
     check found = {0};
     PAWL_STRBUF_AUTO(sql);
-    pawl_status st = load(run, d, &t, &c, &found, err);
+    pawl_status st = pawl_step_column(run, d->table, d->column, &t, &c, err);
 
-    if (st != PAWL_OK)
+    if (st != PAWL_OK || (st = pawl_step_lock(run, t, "ACCESS EXCLUSIVE", true, err)) != PAWL_OK ||
+        (st = load(run, d, &t, &c, &found, err)) != PAWL_OK)
         return st;
+    if (!c->is_not_null && !found.is_validated)
+    {
+        (void) pawl_error_set(err, PAWL_E_BUSY, "the CHECK \"%s\" of \"%s\" was dropped meanwhile",
+                              found.name, d->table);
+        return pawl_error_hint(err,
+                               "leave it until the step is done, which drops it, and run the same again");
+    }
     if (!c->is_not_null)
     {
         pawl_step_alter(&sql, t);
@@ -223,10 +237,10 @@ violated(pawl_step_run *run, data *d, pawl_error *err)
         err, "fill or delete those rows (a `backfill` step before this one), then run it again");
 }
 
-pawl_status
-pawl_kind_set_not_null_apply(pawl_step_run *run, const pawl_step *step, pawl_error *err)
+/* PAWL_E_BUSY: the CHECK has not lasted. */
+static pawl_status
+set_once(pawl_step_run *run, data *d, pawl_error *err)
 {
-    data *d = step->data;
     pawl_status st = pawl_step_txn(run, 0, phase_add, d, err);
 
     PAWL_FAILPOINT("set_not_null.after_add");
@@ -241,6 +255,19 @@ pawl_kind_set_not_null_apply(pawl_step_run *run, const pawl_step *step, pawl_err
         st = pawl_step_txn(run, 0, phase_set, d, err);
     PAWL_FAILPOINT("set_not_null.after_set");
     run->info_out = NULL;
+    return st;
+}
+
+pawl_status
+pawl_kind_set_not_null_apply(pawl_step_run *run, const pawl_step *step, pawl_error *err)
+{
+    pawl_error failure = PAWL_ERROR_INIT;
+    pawl_status st = PAWL_E_BUSY;
+
+    for (int i = 0; i < MOST_TRIES && st == PAWL_E_BUSY; i++)
+        st = set_once(run, step->data, &failure);
+    if (st != PAWL_OK)
+        *err = failure;
     return st;
 }
 
