@@ -4,6 +4,7 @@
 
 #include "backfill/pass.h"
 #include "backfill/stmt.h"
+#include "core/log.h"
 #include "pawl_sql.h"
 #include "pg/pipe.h"
 #include "util/failpoint.h"
@@ -347,18 +348,30 @@ pawl_chunk_renew(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const pa
     return st;
 }
 
+pawl_status
+pawl_lease_release(int64_t job, int64_t chunk, int64_t fence, pawl_ledger *ledger, pawl_pg *pg,
+                   pawl_error *err)
+{
+    const pawl_pg_pins pins = {.lock_timeout_ms = 100};
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(job), PAWL_ARG_I64(chunk), PAWL_ARG_I64(fence)};
+    pawl_status st = pawl_pg_begin(pg, &pins, err);
+
+    if (st != PAWL_OK)
+        return st;
+    st = pawl_ledger_query(ledger, pg, pawl_sql_backfill_lease_release, 3, args, NULL, err);
+    if (st == PAWL_OK && (st = pawl_pg_commit(pg, err)) == PAWL_OK)
+        return st;
+    pawl_pg_rollback(pg);
+    return st;
+}
+
 void
 pawl_chunk_release(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const pawl_chunk *chunk)
 {
-    const pawl_pg_pins pins = {.lock_timeout_ms = 100};
-    const pawl_pg_arg args[] = {PAWL_ARG_I64(job->id), PAWL_ARG_I64(chunk->id), PAWL_ARG_I64(chunk->fence)};
     pawl_error ignored = PAWL_ERROR_INIT;
 
-    if (!pawl_pg_is_usable(pg) || pawl_pg_begin(pg, &pins, &ignored) != PAWL_OK)
-        return;
-    if (pawl_pg_query(pg, pawl_ledger_sql(ledger, pawl_sql_backfill_lease_release), 3, args, NULL,
-                      &ignored) == PAWL_OK &&
-        pawl_pg_commit(pg, &ignored) == PAWL_OK)
-        return;
-    pawl_pg_rollback(pg);
+    if (pawl_pg_is_usable(pg) &&
+        pawl_lease_release(job->id, chunk->id, chunk->fence, ledger, pg, &ignored) != PAWL_OK)
+        pawl_log_text(job->env->sink, PAWL_EVENT_DEBUG, "chunk %lld of job %lld was not given back: %s",
+                      (long long) chunk->id, (long long) job->id, ignored.message);
 }

@@ -74,6 +74,10 @@ PAWL_NODISCARD pawl_status pawl_chunk_left(const pawl_job *job, pawl_ledger *led
 PAWL_NODISCARD pawl_status pawl_chunk_renew(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg,
                                             const pawl_chunk *chunk, pawl_error *err);
 
+/* Give a chunk back that is held under this fence, in a transaction of its own: the next one need not wait for the lease. */
+PAWL_NODISCARD pawl_status pawl_lease_release(int64_t job, int64_t chunk, int64_t fence, pawl_ledger *ledger,
+                                              pawl_pg *pg, pawl_error *err);
+
 /* Give it back at once; best effort. */
 void pawl_chunk_release(const pawl_job *job, pawl_ledger *ledger, pawl_pg *pg, const pawl_chunk *chunk);
 

@@ -571,7 +571,10 @@ pawl_scratch_refill(pawl_scratch *s, pawl_error *err)
     {
         pawl_sql_add(&sql, "VACUUM (ANALYZE) ");
         pawl_sql_ident2(&sql, s->schema, s->table->name);
-        st = run(s, &sql, err);
+        if (!pawl_pg_is_pooled(s->pg))
+            st = pawl_pg_pin_session(s->pg, path.data, 0, 0, err);
+        if (st == PAWL_OK)
+            st = run(s, &sql, err);
     }
     if (st == PAWL_OK)
         return PAWL_OK;

@@ -164,6 +164,19 @@ pawl_ledger_query(pawl_ledger *ledger, pawl_pg *pg, const char *sql, int nargs, 
 }
 
 pawl_status
+pawl_ledger_look(pawl_ledger *ledger, pawl_pg *pg, const char *sql, int nargs, const pawl_pg_arg *args,
+                 pawl_pg_result **out, pawl_error *err)
+{
+    pawl_status st = pawl_pg_begin(pg, NULL, err);
+
+    if (st != PAWL_OK)
+        return st;
+    st = pawl_ledger_query(ledger, pg, sql, nargs, args, out, err);
+    pawl_pg_rollback(pg);
+    return st;
+}
+
+pawl_status
 pawl_ledger_touch(pawl_ledger *ledger, pawl_pg *pg, const char *sql, int nargs, const pawl_pg_arg *args,
                   const char *what, pawl_error *err)
 {

@@ -31,6 +31,10 @@ const char *pawl_ledger_sql(pawl_ledger *ledger, const char *sql);
 PAWL_NODISCARD pawl_status pawl_ledger_query(pawl_ledger *ledger, pawl_pg *pg, const char *sql, int nargs,
                                              const pawl_pg_arg *args, pawl_pg_result **out, pawl_error *err);
 
+/* The same in a transaction of its own, which changes nothing: for a look between two transactions. */
+PAWL_NODISCARD pawl_status pawl_ledger_look(pawl_ledger *ledger, pawl_pg *pg, const char *sql, int nargs,
+                                            const pawl_pg_arg *args, pawl_pg_result **out, pawl_error *err);
+
 /* The same for a statement that must touch exactly one row: PAWL_E_STATE with `what` as message when it did not. */
 PAWL_NODISCARD pawl_status pawl_ledger_touch(pawl_ledger *ledger, pawl_pg *pg, const char *sql, int nargs,
                                              const pawl_pg_arg *args, const char *what, pawl_error *err);

@@ -212,7 +212,7 @@ check_kind(const request *r, pawl_error *err)
 
     if (!is_abandon && strcmp(r->action, "cutover") != 0)
         return PAWL_OK;
-    st = pawl_ledger_query(r->ledger, r->pg, pawl_sql_migrate_control_kind, 1, args, &res, err);
+    st = pawl_ledger_look(r->ledger, r->pg, pawl_sql_migrate_control_kind, 1, args, &res, err);
     if (st != PAWL_OK || pawl_pg_rows(res) == 0)
         return st;
 

@@ -22,6 +22,13 @@ drop_database(pawl_pg *pg, const char *name, pawl_error *err)
     return pawl_strbuf_is_ok(&sql) ? pawl_pg_exec(pg, sql.data, err) : pawl_error_nomem(err, "a statement");
 }
 
+/* Databases are made and dropped outside of transactions: no time-out of the role's is to end that half-way. */
+static pawl_status
+pin(pawl_pg *pg, pawl_error *err)
+{
+    return pawl_pg_pin_session(pg, "pg_catalog, pg_temp", 0, 0, err);
+}
+
 /* What killed runs have left behind. That it cannot be removed is no reason not to go on. */
 static pawl_status
 sweep(const pawl_squash_scratch *c, pawl_error *err)
@@ -82,6 +89,8 @@ pawl_squash_scratch_open(pawl_squash_scratch *c, pawl_error *err)
         return pawl_error_hint(err, "scratch databases are reached without one: set `direct_database` to the "
                                     "address of the server itself");
     }
+    if ((st = pin(c->pg, err)) != PAWL_OK)
+        return st;
     pawl_log_text(&c->options->sink, PAWL_EVENT_INFO, "two scratch databases are made beside %s",
                   pawl_pg_target(c->pg));
     name_both(c);
@@ -212,7 +221,8 @@ drop_somehow(pawl_squash_scratch *c, const char *name, pawl_error *err)
         return st;
     pawl_pg_close(c->pg);
     c->pg = NULL;
-    st = pawl_project_connect(c->project, c->conninfo, false, NULL, &c->pg, err);
+    if ((st = pawl_project_connect(c->project, c->conninfo, false, NULL, &c->pg, err)) == PAWL_OK)
+        st = pin(c->pg, err);
     return st == PAWL_OK ? drop_database(c->pg, name, err) : st;
 }
 

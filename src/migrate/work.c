@@ -45,7 +45,7 @@ check_phase(const pawl_found_job *job, pawl_ledger *ledger, pawl_pg *pg, pawl_er
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
     const pawl_pg_arg args[] = {PAWL_ARG_I64(job->id)};
-    pawl_status st = pawl_ledger_query(ledger, pg, pawl_sql_migrate_control_kind, 1, args, &res, err);
+    pawl_status st = pawl_ledger_look(ledger, pg, pawl_sql_migrate_control_kind, 1, args, &res, err);
 
     if (st != PAWL_OK || pawl_pg_rows(res) == 0 || strcmp(pawl_pg_text(res, 0, 0), "backfill") != 0 ||
         strcmp(pawl_pg_text(res, 0, 1), "copy") == 0)

@@ -1,6 +1,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "backfill/claim.h"
 #include "backfill/reject.h"
 #include "core/backoff.h"
 #include "core/log.h"
@@ -256,7 +257,7 @@ totals(pawl_copier *c, pawl_meter_options *meter, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
     const pawl_pg_arg args[] = {PAWL_ARG_I64(c->options->job)};
-    pawl_status st = pawl_ledger_query(c->ledger, c->pg, pawl_sql_backfill_job_totals, 1, args, &res, err);
+    pawl_status st = pawl_ledger_look(c->ledger, c->pg, pawl_sql_backfill_job_totals, 1, args, &res, err);
 
     if (st != PAWL_OK)
         return st;
@@ -322,14 +323,12 @@ static void
 give_back(pawl_copier *c)
 {
     pawl_error ignored = PAWL_ERROR_INIT;
-    const pawl_pg_arg args[] = {PAWL_ARG_I64(c->options->job), PAWL_ARG_TEXT("1"), PAWL_ARG_I64(c->fence)};
 
     if (c->fence == 0 || c->pg == NULL || !pawl_pg_is_usable(c->pg))
         return;
     pawl_pg_ignore_stop(c->pg);
     pawl_pg_rollback(c->pg);
-    if (pawl_ledger_query(c->ledger, c->pg, pawl_sql_backfill_lease_release, 3, args, NULL, &ignored) !=
-        PAWL_OK)
+    if (pawl_lease_release(c->options->job, 1, c->fence, c->ledger, c->pg, &ignored) != PAWL_OK)
         pawl_log_text(c->options->env->sink, PAWL_EVENT_DEBUG, "the copy's chunk was not given back: %s",
                       ignored.message);
 }

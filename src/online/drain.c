@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "backfill/claim.h"
 #include "core/backoff.h"
 #include "core/log.h"
 #include "core/sqlstate.h"
@@ -189,12 +190,9 @@ pawl_drain_close(pawl_drain *d)
         return;
     if (d->pg != NULL && pawl_pg_is_usable(d->pg))
     {
-        const pawl_pg_arg args[] = {PAWL_ARG_I64(d->options.job), PAWL_ARG_TEXT("0"), PAWL_ARG_I64(d->fence)};
-
         pawl_pg_ignore_stop(d->pg);
         pawl_pg_rollback(d->pg);
-        if (pawl_ledger_query(d->ledger, d->pg, pawl_sql_backfill_lease_release, 3, args, NULL, &ignored) !=
-            PAWL_OK)
+        if (pawl_lease_release(d->options.job, 0, d->fence, d->ledger, d->pg, &ignored) != PAWL_OK)
             pawl_log_text(d->options.env->sink, PAWL_EVENT_DEBUG, "the drain's chunk was not given back: %s",
                           ignored.message);
     }

@@ -6,6 +6,7 @@
 #include "core/sqlstate.h"
 #include "online/rewrite_private.h"
 #include "pawl_sql.h"
+#include "pg/txn.h"
 #include "util/failpoint.h"
 
 #include "util/banned.h"
@@ -67,24 +68,33 @@ pawl_rewrite_units(pawl_rewrite *rw, const pawl_carry_list *list, bool is_on_sha
     return PAWL_OK;
 }
 
-/* Statistics and the visibility map must be there before the first query of the application comes. */
+static pawl_status
+analyze_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
+{
+    pawl_status st = pawl_rewrite_set_path(rw->pg, rw->user_path, err);
+
+    return st == PAWL_OK ? pawl_pg_exec(rw->pg, ctx, err) : st;
+}
+
+/*
+ * Statistics and the visibility map must be there before the first query of the application comes. Both run functions of the
+ * user's, which his indexes name. VACUUM takes no settings that are local: behind a pooler they would be the next one's too.
+ */
 pawl_status
 pawl_rewrite_settle(pawl_rewrite *rw, pawl_error *err)
 {
     PAWL_STRBUF_AUTO(sql);
     pawl_status st = pawl_rewrite_connect(rw, err);
+    bool is_pooled = st == PAWL_OK && pawl_pg_is_pooled(rw->pg);
 
     if (st != PAWL_OK)
         return st;
-    /* VACUUM cannot have its time-outs SET LOCAL: behind a pooler a session's settings would be the next one's too. */
-    if (pawl_pg_is_pooled(rw->pg))
-        pawl_sql_add(&sql, "ANALYZE ");
-    else if ((st = pawl_pg_exec(rw->pg, "SET statement_timeout = 0", err)) != PAWL_OK ||
-             (st = pawl_pg_exec(rw->pg, "SET lock_timeout = 0", err)) != PAWL_OK)
-        return st;
-    else
-        pawl_sql_add(&sql, "VACUUM (ANALYZE) ");
+    pawl_sql_add(&sql, is_pooled ? "ANALYZE " : "VACUUM (ANALYZE) ");
     pawl_sql_ident2(&sql, rw->shape.table->schema, rw->shadow);
-    return pawl_strbuf_is_ok(&sql) ? pawl_pg_exec(rw->pg, sql.data, err)
-                                   : pawl_error_nomem(err, "a statement");
+    if (!pawl_strbuf_is_ok(&sql))
+        return pawl_error_nomem(err, "a statement");
+    if (is_pooled)
+        return pawl_rewrite_txn(rw, analyze_inside, sql.data, err);
+    st = pawl_pg_pin_session(rw->pg, rw->user_path, 0, 0, err);
+    return st == PAWL_OK ? pawl_pg_exec(rw->pg, sql.data, err) : st;
 }

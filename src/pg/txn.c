@@ -89,6 +89,18 @@ pawl_pg_begin(pawl_pg *pg, const pawl_pg_pins *pins, pawl_error *err)
 }
 
 pawl_status
+pawl_pg_pin_session(pawl_pg *pg, const char *search_path, int64_t lock_timeout_ms,
+                    int64_t statement_timeout_ms, pawl_error *err)
+{
+    char lock_ms[24];
+    char statement_ms[24];
+    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(search_path), pawl_arg_i64(lock_timeout_ms, lock_ms),
+                                pawl_arg_i64(statement_timeout_ms, statement_ms)};
+
+    return pawl_pg_query(pg, pawl_sql_pg_pin_session, 3, args, NULL, err);
+}
+
+pawl_status
 pawl_pg_commit(pawl_pg *pg, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;

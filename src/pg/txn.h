@@ -40,6 +40,13 @@ PAWL_NODISCARD pawl_status pawl_pg_commit(pawl_pg *pg, pawl_error *err);
 /* ROLLBACK when a transaction is open; errors are of no interest (the connection may be gone). */
 void pawl_pg_rollback(pawl_pg *pg);
 
+/*
+ * The same for the session, as far as it concerns a statement that cannot be in a transaction (VACUUM, CREATE INDEX
+ * CONCURRENTLY, CREATE DATABASE). Never behind a pooler, where the settings would be the next one's too. 0: no time-out.
+ */
+PAWL_NODISCARD pawl_status pawl_pg_pin_session(pawl_pg *pg, const char *search_path, int64_t lock_timeout_ms,
+                                               int64_t statement_timeout_ms, pawl_error *err);
+
 /* The statement that sets the pins, for those that queue it themselves, and its parameters. */
 #define PAWL_PG_PIN_ARGS 8
 const char *pawl_pg_pin_sql(void);

@@ -1,7 +1,6 @@
 #include "step/outside.h"
 
-#include "pawl_sql.h"
-#include "pg/exec.h"
+#include "pg/txn.h"
 
 #include "util/banned.h"
 
@@ -9,8 +8,6 @@ pawl_status
 pawl_step_open_outside(const pawl_step_run *run, bool can_wait, pawl_pg **out, pawl_error *err)
 {
     const char *direct = run->direct_conninfo;
-    char lock_ms[24];
-    char statement_ms[24];
     PAWL_AUTO(pawl_pg) pg = NULL;
 
     if (pawl_pg_is_pooled(run->pg) && (direct == NULL || direct[0] == '\0'))
@@ -27,10 +24,8 @@ pawl_step_open_outside(const pawl_step_run *run, bool can_wait, pawl_pg **out, p
     if (st != PAWL_OK)
         return st;
 
-    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(run->search_path),
-                                pawl_arg_i64(can_wait ? 0 : run->settings->lock_timeout_ms, lock_ms),
-                                pawl_arg_i64(run->settings->statement_timeout_ms, statement_ms)};
-    st = pawl_pg_query(pg, pawl_sql_step_pin_session, 3, args, NULL, err);
+    st = pawl_pg_pin_session(pg, run->search_path, can_wait ? 0 : run->settings->lock_timeout_ms,
+                             run->settings->statement_timeout_ms, err);
     if (st != PAWL_OK)
         return st;
     *out = pg;

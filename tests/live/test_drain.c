@@ -359,6 +359,27 @@ lock_that_does_not_come_is_spoken_of(void **state)
     end(&f);
 }
 
+/* The last words of a drain are said in a transaction like all others: a role's default does not take them away. */
+static void
+the_chunk_is_given_back_whatever_the_role_has_set(void **state)
+{
+    pawl_error err = PAWL_ERROR_INIT;
+    fixture f;
+
+    (void) state;
+    begin(&f, "lastwords");
+    pawl_drain_close(f.drain);
+    f.drain = NULL;
+    pawl_test_exec(f.place.conninfo, "ALTER DATABASE lastwords SET default_transaction_read_only = on");
+    pawl_test_is_ok(pawl_drain_open(&f.options, &f.drain, &err), &err);
+    pawl_drain_close(f.drain);
+    f.drain = NULL;
+    assert_int_equal(pawl_test_query_i64(f.place.conninfo, "SELECT count(*) FROM " PAWL_TEST_QUOTED
+                                                           ".progress WHERE lease_until = '-infinity'"),
+                     1);
+    end(&f);
+}
+
 int
 main(void)
 {
@@ -374,6 +395,7 @@ main(void)
         cmocka_unit_test(a_unique_violation_that_stays_names_its_row),
         cmocka_unit_test(under_an_old_snapshot_what_is_drained_is_not_read_again),
         cmocka_unit_test(lock_that_does_not_come_is_spoken_of),
+        cmocka_unit_test(the_chunk_is_given_back_whatever_the_role_has_set),
     };
 
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
