@@ -306,12 +306,12 @@ look_at_record(pawl_step_run *run, const pawl_task *task, pawl_error *err)
 
 /* Once a connection was lost, what is held is held by the old session, which has not ended yet. */
 static bool
-can_be_carried_on(const pawl_task *task, const pawl_error *failure, int losses)
+can_be_carried_on(const pawl_step_run *run, const pawl_task *task, const pawl_error *failure, int losses)
 {
     pawl_fault fault = pawl_fault_of(failure);
     bool is_held = failure->code == PAWL_E_BUSY || fault == PAWL_FAULT_LOCK;
 
-    return task->step->kind->is_resumed && losses < MOST_LOSSES &&
+    return task->step->kind->is_resumed && !run->has_given_up && losses < MOST_LOSSES &&
            (fault == PAWL_FAULT_CONNECTION || (losses > 0 && is_held));
 }
 
@@ -327,7 +327,7 @@ call_to_the_end(pawl_step_run *run, const attempt *a, pawl_error *err)
     pawl_status st = call_step(run, a->task, &failure);
 
     pawl_backoff_init(&backoff, 200, 10000);
-    for (int losses = 0; st != PAWL_OK && can_be_carried_on(a->task, &failure, losses); losses++)
+    for (int losses = 0; st != PAWL_OK && can_be_carried_on(run, a->task, &failure, losses); losses++)
     {
         pawl_log_text(run->sink, PAWL_EVENT_WAITING, "a connection was lost, going on in a moment: %s",
                       failure.message);

@@ -486,6 +486,7 @@ pawl_kind_backfill_apply(pawl_step_run *run, const pawl_step *step, pawl_error *
     }
     pawl_step_backfill_spec(step, run->settings, &spec);
     pawl_status st = run_job(run, step, &spec, &env, &id, &result, err);
+    run->has_given_up = st != PAWL_OK;
     if (st != PAWL_OK)
         return st;
     if ((st = pawl_step_record_job(run, step, result.job_id, err)) != PAWL_OK)

@@ -342,7 +342,9 @@ pawl_kind_rewrite_table_apply(pawl_step_run *run, const pawl_step *step, pawl_er
         spec.throttle.max_lag_ms = run->settings->max_lag_ms;
     if (!d->has_max_rate || !pawl_settings_is_yielding(run->settings, PAWL_SET_MAX_RATE))
         spec.throttle.max_rate = run->settings->max_rate;
-    if ((st = pawl_rewrite_run(&spec, &env, &id, &result, err)) != PAWL_OK)
+    st = pawl_rewrite_run(&spec, &env, &id, &result, err);
+    run->has_given_up = st != PAWL_OK;
+    if (st != PAWL_OK)
         return st;
     if (spec.mirrors && !result.was_done)
         pawl_log_text(run->sink, PAWL_EVENT_INFO,
@@ -368,7 +370,11 @@ pawl_kind_rewrite_table_revert(pawl_step_run *run, const pawl_step *step, pawl_e
 
     fill(run, step, &base, &id);
     id.base.ordinal = 0; /* on the way down steps are counted anew */
-    return pawl_rewrite_undo(&d->spec, &env, &id, err);
+
+    pawl_status st = pawl_rewrite_undo(&d->spec, &env, &id, err);
+
+    run->has_given_up = st != PAWL_OK;
+    return st;
 }
 
 pawl_status

@@ -79,6 +79,7 @@ typedef struct pawl_step_run
     int vacuums;          /* so many tries of pawl_step_try met an autovacuum */
     bool outwaits_vacuum; /* the next one waits for longer than that may */
     uint32_t waits_for;   /* set by the work: the table that it is about to lock, for messages */
+    bool has_given_up;    /* set by what gets over lost connections by itself, within bounds of its own */
     const char *info;     /* what apply recorded (an earlier try of it, too): a JSON object, "{}" at first */
     const char *info_out; /* apply may set it: a JSON object to be recorded with the step; NULL: nothing */
 } pawl_step_run;

@@ -96,6 +96,7 @@ drain_once(pawl_swap *s, engine *e, bool to_back, int64_t budget_ms, pawl_drain_
     if (!e->is_captured)
         return PAWL_OK;
     st = pawl_drain_run(e->drain, budget_ms, end, err);
+    s->run->has_given_up = st != PAWL_OK;
     if (st != PAWL_OK || *end != PAWL_DRAIN_VOID)
         return st;
     if (!to_back && s->d->with != NULL)

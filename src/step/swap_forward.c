@@ -177,6 +177,7 @@ copy(pawl_swap *s, pawl_error *err)
     pawl_status st = pawl_backfill_run(&s->forward, &s->env, &id, &result, err);
 
     PAWL_FAILPOINT("swap.after_copy");
+    s->run->has_given_up = st != PAWL_OK;
     return st == PAWL_OK ? pawl_swap_txn(s, "index", NULL, err) : st;
 }
 

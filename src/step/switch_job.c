@@ -143,10 +143,9 @@ check_files(pawl_swap *s, const char *const *files, size_t nfiles, const char *w
 
     if (st != PAWL_OK || strcmp(digest, was) == 0)
         return st;
-    (void) pawl_error_set(
-        err, PAWL_E_STATE,
-        "the transform or a module of it is not what filled column \"%s\" of \"%s\"", s->d->with,
-        s->d->table);
+    (void) pawl_error_set(err, PAWL_E_STATE,
+                          "the transform or a module of it is not what filled column \"%s\" of \"%s\"",
+                          s->d->with, s->d->table);
     return pawl_error_hint(err,
                            "rows that others changed meanwhile would be done otherwise than the rest: put it "
                            "back as it was, or take the revision of the backfill back and apply it again");
