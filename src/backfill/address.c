@@ -226,11 +226,11 @@ pawl_address_can_fill(pawl_address *a, const pawl_rowset *set, int step)
         return false;
 
     /* Something has to say which places have a row: their ctids, else their xmins. */
-    a->by_xmins = !set->one_xmin || (set->ctids.count == 0 && places != set->count);
+    a->by_xmins = !set->versions.all_old || (set->ctids.count == 0 && places != set->count);
     if (set->ctids.count > 0)
         spread(a, &a->ctids, &set->ctids, no_ctid, sizeof no_ctid);
     if (a->by_xmins)
-        spread(a, &a->xmins, &set->xmins, no_xmin, sizeof no_xmin);
+        spread(a, &a->xmins, &set->versions.xmins, no_xmin, sizeof no_xmin);
     for (int i = 0; i < job->nwrite; i++)
     {
         if (!can_fill_values(a, &a->values[i], &set->values[i], pawl_wire_of(job->write[i])))
@@ -244,19 +244,13 @@ pawl_address_can_fill(pawl_address *a, const pawl_rowset *set, int step)
 }
 
 int
-pawl_address_args(pawl_address *a, const pawl_rowset *set, pawl_pg_arg *args, int nargs)
+pawl_address_args(pawl_address *a, pawl_rowset *set, pawl_pg_arg *args, int nargs)
 {
     if (set->ctids.count > 0)
         args[nargs++] = pawl_pg_array_arg(&a->ctids, PAWL_OID_TID_ARRAY);
     args[nargs++] = PAWL_ARG_TEXT(a->first);
     args[nargs++] = PAWL_ARG_TEXT(a->last);
-    if (a->by_xmins)
-        args[nargs++] = pawl_pg_array_arg(&a->xmins, PAWL_OID_XID_ARRAY);
-    else
-    {
-        pawl_fmt(a->xmin, sizeof a->xmin, "%u", set->first_xmin);
-        args[nargs++] = PAWL_ARG_TEXT(a->xmin);
-    }
+    nargs = pawl_versions_args(&set->versions, a->by_xmins ? &a->xmins : NULL, args, nargs);
     for (int i = 0; i < a->job->nwrite; i++)
     {
         args[nargs++] = (pawl_pg_arg){.data = a->values[i].data, .type = PAWL_OID_JSONB};

@@ -9,7 +9,7 @@
  *
  * it runs
  *
- *   UPDATE t SET c = $values ->> place WHERE $xmins[place + 1] = t.xmin
+ *   UPDATE t SET c = $values ->> place WHERE age(t.xmin) > age($horizon)
  *
  * which saves a fifth of what a striped write costs it and a twelfth of a plain one. Values stand in a jsonb array, whose
  * elements the server finds without walking over those before them, as it must in a text[]; there and in arrays of a
@@ -35,8 +35,7 @@ typedef struct pawl_address
     const pawl_job *job;
     char first[24];
     char last[24];
-    char xmin[24];
-    bool by_xmins; /* an array instead of one xmin for all */
+    bool by_xmins; /* an array beside the horizon */
     int step;
     uint32_t *gaps; /* for each row the places before it that are nobody's */
     int gaps_capacity;
@@ -56,6 +55,6 @@ void pawl_address_fini(pawl_address *a);
 bool pawl_address_can_fill(pawl_address *a, const pawl_rowset *set, int step);
 
 /* The arguments of pawl_stmt_write after those of the range. Returns the new number of arguments. */
-int pawl_address_args(pawl_address *a, const pawl_rowset *set, pawl_pg_arg *args, int nargs);
+int pawl_address_args(pawl_address *a, pawl_rowset *set, pawl_pg_arg *args, int nargs);
 
 #endif

@@ -20,8 +20,7 @@ typedef struct flight
     bool is_used;
     bool is_taken; /* the transform has run, `attempt` and `sets` are filled */
     pawl_chunk chunk;
-    pawl_pg_result *answer; /* NULL: not read yet */
-    int64_t asked;
+    pawl_fetch fetch; /* without rows: not read yet */
     pawl_attempt attempt;
     pawl_rowset *sets;     /* of the update writer, one for each group of stripes */
     pawl_rejects *rejects; /* likewise, where bad rows are set aside */
@@ -43,8 +42,8 @@ groups(void)
 static void
 drop_batch(flight *f)
 {
-    pawl_pg_result_free(f->answer);
-    f->answer = NULL;
+    pawl_pg_result_free(f->fetch.rows);
+    f->fetch = (pawl_fetch){0};
     f->is_taken = false;
     f->spent_us = 0;
 }
@@ -184,9 +183,8 @@ land(pawl_worker *w, flight *f)
     pawl_worker_drop_next(w);
     if (!f->is_taken)
     {
-        w->next = f->answer;
-        w->next_asked = f->asked;
-        f->answer = NULL;
+        w->next = f->fetch;
+        f->fetch = (pawl_fetch){0};
     }
     drop_batch(f);
 }
@@ -224,17 +222,18 @@ take_off(pawl_worker *w, flight *f, pawl_error *err)
 
     f->attempt = (pawl_attempt){.chunk = &f->chunk,
                                 .from = pawl_chunk_from(&f->chunk),
-                                .answer = f->answer,
-                                .asked = f->asked,
+                                .answer = f->fetch.rows,
+                                .asked = f->fetch.asked,
+                                .horizon = f->fetch.horizon,
                                 .to = to,
                                 .is_striped = true,
                                 .sets = f->sets,
                                 .per_set = STRIPES_AT_ONCE};
     for (int i = 0; f->sets != NULL && i < groups(); i++)
-        pawl_rowset_reset(&f->sets[i]);
+        pawl_rowset_reset(&f->sets[i], f->fetch.horizon);
     for (int i = 0; f->rejects != NULL && i < groups(); i++)
         pawl_rejects_reset(&f->rejects[i]);
-    pawl_worker_note_width(w, f->answer);
+    pawl_worker_note_width(w, f->fetch.rows);
     st = w->writer.kind->take(&w->writer, &f->attempt, err);
     if (st != PAWL_OK)
         return st;
@@ -295,7 +294,7 @@ static pawl_status
 write_stripes(pawl_worker *w, flight *f, pawl_error *err)
 {
     pawl_attempt *a = &f->attempt;
-    pawl_pg_result *answer = NULL;
+    pawl_fetch fetched = {0};
     const pawl_reading next = {
         .from = &a->to, .hi = &f->chunk.hi, .rows = rows_to_ask(w), .with_ctids = f->sets != NULL};
     bool reads_on = false;
@@ -306,7 +305,7 @@ write_stripes(pawl_worker *w, flight *f, pawl_error *err)
     if ((st = pawl_worker_write(w, a, err)) != PAWL_OK)
         return st;
     PAWL_FAILPOINT("backfill.after_write");
-    st = pawl_worker_commit(w, &f->chunk, a, reads_on ? &next : NULL, &answer, err);
+    st = pawl_worker_commit(w, &f->chunk, a, reads_on ? &next : NULL, &fetched, err);
     if (st != PAWL_OK)
         return st;
     w->took = a->read;
@@ -316,8 +315,7 @@ write_stripes(pawl_worker *w, flight *f, pawl_error *err)
         return PAWL_OK;
     }
     drop_batch(f);
-    f->answer = answer;
-    f->asked = next.rows;
+    f->fetch = fetched;
     f->is_used = !a->is_last;
     return watch_updates(w, a, err);
 }
@@ -332,12 +330,8 @@ fly(pawl_worker *w, flight *f, int64_t *rows, pawl_error *err)
     pawl_status st;
 
     *rows = reading.rows;
-    if (f->answer == NULL)
-    {
-        f->asked = reading.rows;
-        if ((st = pawl_worker_read(w, &reading, &f->answer, err)) != PAWL_OK)
-            return st;
-    }
+    if (f->fetch.rows == NULL && (st = pawl_worker_read(w, &reading, &f->fetch, err)) != PAWL_OK)
+        return st;
     if (!f->is_taken && (st = take_off(w, f, err)) != PAWL_OK)
         return st;
     *rows = f->attempt.rows;

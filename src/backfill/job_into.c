@@ -277,7 +277,7 @@ pawl_job_try_into(const pawl_job *job, pawl_pg *pg, pawl_error *err)
     if (st != PAWL_OK || job->spec->is_unlocked)
         return st;
 
-    const pawl_write_shape shape = {.with_range = true};
+    const pawl_write_shape shape = {.with_range = true, .all_old = true};
 
     pawl_stmt_lock(&sql, job, &shape);
     st = try_statement(job, pg, &sql, 2 * job->key->ncolumns + 1, err);

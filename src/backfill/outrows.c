@@ -36,7 +36,7 @@ pawl_outrows_init(pawl_outrows *set, const pawl_job *job, pawl_error *err)
     }
     for (size_t i = 0; i < nkeys; i++)
         pawl_pg_array_init(&set->keys[i], pawl_wire_element(pawl_wire_of(job->key->columns[i].column)));
-    pawl_pg_array_init(&set->xmins, PAWL_OID_XID);
+    pawl_versions_init(&set->versions);
     for (size_t i = 0; i < nwrite; i++)
         pawl_pg_array_init(&set->values[i], pawl_wire_element(pawl_wire_of(job->write[i])));
     return PAWL_OK;
@@ -49,7 +49,7 @@ pawl_outrows_fini(pawl_outrows *set)
         return;
     for (int i = 0; i < set->job->key->ncolumns; i++)
         pawl_pg_array_fini(&set->keys[i]);
-    pawl_pg_array_fini(&set->xmins);
+    pawl_versions_fini(&set->versions);
     for (int i = 0; i < set->job->nwrite; i++)
         pawl_pg_array_fini(&set->values[i]);
     pawl_strbuf_fini(&set->bytes);
@@ -61,15 +61,14 @@ pawl_outrows_fini(pawl_outrows *set)
 }
 
 void
-pawl_outrows_reset(pawl_outrows *set)
+pawl_outrows_reset(pawl_outrows *set, uint32_t horizon)
 {
     for (int i = 0; i < set->job->key->ncolumns; i++)
         pawl_pg_array_reset(&set->keys[i]);
-    pawl_pg_array_reset(&set->xmins);
+    pawl_versions_reset(&set->versions, horizon);
     pawl_strbuf_reset(&set->bytes);
     set->count = 0;
     set->read = 0;
-    set->one_xmin = true;
 }
 
 /* ---- in ------------------------------------------------------------------------------------------------------------ */
@@ -232,8 +231,6 @@ add_keys(pawl_outrows *set, const pawl_rowset_source *source, pawl_error *err)
 
     for (int row = 0; row < count; row++)
     {
-        uint32_t xmin = (uint32_t) strtoul(pawl_pg_text(source->rows, row, source->first), NULL, 10);
-
         for (int i = 0; i < set->job->key->ncolumns; i++)
         {
             int at = source->first + 1 + i;
@@ -244,16 +241,13 @@ add_keys(pawl_outrows *set, const pawl_rowset_source *source, pawl_error *err)
                 return pawl_error_set(err, PAWL_E_BUG, "the server sent \"%s\" as an integer key",
                                       pawl_pg_text(source->rows, row, at));
         }
-        if (set->read == 0 && row == 0)
-            set->first_xmin = xmin;
-        set->one_xmin = set->one_xmin && xmin == set->first_xmin;
-        pawl_pg_array_add_i32(&set->xmins, (int32_t) xmin);
+        pawl_versions_add(&set->versions, source->rows, row, source->first);
     }
     set->read += count;
     for (int i = 0; i < set->job->key->ncolumns; i++)
         if (!pawl_pg_array_is_ok(&set->keys[i]))
             return pawl_error_nomem(err, "the keys of a batch");
-    return pawl_pg_array_is_ok(&set->xmins) ? PAWL_OK : pawl_error_nomem(err, "the keys of a batch");
+    return pawl_pg_array_is_ok(&set->versions.xmins) ? PAWL_OK : pawl_error_nomem(err, "the keys of a batch");
 }
 
 static pawl_status
@@ -544,14 +538,8 @@ pawl_outrows_lock_args(pawl_outrows *set, pawl_pg_arg *args, int nargs)
     for (int i = 0; i < set->job->key->ncolumns; i++)
         args[nargs++] =
             pawl_pg_array_arg(&set->keys[i], pawl_wire_array(pawl_wire_of(set->job->key->columns[i].column)));
-    if (set->one_xmin)
-    {
-        pawl_fmt(set->xmin_text, sizeof set->xmin_text, "%u", set->first_xmin);
-        args[nargs++] = PAWL_ARG_TEXT(set->xmin_text);
-    }
-    else
-        args[nargs++] = pawl_pg_array_arg(&set->xmins, PAWL_OID_XID_ARRAY);
-    return nargs;
+    return pawl_versions_args(&set->versions, set->versions.all_old ? NULL : &set->versions.xmins, args,
+                              nargs);
 }
 
 static pawl_status

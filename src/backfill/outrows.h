@@ -34,10 +34,7 @@ typedef struct pawl_outrows
     size_t capacity;
     int read; /* rows read by all transforms since the reset */
     pawl_pg_array *keys;
-    pawl_pg_array xmins;
-    bool one_xmin;
-    uint32_t first_xmin;
-    char xmin_text[24];
+    pawl_versions versions;
     pawl_pg_array *values; /* filled by args */
     uint32_t *slots;       /* of unite: a hash table of places in `rows`, from 1; 0 is free */
     size_t nslots;
@@ -46,7 +43,9 @@ typedef struct pawl_outrows
 
 PAWL_NODISCARD pawl_status pawl_outrows_init(pawl_outrows *set, const pawl_job *job, pawl_error *err);
 void pawl_outrows_fini(pawl_outrows *set);
-void pawl_outrows_reset(pawl_outrows *set);
+
+/* For rows of another read: its horizon, see version.h. */
+void pawl_outrows_reset(pawl_outrows *set, uint32_t horizon);
 
 /*
  * Run the transform over all rows of the source. PAWL_E_TRANSFORM as of pawl_rowset_transform; where `rejects` is set, a

@@ -242,12 +242,12 @@ write_lua(retry *r, const batch *b, pawl_error *err)
     const pawl_rowset_source source = {.rows = b->found, .first = 1, .lua = r->lua};
     pawl_status st;
 
-    pawl_rowset_reset(&r->rows);
+    pawl_rowset_reset(&r->rows, 0);
     if ((st = pawl_rowset_transform(&r->rows, &source, err)) != PAWL_OK || r->rows.count == 0)
         return st;
 
     const pawl_write_shape shape = {
-        .with_ordinals = true, .one_xmin = r->rows.one_xmin, .is_masked = r->rows.is_masked};
+        .with_ordinals = true, .all_old = r->rows.versions.all_old, .is_masked = r->rows.is_masked};
     int n = pawl_rowset_args(&r->rows, r->args, 0);
 
     r->args[n++] = PAWL_ARG_I64(r->rows.count);

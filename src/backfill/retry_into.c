@@ -34,7 +34,7 @@ pawl_retry_into(pawl_outrows *set, pawl_pg *pg, pawl_lua *lua, const pawl_pg_res
     int64_t taken = 0;
     pawl_status st;
 
-    pawl_outrows_reset(set);
+    pawl_outrows_reset(set, 0);
     if ((st = pawl_outrows_transform(set, &source, err)) != PAWL_OK ||
         (is_merge && ((st = pawl_outrows_part(set, found, 2, err)) != PAWL_OK ||
                       (st = pawl_outrows_unite(set, sources, err)) != PAWL_OK)) ||

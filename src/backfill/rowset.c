@@ -41,7 +41,7 @@ pawl_rowset_init(pawl_rowset *set, const pawl_job *job, pawl_error *err)
         pawl_pg_array_init(&set->keys[i], pawl_wire_element(pawl_wire_of(job->key->columns[i].column)));
         pawl_pg_array_init(&set->probes[i], pawl_wire_element(pawl_wire_of(job->key->columns[i].column)));
     }
-    pawl_pg_array_init(&set->xmins, PAWL_OID_XID);
+    pawl_versions_init(&set->versions);
     pawl_pg_array_init(&set->ctids, PAWL_OID_TID);
     for (size_t i = 0; i < nwrite; i++)
     {
@@ -61,7 +61,7 @@ pawl_rowset_fini(pawl_rowset *set)
         pawl_pg_array_fini(&set->keys[i]);
         pawl_pg_array_fini(&set->probes[i]);
     }
-    pawl_pg_array_fini(&set->xmins);
+    pawl_versions_fini(&set->versions);
     pawl_pg_array_fini(&set->ctids);
     for (int i = 0; i < set->job->nwrite; i++)
     {
@@ -78,14 +78,14 @@ pawl_rowset_fini(pawl_rowset *set)
 }
 
 void
-pawl_rowset_reset(pawl_rowset *set)
+pawl_rowset_reset(pawl_rowset *set, uint32_t horizon)
 {
     for (int i = 0; i < set->job->key->ncolumns; i++)
     {
         pawl_pg_array_reset(&set->keys[i]);
         pawl_pg_array_reset(&set->probes[i]);
     }
-    pawl_pg_array_reset(&set->xmins);
+    pawl_versions_reset(&set->versions, horizon);
     pawl_pg_array_reset(&set->ctids);
     for (int i = 0; i < set->job->nwrite; i++)
     {
@@ -96,7 +96,6 @@ pawl_rowset_reset(pawl_rowset *set)
     set->count = 0;
     set->left = 0;
     set->tried[0] = '\0';
-    set->one_xmin = true;
 }
 
 void
@@ -242,17 +241,9 @@ add_key(pawl_rowset *set, const pawl_rowset_source *source, int row, pawl_error 
 
     if (st == PAWL_OK && source->ctid > 0)
         st = add_place(set, source, row, err);
-    if (st != PAWL_OK)
-        return st;
-
-    uint32_t xmin = (uint32_t) strtoul(pawl_pg_text(source->rows, row, source->first), NULL, 10);
-
-    if (set->count == 0)
-        set->first_xmin = xmin;
-    else if (xmin != set->first_xmin)
-        set->one_xmin = false;
-    pawl_pg_array_add_i32(&set->xmins, (int32_t) xmin);
-    return PAWL_OK;
+    if (st == PAWL_OK)
+        pawl_versions_add(&set->versions, source->rows, row, source->first);
+    return st;
 }
 
 static pawl_status
@@ -410,7 +401,7 @@ choose_rows(pass *p, const pawl_job *job, pawl_error *err)
 static pawl_status
 check_memory(const pawl_rowset *set, pawl_error *err)
 {
-    bool ok = pawl_pg_array_is_ok(&set->xmins) && pawl_pg_array_is_ok(&set->ctids);
+    bool ok = pawl_pg_array_is_ok(&set->versions.xmins) && pawl_pg_array_is_ok(&set->ctids);
 
     for (int i = 0; i < set->job->key->ncolumns; i++)
         ok = ok && pawl_pg_array_is_ok(&set->keys[i]) && pawl_pg_array_is_ok(&set->probes[i]);
@@ -550,13 +541,8 @@ pawl_rowset_args(pawl_rowset *set, pawl_pg_arg *args, int nargs)
     for (int i = 0; i < set->job->key->ncolumns; i++)
         args[nargs++] =
             pawl_pg_array_arg(&set->keys[i], pawl_wire_array(pawl_wire_of(set->job->key->columns[i].column)));
-    if (set->one_xmin)
-    {
-        pawl_fmt(set->xmin_text, sizeof set->xmin_text, "%u", set->first_xmin);
-        args[nargs++] = PAWL_ARG_TEXT(set->xmin_text);
-    }
-    else
-        args[nargs++] = pawl_pg_array_arg(&set->xmins, PAWL_OID_XID_ARRAY);
+    nargs =
+        pawl_versions_args(&set->versions, set->versions.all_old ? NULL : &set->versions.xmins, args, nargs);
     for (int i = 0; i < set->job->nwrite; i++)
     {
         args[nargs++] = pawl_pg_array_arg(&set->values[i], pawl_wire_array(pawl_wire_of(set->job->write[i])));

@@ -11,6 +11,7 @@
 
 #include "backfill/reject.h"
 #include "backfill/stmt.h"
+#include "backfill/version.h"
 
 typedef struct pawl_rowset
 {
@@ -19,16 +20,13 @@ typedef struct pawl_rowset
     int *source; /* for each the row of the result it came from */
     size_t source_capacity;
     pawl_pg_array *keys;
-    pawl_pg_array xmins;
+    pawl_versions versions;
     pawl_pg_array ctids;   /* where the read brought them */
     pawl_pg_array *probes; /* with ctids: the key of the first row of each page */
     uint32_t last_page;    /* with ctids: of the last row */
     pawl_pg_array *values;
     pawl_pg_array *masks;
-    bool *is_masked; /* some row leaves this column alone */
-    bool one_xmin;
-    uint32_t first_xmin;
-    char xmin_text[24];
+    bool *is_masked;       /* some row leaves this column alone */
     pawl_rejects *rejects; /* where bad rows go; NULL: the first of them is a failure */
     int64_t left;          /* rows that the transform left alone, or that would not change */
     char tried[280];       /* of a batch of one row: what is to be written, for messages */
@@ -38,7 +36,7 @@ typedef struct pawl_rowset
 typedef struct pawl_rowset_source
 {
     const pawl_pg_result *rows;
-    int first;        /* column of xmin; key and read columns follow */
+    int first;        /* column of the version (version.h); key and read columns follow */
     int ctid;         /* column of ctid; 0: there is none */
     int first_stripe; /* rows of stripes below it are passed over: they are done */
     int per_set; /* 0: all rows go into the one set; else so many stripes share each of an array of sets */
@@ -50,7 +48,9 @@ typedef struct pawl_rowset_source
 
 PAWL_NODISCARD pawl_status pawl_rowset_init(pawl_rowset *set, const pawl_job *job, pawl_error *err);
 void pawl_rowset_fini(pawl_rowset *set);
-void pawl_rowset_reset(pawl_rowset *set);
+
+/* For rows of another read: its horizon, see version.h. */
+void pawl_rowset_reset(pawl_rowset *set, uint32_t horizon);
 
 /*
  * Run the transform over the rows and take up those that change. PAWL_E_TRANSFORM (with the row's key in the detail)

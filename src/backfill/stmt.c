@@ -4,6 +4,7 @@
 
 #include "backfill/stmt_private.h"
 #include "backfill/stripe.h"
+#include "backfill/version.h"
 #include "util/units.h"
 
 #include "util/banned.h"
@@ -111,7 +112,6 @@ and_where(pawl_strbuf *b, const pawl_job *job)
 static void
 read_columns(pawl_strbuf *b, const pawl_job *job)
 {
-    pawl_sql_add(b, "t.xmin, ");
     key_list(b, job, 0);
     for (int i = 0; i < job->nread; i++)
     {
@@ -125,6 +125,8 @@ pawl_stmt_read(pawl_strbuf *b, const pawl_job *job, bool has_lower, bool with_ct
 {
     pawl_strbuf_reset(b);
     pawl_sql_add(b, "SELECT ");
+    pawl_version_read_sql(b);
+    pawl_sql_add(b, ", ");
     read_columns(b, job);
     pawl_sql_add(b, with_ctid ? ", t.ctid" : "");
     pawl_sql_add(b, " FROM ");
@@ -399,20 +401,19 @@ source_column(pawl_strbuf *b, int param, const char *type, char letter, int n)
 /*
  * (SELECT unnest($..) AS k1, ... [, generate_series(1, $n) AS i]) AS u. The functions of a select list advance together,
  * and their rows go straight into the join; ROWS FROM would put those of each function aside first (a fifth of what
- * the join costs). Returns the next parameter; *xmin is that of a scalar xmin.
+ * the join costs). Returns the next parameter; *horizon is that of the horizon.
  */
 static int
-write_source(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *shape, int param, int *xmin)
+write_source(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *shape, int param, int *horizon)
 {
     pawl_sql_add(b, " FROM (SELECT ");
     if (shape->with_ctids)
         source_column(b, param++, "tid[]", 'c', 0);
     for (int i = 0; i < job->key->ncolumns; i++)
         source_column(b, param++, wire_array_name(pawl_wire_of(job->key->columns[i].column)), 'k', i + 1);
-    *xmin = param;
-    if (!shape->one_xmin)
-        source_column(b, param, "xid[]", 'x', 0);
-    param++;
+    *horizon = param++;
+    if (!shape->all_old)
+        source_column(b, param++, "xid[]", 'x', 0);
     for (int i = 0; i < job->nwrite; i++)
     {
         source_column(b, param++, wire_array_name(pawl_wire_of(job->write[i])), 'v', i + 1);
@@ -429,7 +430,7 @@ void
 pawl_stmt_write(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *shape)
 {
     int first = 1;
-    int xmin = 0;
+    int horizon = 0;
 
     pawl_strbuf_reset(b);
     if (shape->step > 0)
@@ -445,7 +446,7 @@ pawl_stmt_write(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *sha
     assignments(b, job, shape);
     if (shape->with_range)
         first += job->key->ncolumns * (shape->has_lower ? 2 : 1);
-    int param = write_source(b, job, shape, first, &xmin);
+    int param = write_source(b, job, shape, first, &horizon);
     pawl_sql_add(b, " WHERE ");
     if (shape->with_ctids)
         pawl_strbuf_addf(b,
@@ -453,11 +454,8 @@ pawl_stmt_write(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *sha
                          " AND t.ctid OPERATOR(pg_catalog.=) u.pawl_c0 AND ",
                          first);
     key_join(b, job);
-    pawl_sql_add(b, " AND t.xmin OPERATOR(pg_catalog.=) ");
-    if (shape->one_xmin)
-        pawl_strbuf_addf(b, "$%d::xid", xmin);
-    else
-        pawl_sql_add(b, "u.pawl_x0");
+    pawl_sql_add(b, " AND ");
+    pawl_version_match_sql(b, horizon, shape->all_old ? NULL : "u.pawl_x0");
     if (shape->with_range)
     {
         pawl_sql_add(b, " AND ");
@@ -597,7 +595,7 @@ pawl_stmt_lookup(pawl_strbuf *b, const pawl_job *job, bool lock)
     pawl_sql_add(b, "SELECT u.pawl_i");
     if (lock)
     {
-        pawl_sql_add(b, ", ");
+        pawl_sql_add(b, ", t.xmin, ");
         read_columns(b, job);
     }
     join_keys(b, job);
@@ -657,41 +655,38 @@ pawl_stmt_set_keys(pawl_strbuf *b, const pawl_job *job)
     pawl_sql_add(b, " RETURNING u.pawl_i");
 }
 
-/* unnest(keys.., xmins) WITH ORDINALITY AS u. Returns the next parameter; *xmin is that of a scalar xmin. */
+/* unnest(keys.., xmins) WITH ORDINALITY AS u. Returns the next parameter; *horizon is that of the horizon. */
 static int
-lock_source(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *shape, int param, int *xmin)
+lock_source(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *shape, int param, int *horizon)
 {
     pawl_sql_add(b, "ROWS FROM (");
     for (int i = 0; i < job->key->ncolumns; i++)
         array_param(b, param++, wire_array_name(pawl_wire_of(job->key->columns[i].column)));
-    *xmin = param;
-    if (!shape->one_xmin)
-        array_param(b, param, "xid[]");
+    *horizon = param++;
+    if (!shape->all_old)
+        array_param(b, param++, "xid[]");
     pawl_sql_add(b, ") WITH ORDINALITY AS u(");
     for (int i = 0; i < job->key->ncolumns; i++)
         pawl_strbuf_addf(b, "pawl_k%d, ", i + 1);
-    pawl_sql_add(b, shape->one_xmin ? "pawl_i)" : "pawl_x, pawl_i)");
-    return param + 1;
+    pawl_sql_add(b, shape->all_old ? "pawl_i)" : "pawl_x, pawl_i)");
+    return param;
 }
 
 void
 pawl_stmt_lock(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *shape)
 {
     int first = 1 + (shape->with_range ? job->key->ncolumns * (shape->has_lower ? 2 : 1) : 0);
-    int xmin = 0;
+    int horizon = 0;
 
     pawl_strbuf_reset(b);
     pawl_sql_add(b, "WITH w AS MATERIALIZED (SELECT u.pawl_i FROM ");
-    int param = lock_source(b, job, shape, first, &xmin);
+    int param = lock_source(b, job, shape, first, &horizon);
     pawl_sql_add(b, " JOIN ");
     pawl_stmt_from_table(b, job);
     pawl_sql_add(b, " ON ");
     key_join(b, job);
-    pawl_sql_add(b, " AND t.xmin OPERATOR(pg_catalog.=) ");
-    if (shape->one_xmin)
-        pawl_strbuf_addf(b, "$%d::xid", xmin);
-    else
-        pawl_sql_add(b, "u.pawl_x");
+    pawl_sql_add(b, " AND ");
+    pawl_version_match_sql(b, horizon, shape->all_old ? NULL : "u.pawl_x");
     if (shape->with_range)
     {
         pawl_sql_add(b, " WHERE ");

@@ -22,7 +22,7 @@ typedef struct pawl_write_shape
     bool has_lower;     /* with_range: there is a lower end */
     int same; /* with_range: so many leading key columns are equal at both ends; 0 without a lower end */
     bool with_ctids;       /* not with_range: by place and key, the striped form */
-    bool one_xmin;         /* every row has the same xmin: a scalar instead of an array */
+    bool all_old;          /* every row is older than the horizon (version.h): no array of xmins */
     int step;              /* not 0: rows by arithmetic, see address.h; without ordinals */
     const bool *is_masked; /* for each written column: some rows leave it alone, a bool[] says which do not */
 } pawl_write_shape;
@@ -30,7 +30,7 @@ typedef struct pawl_write_shape
 /* More rows than this are not looked up again in one transaction: the batch is repeated smaller instead. */
 #define PAWL_MISSING_MAX 500
 
-/* READ: [lower parts] upper parts, limit. Columns: xmin, key, read, ctid if asked for. */
+/* READ: [lower parts] upper parts, limit. Columns: version (version.h), key, read, ctid if asked for. */
 void pawl_stmt_read(pawl_strbuf *b, const pawl_job *job, bool has_lower, bool with_ctid);
 
 /* The key `offset` rows further: [lower parts] upper parts, offset. Columns: key. For claims and the set writer. */
@@ -47,7 +47,7 @@ void pawl_stmt_range_rows(pawl_strbuf *b, const pawl_job *job, bool has_lower,
                           const pawl_column *const *columns, int ncolumns);
 
 /*
- * UPDATE from arrays. Parameters: [lower parts, upper parts,] [ctids,] keys, xmin(s), then for each written column its
+ * UPDATE from arrays. Parameters: [lower parts, upper parts,] [ctids,] keys, horizon, [xmins,] then for each written column its
  * values and, where masked, its mask; with ordinals the number of rows last. With a step the first and the last key stand
  * in place of the keys, and values are jsonb arrays.
  */
@@ -84,7 +84,7 @@ void pawl_stmt_lookup(pawl_strbuf *b, const pawl_job *job, bool lock);
 
 /*
  * For `into`: lock the rows that were read, each by key and version. Parameters: [lower parts, upper parts,] keys,
- * xmin(s); with ordinals the number of rows last. Answers how many there are still, or the ordinals of those that are
+ * horizon, [xmins]; with ordinals the number of rows last. Answers how many there are still, or the ordinals of those that are
  * not. No more than a number goes over the wire while the rows are locked.
  */
 void pawl_stmt_lock(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *shape);

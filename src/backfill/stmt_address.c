@@ -1,5 +1,6 @@
 /* The form of pawl_stmt_write without a join; see address.h. */
 #include "backfill/stmt_private.h"
+#include "backfill/version.h"
 
 #include "util/banned.h"
 
@@ -59,17 +60,19 @@ addressed_values(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *sh
 }
 
 /*
- * Where nothing but the range and one xmin is asked, they stand alone. Else the range comes first: within it the
+ * Where nothing but the range and the horizon is asked, they stand alone. Else the range comes first: within it the
  * arithmetic cannot overflow, and CASE keeps the order.
  */
 static void
 addressed_match(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *shape, int first)
 {
     const char *key = job->key->columns[0].column->name;
+    PAWL_STRBUF_AUTO(xmin);
 
-    if (shape->step == 1 && shape->one_xmin && !shape->with_ctids)
+    if (shape->step == 1 && shape->all_old && !shape->with_ctids)
     {
-        pawl_strbuf_addf(b, "t.xmin OPERATOR(pg_catalog.=) $%d::xid AND ", first + 2);
+        pawl_version_match_sql(b, first + 2, NULL);
+        pawl_sql_add(b, " AND ");
         pawl_sql_column(b, "t", key);
         pawl_strbuf_addf(b, " OPERATOR(pg_catalog.>=) $%d::bigint AND ", first);
         pawl_sql_column(b, "t", key);
@@ -90,11 +93,10 @@ addressed_match(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *sha
                          " THEN false ",
                          first, shape->step);
     }
-    pawl_sql_add(b, "ELSE t.xmin OPERATOR(pg_catalog.=) ");
-    if (shape->one_xmin)
-        pawl_strbuf_addf(b, "$%d::xid", first + 2);
-    else
-        element(b, job, shape, first, first + 2, "xid[]");
+    if (!shape->all_old)
+        element(&xmin, job, shape, first, first + 3, "xid[]");
+    pawl_sql_add(b, "ELSE ");
+    pawl_version_match_sql(b, first + 2, shape->all_old ? NULL : xmin.data);
     if (shape->with_ctids)
     {
         pawl_sql_add(b, " AND t.ctid OPERATOR(pg_catalog.=) ");
@@ -114,7 +116,7 @@ pawl_stmt_write_addressed(pawl_strbuf *b, const pawl_job *job, const pawl_write_
         first++;
     pawl_sql_add(b, "UPDATE ");
     pawl_stmt_from_table(b, job);
-    addressed_values(b, job, shape, first, first + 3);
+    addressed_values(b, job, shape, first, first + (shape->all_old ? 3 : 4));
     pawl_sql_add(b, " WHERE ");
     if (shape->with_ctids)
         pawl_strbuf_addf(b, "t.ctid OPERATOR(pg_catalog.=) ANY ($%d::tid[]) AND ", first - 1);

@@ -67,11 +67,10 @@ typedef struct pawl_worker
     bool is_dry;  /* the last claim found nothing to be had */
     int64_t idle_ms;              /* how long it waited last, with nothing to be had; 0: it did not */
     struct pawl_flights *flights; /* NULL: the job is not written in stripes */
-    pawl_pg_result *next;         /* the answer to the read that was sent with the last commit */
-    int64_t next_asked;
-    int64_t asked;        /* rows that count against the rate until the batch is over */
-    int64_t row_bytes;    /* of a row that was read lately; 0: none was (worker_size.c) */
-    int64_t seen_updates; /* of this session, when they were last looked at: see form_counts.sql */
+    pawl_fetch next;              /* the read that was sent with the last commit */
+    int64_t asked;                /* rows that count against the rate until the batch is over */
+    int64_t row_bytes;            /* of a row that was read lately; 0: none was (worker_size.c) */
+    int64_t seen_updates;         /* of this session, when they were last looked at: see form_counts.sql */
     int64_t seen_hot;
     int64_t limit;      /* rows while a fault is narrowed down; 0: none */
     int64_t suspects;   /* rows from the cursor on among which a bad one is known to be; 0: none */
@@ -93,9 +92,9 @@ void *pawl_worker_main(void *worker);
 /* Tell whoever asked (env->on_batch) about a committed batch, one worker at a time. */
 void pawl_run_note_batch(pawl_run *run, int64_t rows, int64_t elapsed_us);
 
-/* The parts of a batch; on success each has done what it is called for, and `answer` is the caller's. */
-PAWL_NODISCARD pawl_status pawl_worker_read(pawl_worker *w, const pawl_reading *reading,
-                                            pawl_pg_result **answer, pawl_error *err);
+/* The parts of a batch; on success each has done what it is called for, and what was fetched is the caller's. */
+PAWL_NODISCARD pawl_status pawl_worker_read(pawl_worker *w, const pawl_reading *reading, pawl_fetch *out,
+                                            pawl_error *err);
 
 /* Begin, and hold the chunk, with nothing to write. */
 PAWL_NODISCARD pawl_status pawl_worker_hold(pawl_worker *w, pawl_error *err);
@@ -103,10 +102,9 @@ PAWL_NODISCARD pawl_status pawl_worker_hold(pawl_worker *w, pawl_error *err);
 /* Write until every row is accounted for. The transaction stays open. */
 PAWL_NODISCARD pawl_status pawl_worker_write(pawl_worker *w, pawl_attempt *attempt, pawl_error *err);
 
-/* Checkpoint and commit, move the chunk, count; and read on (`next` may be NULL; no answer when only that failed). */
+/* Checkpoint and commit, move the chunk, count; and read on (`next` may be NULL; no rows when only that failed). */
 PAWL_NODISCARD pawl_status pawl_worker_commit(pawl_worker *w, pawl_chunk *chunk, const pawl_attempt *attempt,
-                                              const pawl_reading *next, pawl_pg_result **answer,
-                                              pawl_error *err);
+                                              const pawl_reading *next, pawl_fetch *fetched, pawl_error *err);
 
 /* Rows of a batch in the plain form, by the pace and the rate. */
 int64_t pawl_worker_rows(const pawl_worker *w);

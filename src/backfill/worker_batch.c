@@ -25,8 +25,8 @@ batch_pins(const pawl_job *job, pawl_strbuf *path)
 void
 pawl_worker_drop_next(pawl_worker *w)
 {
-    pawl_pg_result_free(w->next);
-    w->next = NULL;
+    pawl_pg_result_free(w->next.rows);
+    w->next = (pawl_fetch){0};
 }
 
 static void
@@ -45,22 +45,40 @@ queue_table_check(pawl_worker *w, const pawl_table *t, pawl_pg_pipe *pipe)
     (void) pawl_pg_pipe_add_kept(pipe, pawl_ledger_sql(w->ledger, pawl_sql_backfill_check_table), 4, same);
 }
 
-/* BEGIN, the read, COMMIT: its own transaction, without row locks. Returns the slot of the answer. */
-static int
+/* Where the answers to a read stand in a pipe. */
+typedef struct read_slots
+{
+    int horizon;
+    int rows;
+} read_slots;
+
+/* BEGIN, the read, COMMIT: its own transaction, without row locks. */
+static read_slots
 queue_read(pawl_worker *w, pawl_pg_pipe *pipe, const pawl_reading *reading)
 {
     PAWL_STRBUF_AUTO(path);
     pawl_pg_pins pins = batch_pins(w->job, &path);
+    read_slots slots;
 
     (void) pawl_pg_pipe_begin(pipe, &pins);
-    (void) pawl_pg_pipe_add_kept(pipe, pawl_sql_backfill_plan_read, 0, NULL);
-    int slot = w->writer.kind->queue_read(&w->writer, pipe, reading);
+    slots.horizon = pawl_pg_pipe_add_kept(pipe, pawl_sql_backfill_plan_read, 0, NULL);
+    slots.rows = w->writer.kind->queue_read(&w->writer, pipe, reading);
     /* Rows of another table that had the name for a moment, or none, would let the cursor pass over ours. */
     if (!w->job->is_keyless)
         queue_table_check(w, w->job->table, pipe);
     (void) pawl_pg_pipe_commit(pipe);
     (void) pawl_pg_pipe_sync(pipe);
-    return slot;
+    return slots;
+}
+
+static void
+take_read(pawl_pg_pipe *pipe, const read_slots *slots, const pawl_reading *reading, pawl_fetch *out)
+{
+    const pawl_pg_result *horizon = pawl_pg_pipe_result(pipe, slots->horizon);
+
+    out->horizon = (uint32_t) pawl_pg_i64(horizon, 0, pawl_pg_columns(horizon) - 1);
+    out->rows = pawl_pg_pipe_take(pipe, slots->rows);
+    out->asked = reading->rows;
 }
 
 static int64_t
@@ -72,17 +90,17 @@ rows_to_ask(const pawl_worker *w)
 }
 
 pawl_status
-pawl_worker_read(pawl_worker *w, const pawl_reading *reading, pawl_pg_result **answer, pawl_error *err)
+pawl_worker_read(pawl_worker *w, const pawl_reading *reading, pawl_fetch *out, pawl_error *err)
 {
     pawl_pg_pipe pipe;
     pawl_status st;
 
     pawl_pg_pipe_init(&pipe, w->pg);
-    int slot = queue_read(w, &pipe, reading);
+    read_slots slots = queue_read(w, &pipe, reading);
 
     st = pawl_pg_pipe_run(&pipe, NULL, err);
     if (st == PAWL_OK)
-        *answer = pawl_pg_pipe_take(&pipe, slot);
+        take_read(&pipe, &slots, reading, out);
     pawl_pg_pipe_fini(&pipe);
     return st;
 }
@@ -301,11 +319,11 @@ queue_checkpoint(pawl_worker *w, const pawl_attempt *attempt, pawl_pg_pipe *pipe
 
 /* Pipeline 2: checkpoint and commit, and behind their sync the next read. */
 static pawl_status
-run_commit(pawl_worker *w, const pawl_attempt *attempt, const pawl_reading *next, pawl_pg_result **answer,
+run_commit(pawl_worker *w, const pawl_attempt *attempt, const pawl_reading *next, pawl_fetch *fetched,
            pawl_error *err)
 {
     pawl_pg_pipe pipe;
-    int slot = -1;
+    read_slots slots = {0};
     int failed = -1;
     pawl_error failure = PAWL_ERROR_INIT;
     pawl_status st;
@@ -320,11 +338,11 @@ run_commit(pawl_worker *w, const pawl_attempt *attempt, const pawl_reading *next
     int commit = pawl_pg_pipe_commit(&pipe);
     (void) pawl_pg_pipe_sync(&pipe);
     if (next != NULL)
-        slot = queue_read(w, &pipe, next);
+        slots = queue_read(w, &pipe, next);
     PAWL_FAILPOINT("backfill.before_commit");
     st = pawl_pg_pipe_run(&pipe, &failed, &failure);
-    if (st == PAWL_OK && slot >= 0)
-        *answer = pawl_pg_pipe_take(&pipe, slot);
+    if (st == PAWL_OK && next != NULL)
+        take_read(&pipe, &slots, next, fetched);
     /* What fails behind the commit is the next read: this batch is in, and that read will meet its error again. */
     else if (st != PAWL_OK && failed > commit)
     {
@@ -339,7 +357,7 @@ run_commit(pawl_worker *w, const pawl_attempt *attempt, const pawl_reading *next
 
 pawl_status
 pawl_worker_commit(pawl_worker *w, pawl_chunk *chunk, const pawl_attempt *attempt, const pawl_reading *next,
-                   pawl_pg_result **answer, pawl_error *err)
+                   pawl_fetch *fetched, pawl_error *err)
 {
     const pawl_meter_counts counts = {.read = attempt->read,
                                       .written = attempt->written,
@@ -347,7 +365,7 @@ pawl_worker_commit(pawl_worker *w, pawl_chunk *chunk, const pawl_attempt *attemp
                                       .gone = attempt->gone,
                                       .rejected = rejected(attempt),
                                       .batches = 1};
-    pawl_status st = run_commit(w, attempt, next, answer, err);
+    pawl_status st = run_commit(w, attempt, next, fetched, err);
 
     if (st != PAWL_OK)
         return st;
@@ -377,7 +395,6 @@ run_attempt(pawl_worker *w, pawl_attempt *attempt, pawl_error *err)
                                .hi = attempt->is_end ? &w->chunk.hi : pawl_chunk_to(&w->chunk),
                                .rows = rows_to_ask(w)};
 
-    w->next_asked = next.rows;
     return pawl_worker_commit(w, &w->chunk, attempt, attempt->is_last ? NULL : &next, &w->next, err);
 }
 
@@ -387,7 +404,6 @@ read_first(pawl_worker *w, pawl_error *err)
     const pawl_reading reading = {
         .from = pawl_chunk_from(&w->chunk), .hi = pawl_chunk_to(&w->chunk), .rows = rows_to_ask(w)};
 
-    w->next_asked = reading.rows;
     return pawl_worker_read(w, &reading, &w->next, err);
 }
 
@@ -405,21 +421,22 @@ pawl_worker_batch(pawl_worker *w, int64_t *rows, pawl_error *err)
     pawl_attempt attempt = {
         .chunk = &w->chunk, .sets = &w->writer.rows, .set = &w->writer.rows, .rejects = &w->writer.rejects};
     int64_t began_us = pawl_clock_us();
-    pawl_pg_result *answer = NULL;
+    pawl_fetch fetch;
     pawl_status st;
 
     *rows = rows_to_ask(w);
     w->at_fault[0] = '\0';
-    if (w->next == NULL && (st = read_first(w, err)) != PAWL_OK)
+    if (w->next.rows == NULL && (st = read_first(w, err)) != PAWL_OK)
         return st;
     /* The rows are needed until the batch is settled; the next read is put in their place by the commit. */
-    answer = w->next;
-    w->next = NULL;
-    pawl_worker_note_width(w, answer);
+    fetch = w->next;
+    w->next = (pawl_fetch){0};
+    pawl_worker_note_width(w, fetch.rows);
     attempt.from = pawl_chunk_from(&w->chunk);
-    attempt.answer = answer;
-    attempt.asked = w->next_asked;
-    attempt.rows = w->next_asked;
+    attempt.answer = fetch.rows;
+    attempt.asked = fetch.asked;
+    attempt.horizon = fetch.horizon;
+    attempt.rows = fetch.asked;
     st = run_attempt(w, &attempt, err);
     *rows = attempt.rows;
     if (st != PAWL_OK && pawl_worker_has_condemned(w, &attempt, err))
@@ -430,8 +447,8 @@ pawl_worker_batch(pawl_worker *w, int64_t *rows, pawl_error *err)
         w->has_chunk = !attempt.is_last;
     }
     else if (attempt.rows == 1 && w->job->spec->lua_file != NULL)
-        pawl_rowset_describe(w->job, answer, 0, 1, w->at_fault, sizeof w->at_fault);
-    pawl_pg_result_free(answer);
+        pawl_rowset_describe(w->job, fetch.rows, 0, 1, w->at_fault, sizeof w->at_fault);
+    pawl_pg_result_free(fetch.rows);
     pawl_keyval_fini(&attempt.to);
     return st;
 }

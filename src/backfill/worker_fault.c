@@ -134,7 +134,7 @@ resize(pawl_worker *w, int64_t rows)
     w->has_condemned = false;
     if (w->suspects == 0 && w->limit >= pawl_pace_rows(w->run->pace))
         w->limit = 0;
-    if (w->limit > 0 && w->next_asked > w->limit)
+    if (w->limit > 0 && w->next.asked > w->limit)
         pawl_worker_drop_next(w);
 }
 

@@ -27,6 +27,14 @@ typedef struct pawl_reading
     bool with_ctids;
 } pawl_reading;
 
+/* What it brought. */
+typedef struct pawl_fetch
+{
+    pawl_pg_result *rows; /* NULL: nothing was read */
+    int64_t asked;        /* rows that it was asked for */
+    uint32_t horizon;     /* see version.h */
+} pawl_fetch;
+
 /*
  * One transaction's share of a chunk: the keys in (from, to].
  *
@@ -40,6 +48,7 @@ typedef struct pawl_attempt
     const pawl_keyval *from;      /* the chunk's cursor or lo */
     const pawl_pg_result *answer; /* of the read */
     int64_t asked;                /* rows that the read was asked for */
+    uint32_t horizon;             /* of the read */
     pawl_keyval to;
     bool is_end;  /* `to` is the upper end of what the read was asked for */
     bool is_last; /* `to` is the chunk's hi */

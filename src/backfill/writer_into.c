@@ -29,7 +29,7 @@ enum
     SETTLE_ROUNDS = 10, /* as in writer_update.c */
     FEW_ROWS = 10,
     LONG_BYTES = 64 << 10,           /* of few rows: what a socket may not take at once */
-    LOCK_ARGS = 3 * PAWL_KEY_MAX + 2 /* of w->args; those of an INSERT stand behind them */
+    LOCK_ARGS = 3 * PAWL_KEY_MAX + 3 /* of w->args; those of an INSERT stand behind them */
 };
 
 static pawl_status
@@ -131,7 +131,7 @@ into_take(pawl_writer *w, pawl_attempt *attempt, pawl_error *err)
     const pawl_rowset_source source = {
         .rows = attempt->answer, .first = 0, .lua = w->lua, .tick = w->hooks.tick, .tick_ctx = w->hooks.ctx};
 
-    pawl_outrows_reset(&w->out);
+    pawl_outrows_reset(&w->out, attempt->horizon);
     pawl_rejects_reset(&w->rejects);
     if ((st = pawl_outrows_transform(&w->out, &source, err)) != PAWL_OK)
         return st;
@@ -146,7 +146,7 @@ build_lock(pawl_writer *w, const pawl_attempt *attempt, bool with_ordinals)
                                     .with_range = true,
                                     .has_lower = attempt->from->is_set,
                                     .same = pawl_keyval_same(attempt->from, &attempt->to),
-                                    .one_xmin = w->out.one_xmin};
+                                    .all_old = w->out.versions.all_old};
     int n = pawl_keyval_args(&attempt->to, w->args, pawl_keyval_args(attempt->from, w->args, 0));
 
     pawl_stmt_lock(&w->sql, w->job, &shape);

@@ -53,7 +53,7 @@ update_queue_write(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attem
 {
     const pawl_write_shape shape = {.with_range = true,
                                     .has_lower = attempt->from->is_set,
-                                    .one_xmin = attempt->set->one_xmin,
+                                    .all_old = attempt->set->versions.all_old,
                                     .is_masked = attempt->set->is_masked};
     int n = pawl_keyval_args(&attempt->to, w->args, pawl_keyval_args(attempt->from, w->args, 0));
 

@@ -93,7 +93,7 @@ update_take(pawl_writer *w, pawl_attempt *attempt, pawl_error *err)
 
     if (!attempt->is_striped)
     {
-        pawl_rowset_reset(attempt->sets);
+        pawl_rowset_reset(attempt->sets, attempt->horizon);
         pawl_rejects_reset(&w->rejects);
     }
     st = pawl_rowset_transform(attempt->sets, &source, err);
@@ -122,7 +122,7 @@ update_queue_write(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attem
                               .with_ctids = attempt->is_striped,
                               .has_lower = attempt->from->is_set,
                               .same = pawl_keyval_same(attempt->from, &attempt->to),
-                              .one_xmin = attempt->set->one_xmin,
+                              .all_old = attempt->set->versions.all_old,
                               .is_masked = attempt->set->is_masked};
     char count[24];
     int n = 0;
@@ -132,7 +132,7 @@ update_queue_write(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attem
     if (!attempt->is_exact && pawl_address_can_fill(&w->address, attempt->set, address_step(attempt)))
     {
         shape.step = w->address.step;
-        shape.one_xmin = !w->address.by_xmins;
+        shape.all_old = !w->address.by_xmins;
     }
     if (attempt->is_striped)
     {
@@ -235,7 +235,7 @@ write_locked(pawl_writer *w, pawl_pg *pg, const pawl_pg_result *locked, pawl_att
     const pawl_rowset_source source = {.rows = locked, .first = 1, .lua = w->lua};
     pawl_status st;
 
-    pawl_rowset_reset(&w->again);
+    pawl_rowset_reset(&w->again, 0);
     if ((st = pawl_rowset_transform(&w->again, &source, err)) != PAWL_OK)
         return st;
     attempt->moved += pawl_pg_rows(locked);
@@ -243,7 +243,7 @@ write_locked(pawl_writer *w, pawl_pg *pg, const pawl_pg_result *locked, pawl_att
         return PAWL_OK;
 
     const pawl_write_shape shape = {
-        .with_ordinals = true, .one_xmin = w->again.one_xmin, .is_masked = w->again.is_masked};
+        .with_ordinals = true, .all_old = w->again.versions.all_old, .is_masked = w->again.is_masked};
     int n = pawl_rowset_args(&w->again, w->args, 0);
 
     w->args[n++] = PAWL_ARG_I64(w->again.count);

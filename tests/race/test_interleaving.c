@@ -107,6 +107,75 @@ a_row_that_no_longer_matches_where_is_left_alone(void **state)
         100);
 }
 
+/* The ways of a write to find its rows and their versions: by arithmetic, by a join, by their places. */
+static const struct
+{
+    const char *name;
+    int apart; /* the keys */
+    pawl_form_choice form;
+} ways[] = {
+    {"computed", 1, PAWL_FORM_PLAIN},
+    {"joined", 1000, PAWL_FORM_PLAIN},
+    {"striped", 1, PAWL_FORM_STRIPED},
+    {"striped_joined", 1000, PAWL_FORM_STRIPED},
+};
+
+/* While a transaction is open that began before the read and has an id, some rows change in between. */
+static void
+change_beside_an_open_transaction(const char *test, size_t way, const char *opened, const char *between)
+{
+    char name[40];
+    char spread[80];
+    pawl_test_job r;
+
+    (void) snprintf(name, sizeof name, "%s_%s", test, ways[way].name);
+    (void) snprintf(spread, sizeof spread, "UPDATE t SET id = id * -%d", ways[way].apart);
+
+    const char *db = pawl_test_counted(name, "bigint", 100);
+    PGconn *other = pawl_test_connect(db);
+
+    pawl_test_exec(db, spread);
+    pawl_test_run_on(other, "CREATE TABLE side (n int); BEGIN; INSERT INTO side VALUES (1)");
+    pawl_test_exec(db, opened);
+    pawl_test_job_prepare(&r, db, ways[way].name);
+    r.spec.form = ways[way].form;
+    r.spec.batch_rows = r.spec.chunk_rows = 1000;
+    pawl_test_job_go_to(&r, READ);
+    if (between == NULL)
+        pawl_test_run_on(other, "UPDATE t SET n = n + 1000 WHERE id % 3 = 0; COMMIT");
+    else
+        pawl_test_exec(db, between);
+    pawl_test_job_let_go();
+    pawl_test_job_finish(&r);
+    PQfinish(other);
+    assert_int_equal(
+        pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = CASE WHEN id % 3 = 0 THEN 1001 ELSE 1 END"),
+        100);
+    assert_int_equal(r.result.progress.rows_moved, 33);
+}
+
+/* The versions that it leaves are older than any transaction that begins after the read, and still not what was read. */
+static void
+a_row_changed_by_a_transaction_older_than_the_read_is_done_from_its_new_value(void **state)
+{
+    (void) state;
+    for (size_t way = 0; way < sizeof ways / sizeof *ways; way++)
+        change_beside_an_open_transaction("older", way,
+                                          "SELECT pg_current_xact_id(); SELECT pg_current_xact_id()", NULL);
+}
+
+/* A transaction that stays open for long: half of the rows are younger, and are compared one by one. */
+static void
+rows_younger_than_an_open_transaction_are_done_once(void **state)
+{
+    (void) state;
+    for (size_t way = 0; way < sizeof ways / sizeof *ways; way++)
+        change_beside_an_open_transaction("younger", way,
+                                          "UPDATE t SET s = 'young' WHERE id % 4 = 0;"
+                                          "UPDATE t SET s = 'younger' WHERE id % 7 = 0",
+                                          "UPDATE t SET n = n + 1000 WHERE id % 3 = 0");
+}
+
 /* An AFTER trigger with an EXCEPTION block writes under a subtransaction's id: who looks for "xmin is not mine" takes
  * every row for moved. */
 static void
@@ -479,6 +548,8 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_row_changed_between_read_and_write_is_done_from_its_new_value),
+        cmocka_unit_test(a_row_changed_by_a_transaction_older_than_the_read_is_done_from_its_new_value),
+        cmocka_unit_test(rows_younger_than_an_open_transaction_are_done_once),
         cmocka_unit_test(a_row_deleted_and_inserted_again_is_not_taken_for_gone),
         cmocka_unit_test(a_row_reborn_while_its_lock_is_waited_for_is_found),
         cmocka_unit_test(a_row_that_no_longer_matches_where_is_left_alone),

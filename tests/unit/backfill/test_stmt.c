@@ -9,6 +9,14 @@
 
 #include "util/banned.h"
 
+#define IS_OLD(horizon) \
+    "pg_catalog.age(t.xmin) OPERATOR(pg_catalog.>) (SELECT pg_catalog.age(" horizon "::pg_catalog.xid))"
+#define READ_VERSION \
+    "CASE WHEN " IS_OLD("pg_catalog.current_setting('pawl.horizon')") " THEN NULL ELSE t.xmin END"
+#define XMIN_AT_PLACE                                                                                      \
+    "($5::xid[])[((t.\"a\"::bigint OPERATOR(pg_catalog.-) $2::bigint) OPERATOR(pg_catalog./) 12)::integer" \
+    " OPERATOR(pg_catalog.+) 1]"
+
 /* A job over "we""ird"."t" with a composite key and two written columns, without a server. */
 typedef struct fixture
 {
@@ -59,10 +67,11 @@ a_composite_key_is_compared_as_a_row(void **state)
     fixture_init(&f);
     pawl_stmt_read(&f.sql, &f.job, true, false);
     assert_string_equal(
-        f.sql.data, "SELECT t.xmin, t.\"a\", t.\"b \"\"q\"\"\", t.\"c\" FROM ONLY \"we\"\"ird\".\"t\" AS t"
-                    " WHERE (t.\"a\", t.\"b \"\"q\"\"\") OPERATOR(\"pg_catalog\".>) ($1::bigint, $2::bpchar)"
-                    " AND (t.\"a\", t.\"b \"\"q\"\"\") OPERATOR(\"pg_catalog\".<=) ($3::bigint, $4::bpchar)"
-                    " ORDER BY t.\"a\", t.\"b \"\"q\"\"\" LIMIT $5::bigint");
+        f.sql.data,
+        "SELECT " READ_VERSION ", t.\"a\", t.\"b \"\"q\"\"\", t.\"c\" FROM ONLY \"we\"\"ird\".\"t\" AS t"
+        " WHERE (t.\"a\", t.\"b \"\"q\"\"\") OPERATOR(\"pg_catalog\".>) ($1::bigint, $2::bpchar)"
+        " AND (t.\"a\", t.\"b \"\"q\"\"\") OPERATOR(\"pg_catalog\".<=) ($3::bigint, $4::bpchar)"
+        " ORDER BY t.\"a\", t.\"b \"\"q\"\"\" LIMIT $5::bigint");
     pawl_strbuf_fini(&f.sql);
 }
 
@@ -81,36 +90,39 @@ rows_are_found_by_place_behind_a_test_of_the_range(void **state)
     assert_string_equal(
         f.sql.data,
         "UPDATE ONLY \"we\"\"ird\".\"t\" AS t SET"
-        " \"c\" = ($5::jsonb OPERATOR(pg_catalog.->>) ((t.\"a\"::bigint OPERATOR(pg_catalog.-) $2::bigint)"
+        " \"c\" = ($6::jsonb OPERATOR(pg_catalog.->>) ((t.\"a\"::bigint OPERATOR(pg_catalog.-) $2::bigint)"
         " OPERATOR(pg_catalog./) 12)::integer)::numeric,"
-        " \"d\" = CASE WHEN ($7::bool[])[((t.\"a\"::bigint OPERATOR(pg_catalog.-) $2::bigint)"
+        " \"d\" = CASE WHEN ($8::bool[])[((t.\"a\"::bigint OPERATOR(pg_catalog.-) $2::bigint)"
         " OPERATOR(pg_catalog./) 12)::integer OPERATOR(pg_catalog.+) 1]"
-        " THEN ($6::jsonb OPERATOR(pg_catalog.->>) ((t.\"a\"::bigint OPERATOR(pg_catalog.-) $2::bigint)"
+        " THEN ($7::jsonb OPERATOR(pg_catalog.->>) ((t.\"a\"::bigint OPERATOR(pg_catalog.-) $2::bigint)"
         " OPERATOR(pg_catalog./) 12)::integer)::integer ELSE t.\"d\" END"
         " WHERE t.ctid OPERATOR(pg_catalog.=) ANY ($1::tid[]) AND"
         " CASE WHEN t.\"a\" OPERATOR(pg_catalog.<) $2::bigint OR t.\"a\" OPERATOR(pg_catalog.>) $3::bigint "
         "THEN false"
         " WHEN pg_catalog.mod(t.\"a\"::bigint OPERATOR(pg_catalog.-) $2::bigint, 12) OPERATOR(pg_catalog.<>) "
         "0"
-        " THEN false ELSE t.xmin OPERATOR(pg_catalog.=) ($4::xid[])[((t.\"a\"::bigint OPERATOR(pg_catalog.-)"
-        " $2::bigint) OPERATOR(pg_catalog./) 12)::integer OPERATOR(pg_catalog.+) 1]"
-        " AND t.ctid OPERATOR(pg_catalog.=) ($1::tid[])[((t.\"a\"::bigint OPERATOR(pg_catalog.-) $2::bigint)"
-        " OPERATOR(pg_catalog./) 12)::integer OPERATOR(pg_catalog.+) 1] END");
+        " THEN false ELSE CASE WHEN " XMIN_AT_PLACE
+        " OPERATOR(pg_catalog.=) '2'::pg_catalog.xid THEN " IS_OLD(
+            "$4") " ELSE t.xmin OPERATOR(pg_catalog.=) " XMIN_AT_PLACE " END"
+                  " AND t.ctid OPERATOR(pg_catalog.=) ($1::tid[])[((t.\"a\"::bigint OPERATOR(pg_catalog.-) "
+                  "$2::bigint)"
+                  " OPERATOR(pg_catalog./) 12)::integer OPERATOR(pg_catalog.+) 1] END");
 
     static const bool all[] = {false, false};
 
     shape = (pawl_write_shape){
-        .with_range = true, .has_lower = true, .one_xmin = true, .step = 1, .is_masked = all};
+        .with_range = true, .has_lower = true, .all_old = true, .step = 1, .is_masked = all};
     f.job.nwrite = 1;
     pawl_stmt_write(&f.sql, &f.job, &shape);
     assert_string_equal(
-        f.sql.data,
-        "UPDATE ONLY \"we\"\"ird\".\"t\" AS t SET"
-        " \"c\" = ($6::jsonb OPERATOR(pg_catalog.->>) ((t.\"a\"::bigint OPERATOR(pg_catalog.-)"
-        " $3::bigint))::integer)::numeric WHERE t.xmin OPERATOR(pg_catalog.=) $5::xid AND"
-        " t.\"a\" OPERATOR(pg_catalog.>=) $3::bigint AND t.\"a\" OPERATOR(pg_catalog.<=) $4::bigint AND"
-        " t.\"a\" OPERATOR(\"pg_catalog\".>) $1::bigint AND"
-        " t.\"a\" OPERATOR(\"pg_catalog\".<=) $2::bigint");
+        f.sql.data, "UPDATE ONLY \"we\"\"ird\".\"t\" AS t SET"
+                    " \"c\" = ($6::jsonb OPERATOR(pg_catalog.->>) ((t.\"a\"::bigint OPERATOR(pg_catalog.-)"
+                    " $3::bigint))::integer)::numeric WHERE " IS_OLD(
+                        "$5") " AND"
+                              " t.\"a\" OPERATOR(pg_catalog.>=) $3::bigint AND t.\"a\" "
+                              "OPERATOR(pg_catalog.<=) $4::bigint AND"
+                              " t.\"a\" OPERATOR(\"pg_catalog\".>) $1::bigint AND"
+                              " t.\"a\" OPERATOR(\"pg_catalog\".<=) $2::bigint");
     pawl_strbuf_fini(&f.sql);
 }
 
@@ -145,7 +157,7 @@ static void
 lengths_are_left_to_the_assignment(void **state)
 {
     const bool masked[] = {false, true};
-    const pawl_write_shape shape = {.with_range = true, .one_xmin = true, .is_masked = masked};
+    const pawl_write_shape shape = {.with_range = true, .all_old = true, .is_masked = masked};
     fixture f;
 
     (void) state;
@@ -153,7 +165,7 @@ lengths_are_left_to_the_assignment(void **state)
     pawl_stmt_write(&f.sql, &f.job, &shape);
     assert_non_null(strstr(f.sql.data, "\"c\" = u.pawl_v1::numeric"));
     assert_non_null(strstr(f.sql.data, "CASE WHEN u.pawl_m2 THEN u.pawl_v2 ELSE t.\"d\" END"));
-    assert_non_null(strstr(f.sql.data, "t.xmin OPERATOR(pg_catalog.=) $5::xid"));
+    assert_non_null(strstr(f.sql.data, IS_OLD("$5")));
     assert_non_null(strstr(f.sql.data, "OPERATOR(\"pg_catalog\".=) u.pawl_k2::bpchar"));
     pawl_strbuf_fini(&f.sql);
 }
