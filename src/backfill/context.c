@@ -150,11 +150,12 @@ compare_arguments(const context *c, pawl_error *err)
         return PAWL_OK;
     (void) pawl_error_set(err, PAWL_E_STATE, "the -x arguments are not those with which job %lld began",
                           (long long) c->job);
-    (void) pawl_error_detail(
-        err, "%s: some rows are done with the one, the others would be done with the other",
-        differences.data);
-    return pawl_error_hint(err, "give the same -x arguments again; or take the job back (`pawl abandon %lld`, "
-                                "of a swap or rewrite `pawl downgrade`) and begin anew",
+    (void) pawl_error_detail(err,
+                             "%s: some rows are done with the one, the others would be done with the other",
+                             differences.data);
+    return pawl_error_hint(err,
+                           "give the same -x arguments again; or take the job back (`pawl abandon %lld`, "
+                           "of a swap or rewrite `pawl downgrade`) and begin anew",
                            (long long) c->job);
 }
 
@@ -202,8 +203,10 @@ note(context *c, const char *salt, pawl_error *err)
         pawl_pg_array_add_bytes(&marks, mark, strlen(mark));
     }
 
-    const pawl_pg_arg args[] = {PAWL_ARG_I64(c->job), PAWL_ARG_TEXT(pawl_pg_text(c->noted, 0, 1)),
-                                PAWL_ARG_TEXT(salt), pawl_pg_array_arg(&names, PAWL_OID_TEXT_ARRAY),
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(c->job),
+                                PAWL_ARG_TEXT(pawl_pg_text(c->noted, 0, 1)),
+                                PAWL_ARG_TEXT(salt),
+                                pawl_pg_array_arg(&names, PAWL_OID_TEXT_ARRAY),
                                 pawl_pg_array_arg(&marks, PAWL_OID_TEXT_ARRAY),
                                 pawl_pg_array_arg(&keys, PAWL_OID_TEXT_ARRAY),
                                 pawl_pg_array_arg(&values, PAWL_OID_TEXT_ARRAY)};

@@ -201,8 +201,8 @@ keep_checksum(pawl_job *job, const pawl_backfill_id *id, const char *was, pawl_e
             "job %lld runs another text of step %d of revision %s, or other Lua, than is here",
             (long long) job->id, id->ordinal, id->revision);
         (void) pawl_error_detail(err, "its checksum is %s, that of the step here is %s", was, id->checksum);
-        return pawl_error_hint(
-            err, "bring the migrations directory to the state that the job was started from");
+        return pawl_error_hint(err,
+                               "bring the migrations directory to the state that the job was started from");
     }
     job->checksum = pawl_arena_strdup(job->arena, id->checksum != NULL ? id->checksum : was);
     return job->checksum == NULL ? pawl_error_nomem(err, "a job") : PAWL_OK;

@@ -140,7 +140,8 @@ typedef struct pawl_hang_options
 {
     pawl_hang_mode mode;
     const char *column; /* of a swap; NULL for a rewrite */
-    bool keeps_in_step; /* of a swap: a trigger of ours sets the other column, before the cut-over or after it */
+    bool
+        keeps_in_step; /* of a swap: a trigger of ours sets the other column, before the cut-over or after it */
     bool recreate_views;
     bool subscribers_ready;
 } pawl_hang_options;

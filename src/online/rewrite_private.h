@@ -16,7 +16,8 @@
 typedef struct pawl_rewrite
 {
     const pawl_rewrite_spec *spec;
-    const pawl_rewrite_env *env; /* these two, so that the arguments of the job can take the place of the run's */
+    const pawl_rewrite_env
+        *env; /* these two, so that the arguments of the job can take the place of the run's */
     pawl_rewrite_env own_env;
     pawl_backfill_env own_base;
     const pawl_rewrite_id *id;

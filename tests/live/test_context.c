@@ -204,7 +204,8 @@ goes_on_with_its_arguments(const char *step, const char *kept)
     pawl_test_must_fail(&f, true, NULL, PAWL_E_TRANSFORM, "step 1");
     write_marking(&f, false);
     give(&f, "mark", "two");
-    pawl_test_must_fail(&f, true, NULL, PAWL_E_STATE, "the -x arguments are not those with which job 1 began");
+    pawl_test_must_fail(&f, true, NULL, PAWL_E_STATE,
+                        "the -x arguments are not those with which job 1 began");
     pawl_test_must_fail(&f, true, NULL, PAWL_E_STATE, "mark was \"one\" and is \"two\"");
     give(&f, "mark", NULL);
     pawl_test_must_fail(&f, true, NULL, PAWL_E_STATE, "mark was \"one\" and is not given");
@@ -274,9 +275,10 @@ a_switch_takes_the_arguments_of_its_backfill(void **state)
 
     (void) state;
     pawl_test_exec(f.db, "ALTER TABLE t ADD b text");
-    pawl_test_project_write(f.dir, "migrations/transforms/up.lua",
-                            "return { row = function(row) return { b = (pawl.x.mark or 'none') .. row.a } end,\n"
-                            "reverse = function(row) return { a = (pawl.x.mark or 'none') .. row.b } end }\n");
+    pawl_test_project_write(
+        f.dir, "migrations/transforms/up.lua",
+        "return { row = function(row) return { b = (pawl.x.mark or 'none') .. row.a } end,\n"
+        "reverse = function(row) return { a = (pawl.x.mark or 'none') .. row.b } end }\n");
     pawl_test_revision(&f, "aaaa0001", "",
                        "up:\n  - backfill: { table: t, read: [a], write: [b], lua: transforms/up.lua, "
                        "capture: true }\n    down: nothing\n");
