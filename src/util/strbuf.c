@@ -22,7 +22,7 @@ pawl_strbuf_init(pawl_strbuf *b)
 void
 pawl_strbuf_fini(pawl_strbuf *b)
 {
-    if (b->capacity != 0)
+    if (b->data != pawl_strbuf_empty)
         pawl_free(b->data);
     pawl_strbuf_init(b);
 }
