@@ -20,7 +20,9 @@ enum
     WAIT_MS = 25,
     PUT_US = 1000000,     /* between two tellings of the workers */
     CATCH_UP_US = 100000, /* what was overslept of a rate may be made up for */
-    GULP_MS = 20,         /* under a rate a transaction is no more than what is due in this time */
+    GULP_MS = 5,          /* under a rate a transaction is no more than what is due in this time, ... */
+    GULP_ROWS = 100,      /* ... or, where that is few, so many rows among all workers, ... */
+    LONG_GULP_MS = 100,   /* ... or what is due in this time */
     STATEMENT_MS = 2000
 };
 
@@ -160,14 +162,21 @@ fold(const pawl_control *control, const char *lines)
 
 /*
  * Rows of a transaction under a rate, 0 without one. At 20,000 rows a second a batch of a quarter of a second would keep
- * 5,000 rows locked and two processors busy at a time, and then nothing: the application would feel each of them.
+ * 5,000 rows locked and two processors busy at a time, and then nothing: the application would feel each of them. At 500
+ * rows a second, what is due in a few milliseconds would be all transaction and no rows.
  */
 static int64_t
 gulp_of(const pawl_pacing *pacing, int64_t others)
 {
-    int64_t rows = pacing->throttle.max_rate * GULP_MS / (1000 * (pacing->workers + others));
+    int64_t rate = pacing->throttle.max_rate;
+    int64_t rows = rate * GULP_MS / 1000;
+    int64_t least = rate * LONG_GULP_MS / 1000;
 
-    return pacing->throttle.max_rate == 0 ? 0 : rows + 1;
+    if (least > GULP_ROWS)
+        least = GULP_ROWS;
+    if (rows < least)
+        rows = least;
+    return rate == 0 ? 0 : rows / (pacing->workers + others) + 1;
 }
 
 /* A batch in stripes is so many transactions. */
