@@ -27,8 +27,11 @@
 #include "pg/result.h"
 #include "pg/sqlbuf.h"
 
-/* Stands in an array for "older than the horizon": the frozen xid, which never has to be compared, as it always is. */
-#define PAWL_XMIN_OLD 2
+/*
+ * Stands in an array for "older than the horizon": the bootstrap xid, which no row of a table that anybody made has. Not the
+ * frozen one: rows that came through pg_upgrade from before 9.4 have it, and those that are locked are told by equality.
+ */
+#define PAWL_XMIN_OLD 1
 
 typedef struct pawl_versions
 {

@@ -102,7 +102,7 @@ rows_are_found_by_place_behind_a_test_of_the_range(void **state)
         " WHEN pg_catalog.mod(t.\"a\"::bigint OPERATOR(pg_catalog.-) $2::bigint, 12) OPERATOR(pg_catalog.<>) "
         "0"
         " THEN false ELSE CASE WHEN " XMIN_AT_PLACE
-        " OPERATOR(pg_catalog.=) '2'::pg_catalog.xid THEN " IS_OLD(
+        " OPERATOR(pg_catalog.=) '1'::pg_catalog.xid THEN " IS_OLD(
             "$4") " ELSE t.xmin OPERATOR(pg_catalog.=) " XMIN_AT_PLACE " END"
                   " AND t.ctid OPERATOR(pg_catalog.=) ($1::tid[])[((t.\"a\"::bigint OPERATOR(pg_catalog.-) "
                   "$2::bigint)"
