@@ -61,7 +61,9 @@ add_new(pawl_step_run *run, void *ctx, pawl_error *err)
         (void) pawl_error_set(err, PAWL_E_REFUSED,
                               "\"%s\" has a column \"%s\" already, whose name the swap needs", s->d->table,
                               taken);
-        return pawl_error_hint(err, "rename or drop that column first");
+        return pawl_error_hint(
+            err, "after a connection that was lost it may be the swap's own: run the same again; "
+                 "if it is still said then, rename or drop that column");
     }
     if ((st = pawl_swap_check_key(s, run->pg, err)) != PAWL_OK ||
         (st = pawl_column_add(run, s->d->table, s->new_name, &shape, err)) != PAWL_OK ||
