@@ -38,7 +38,7 @@ if(PAWL_HARDEN)
   target_link_options(pawl_flags INTERFACE -Wl,-z,relro,-z,now)
 endif()
 # Objects hold both kinds of code: the program is linked from the one, tests and libraries from the other, as fast as ever.
-if(PAWL_LTO)
+if(PAWL_LTO AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
   target_compile_options(pawl_flags INTERFACE -flto=auto -ffat-lto-objects)
 endif()
 if(PAWL_COVERAGE)
