@@ -156,19 +156,6 @@ pawl_verify_note(pawl_verify_report *report, pawl_arena *arena, const char *text
 /* ---- the ledger ------------------------------------------------------------------------------------------------------ */
 
 static pawl_status
-query(pawl_ledger *ledger, pawl_pg *pg, const char *sql, int nargs, const pawl_pg_arg *args,
-      pawl_pg_result **out, pawl_error *err)
-{
-    pawl_status st = pawl_pg_begin(pg, NULL, err);
-
-    if (st != PAWL_OK)
-        return st;
-    st = pawl_ledger_query(ledger, pg, sql, nargs, args, out, err);
-    pawl_pg_rollback(pg);
-    return st;
-}
-
-static pawl_status
 take_part(pawl_verify_part *part, const pawl_pg_result *res, int row, pawl_arena *arena, pawl_error *err)
 {
     char **key = NULL;
@@ -190,7 +177,7 @@ pawl_verify_load_parts(pawl_checking *run, pawl_ledger *ledger, pawl_pg *pg, paw
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
     const pawl_pg_arg args[] = {PAWL_ARG_I64(run->was->id)};
-    pawl_status st = query(ledger, pg, pawl_sql_backfill_verify_parts, 1, args, &res, err);
+    pawl_status st = pawl_ledger_look(ledger, pg, pawl_sql_backfill_verify_parts, 1, args, &res, err);
 
     if (st != PAWL_OK)
         return st;
@@ -302,7 +289,7 @@ pawl_verify_load_chunks(pawl_checking *run, const pawl_verify_part *part, pawl_l
 
     if (run->job->is_keyless)
         return cut_pieces(run, pg, arena, err);
-    if ((st = query(ledger, pg, pawl_sql_backfill_verify_chunks, 2, args, &res, err)) != PAWL_OK ||
+    if ((st = pawl_ledger_look(ledger, pg, pawl_sql_backfill_verify_chunks, 2, args, &res, err)) != PAWL_OK ||
         (st = make_room(run, (size_t) pawl_pg_rows(res), arena, err)) != PAWL_OK)
         return st;
     for (int i = 0; i < pawl_pg_rows(res) && st == PAWL_OK; i++)
