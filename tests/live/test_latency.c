@@ -23,7 +23,7 @@ enum
 
 typedef void (*change_spec)(pawl_test_job *j);
 
-/* Round trips of a job over ROWS rows in one chunk, with batches of so many. */
+/* Round trips of the workers of a job over ROWS rows in one chunk, with batches of so many. */
 static int
 turns_of(const char *name, change_spec change, int64_t batch_rows)
 {
@@ -42,7 +42,7 @@ turns_of(const char *name, change_spec change, int64_t batch_rows)
     pawl_test_job_go(&j);
     pawl_test_job_finish(&j);
     assert_int_equal(j.result.progress.batches, ROWS / batch_rows + 1);
-    turns = pawl_test_proxy_turns(proxy);
+    turns = pawl_test_proxy_turns(proxy, " worker ");
     pawl_test_proxy_stop(proxy);
     return turns;
 }
@@ -55,7 +55,7 @@ assert_round_trips(const char *name, change_spec change, int expected)
     int many = turns_of(name, change, 50);
     int batches = ROWS / 50 - ROWS / 200;
 
-    /* More or less by some, because a job looks for orders to it four times a second, and on a busy machine either lasts. */
+    /* More or less by some: on a busy machine a request may come to the server in two pieces, or a lease be renewed. */
     if (2 * (many - few) < (2 * expected - 1) * batches || many - few >= (expected + 1) * batches)
         fail_msg("%d batches more took %d round trips more, not %d each", batches, many - few, expected);
 }

@@ -238,7 +238,8 @@ rows_that_others_change_between_stripes_are_done_once(void **state)
     assert_once(db, 6000 - 25);
     assert_true(j.result.progress.rows_moved > 0);
     assert_true(j.result.progress.rows_gone > 0);
-    assert_int_equal(j.result.progress.rows_read, 6000);
+    /* A batch that has given way to the application, where each waited for the other, is read again without what it deleted. */
+    assert_in_range(j.result.progress.rows_read, 6000 - 25, 6000);
 }
 
 static int64_t

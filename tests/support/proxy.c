@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,8 +33,10 @@ typedef struct link_pair
     int server;
     bool is_cut; /* under the proxy's lock: the client is gone, the server does not know yet */
     int releases_at_cut;
-    bool has_heard; /* under the proxy's lock: an answer has gone to the client since it last spoke */
-    char kept[64];  /* under the proxy's lock: the name under which the server keeps the awaited statement */
+    bool has_heard;     /* under the proxy's lock: an answer has gone to the client since it last spoke */
+    int turns;          /* under the proxy's lock */
+    char greeting[256]; /* under the proxy's lock: the first message, its zero bytes as spaces */
+    char kept[64]; /* under the proxy's lock: the name under which the server keeps the awaited statement */
     pthread_t up;
     pthread_t down;
 } link_pair;
@@ -52,7 +55,6 @@ struct pawl_test_proxy
     pawl_test_cut how;
     int cuts;
     int releases;
-    int turns;
     int delay_ms;
     bool is_frozen;
     bool is_stopping;
@@ -138,6 +140,16 @@ wait_for_release(link_pair *l)
     (void) pthread_mutex_unlock(&p->lock);
 }
 
+/* Under the lock. The eight bytes that ask for encryption are no greeting yet. */
+static void
+note_greeting(link_pair *l, const char *bytes, size_t length)
+{
+    if (l->greeting[0] != '\0' || length <= 8)
+        return;
+    for (size_t i = 0; i < length && i + 1 < sizeof l->greeting; i++)
+        l->greeting[i] = bytes[i] != '\0' ? bytes[i] : ' ';
+}
+
 /* Wait out a freeze, then see whether these bytes are the awaited ones. True when they have to be kept back. */
 static bool
 is_to_be_kept(link_pair *l, const char *bytes, size_t length)
@@ -146,7 +158,8 @@ is_to_be_kept(link_pair *l, const char *bytes, size_t length)
     bool is_kept = false;
 
     (void) pthread_mutex_lock(&p->lock);
-    p->turns += l->has_heard ? 1 : 0;
+    note_greeting(l, bytes, length);
+    l->turns += l->has_heard ? 1 : 0;
     l->has_heard = false;
     while (p->is_frozen && !p->is_stopping)
         (void) pthread_cond_wait(&p->changed, &p->lock);
@@ -243,9 +256,12 @@ connect_server(void)
 static void
 add_link(pawl_test_proxy *p, int client)
 {
+    int at_once = 1;
     int server = connect_server();
     link_pair *l = server >= 0 ? calloc(1, sizeof *l) : NULL;
 
+    /* As any server has it: an answer that comes in pieces must not wait until its first piece is acknowledged. */
+    (void) setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &at_once, sizeof at_once);
     (void) pthread_mutex_lock(&p->lock);
     if (l != NULL && p->link_count < LINKS_MAX && !p->is_stopping)
     {
@@ -370,10 +386,13 @@ pawl_test_proxy_cuts(pawl_test_proxy *p)
 }
 
 int
-pawl_test_proxy_turns(pawl_test_proxy *p)
+pawl_test_proxy_turns(pawl_test_proxy *p, const char *text)
 {
+    int turns = 0;
+
     (void) pthread_mutex_lock(&p->lock);
-    int turns = p->turns;
+    for (int i = 0; i < p->link_count; i++)
+        turns += strstr(p->links[i]->greeting, text) != NULL ? p->links[i]->turns : 0;
     (void) pthread_mutex_unlock(&p->lock);
     return turns;
 }

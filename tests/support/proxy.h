@@ -41,8 +41,11 @@ void pawl_test_proxy_cut_now(pawl_test_proxy *proxy);
 /* Connections cut so far. */
 int pawl_test_proxy_cuts(pawl_test_proxy *proxy);
 
-/* Round trips so far: how often a client spoke after it had been answered, over all connections. */
-int pawl_test_proxy_turns(pawl_test_proxy *proxy);
+/*
+ * Round trips so far: how often a client spoke after it had been answered, over all connections whose first message
+ * contains `text`, as their application_name. Leave out what looks for orders several times a second: it counts time.
+ */
+int pawl_test_proxy_turns(pawl_test_proxy *proxy, const char *text);
 
 /* Let the server sides of connections that were cut see their end (after what was kept back). */
 void pawl_test_proxy_release(pawl_test_proxy *proxy);
