@@ -19,11 +19,18 @@ typedef struct unit_run
 } unit_run;
 
 pawl_status
-pawl_rewrite_build_settings(const pawl_rewrite *rw, pawl_pg *pg, pawl_error *err)
+pawl_rewrite_build_settings(const pawl_rewrite *rw, pawl_pg *pg, size_t at_once, pawl_error *err)
 {
-    const pawl_pg_arg args[] = {rw->spec->memory != NULL ? PAWL_ARG_TEXT(rw->spec->memory) : PAWL_ARG_NULL};
+    PAWL_STRBUF_AUTO(table);
 
-    return pawl_pg_query(pg, pawl_sql_online_rewrite_build, 1, args, NULL, err);
+    pawl_sql_ident2(&table, rw->shape.table->schema, rw->shadow);
+    if (!pawl_strbuf_is_ok(&table))
+        return pawl_error_nomem(err, "a name");
+    const pawl_pg_arg args[] = {rw->spec->memory != NULL ? PAWL_ARG_TEXT(rw->spec->memory) : PAWL_ARG_NULL,
+                                PAWL_ARG_TEXT(table.data), PAWL_ARG_I64(rw->spec->workers),
+                                PAWL_ARG_I64((int64_t) at_once)};
+
+    return pawl_pg_query(pg, pawl_sql_online_rewrite_build, 4, args, NULL, err);
 }
 
 static pawl_status
@@ -34,7 +41,7 @@ unit_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
 
     if ((st = pawl_rewrite_set_path(rw->pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
         (st = pawl_carry_is_done(rw->pg, run->unit, &run->is_done, err)) != PAWL_OK || run->is_done ||
-        (run->is_on_shadow && (st = pawl_rewrite_build_settings(rw, rw->pg, err)) != PAWL_OK))
+        (run->is_on_shadow && (st = pawl_rewrite_build_settings(rw, rw->pg, 1, err)) != PAWL_OK))
         return st;
     for (size_t i = 0; i < run->unit->nsql; i++)
         if ((st = pawl_pg_exec(rw->pg, run->unit->sql[i], err)) != PAWL_OK)

@@ -56,6 +56,7 @@ struct site_state
 typedef struct site
 {
     const pawl_rewrite *rw; /* read only: its session and its arena belong to the calling thread */
+    size_t at_once;         /* sessions at the start */
     pawl_mutex lock;
     pawl_cond changed;
     struct site_state state_;
@@ -132,7 +133,8 @@ build_inside(builder *me, const pawl_carry_unit *unit, bool *was_done, pawl_erro
     const pawl_rewrite *rw = me->site->rw;
     pawl_status st = pawl_carry_is_done(me->pg, unit, was_done, err);
 
-    if (st != PAWL_OK || *was_done || (st = pawl_rewrite_build_settings(rw, me->pg, err)) != PAWL_OK)
+    if (st != PAWL_OK || *was_done ||
+        (st = pawl_rewrite_build_settings(rw, me->pg, me->site->at_once, err)) != PAWL_OK)
         return st;
     for (size_t i = 0; i < unit->nsql; i++)
         if ((st = pawl_pg_exec(me->pg, unit->sql[i], err)) != PAWL_OK)
@@ -339,7 +341,7 @@ pawl_rewrite_indexes(pawl_rewrite *rw, const pawl_carry_list *list, pawl_error *
     for (size_t i = 0; i < list->length; i++)
         if (list->items[i].is_build)
             s.state_.builds[s.state_.nbuilds++] = (build){.unit = &list->items[i], .error = PAWL_ERROR_INIT};
-    s.state_.nbuilders = sessions_for(rw, s.state_.nbuilds);
+    s.at_once = s.state_.nbuilders = sessions_for(rw, s.state_.nbuilds);
     if (s.state_.nbuilds > 0)
     {
         bool has_lock = pawl_mutex_can_init(&s.lock);

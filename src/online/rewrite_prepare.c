@@ -203,7 +203,7 @@ try_indexes(pawl_rewrite *rw, pawl_error *err)
 {
     pawl_status st = pawl_pg_exec(rw->pg, "SAVEPOINT pawl_trial", err);
 
-    if (st == PAWL_OK && (st = pawl_rewrite_build_settings(rw, rw->pg, err)) == PAWL_OK)
+    if (st == PAWL_OK && (st = pawl_rewrite_build_settings(rw, rw->pg, 1, err)) == PAWL_OK)
         st = run_list(rw, &rw->carry->key, err);
     if (st == PAWL_OK)
         st = run_list(rw, &rw->carry->index, err);

@@ -125,7 +125,10 @@ PAWL_NODISCARD pawl_status pawl_rewrite_indexes(pawl_rewrite *rw, const pawl_car
  */
 PAWL_NODISCARD pawl_status pawl_rewrite_units(pawl_rewrite *rw, const pawl_carry_list *list,
                                               bool is_on_shadow, pawl_error *err);
-PAWL_NODISCARD pawl_status pawl_rewrite_build_settings(const pawl_rewrite *rw, pawl_pg *pg, pawl_error *err);
+
+/* In a transaction that builds on the shadow table. `at_once`: sessions that do, which share the processors; 1 or more. */
+PAWL_NODISCARD pawl_status pawl_rewrite_build_settings(const pawl_rewrite *rw, pawl_pg *pg, size_t at_once,
+                                                       pawl_error *err);
 
 PAWL_NODISCARD pawl_status pawl_rewrite_settle(pawl_rewrite *rw, pawl_error *err);
 

@@ -67,7 +67,7 @@ typedef struct pawl_rewrite_spec
     int64_t batch_rows;  /* rows a transaction of the copy, at most; 0: 1,000,000 */
     int64_t batch_bytes; /* and about so many bytes; 0: 100 MB */
     int64_t drain_rows;  /* entries a transaction of the drain; 0: 10,000 */
-    int64_t workers;     /* sessions that build indexes at once; 0: one */
+    int64_t workers;     /* sessions that copy, then processors that build indexes; 0: one */
     const char *memory;  /* maintenance_work_mem of each; NULL: see src/sql/online/rewrite_build.sql */
 } pawl_rewrite_spec;
 

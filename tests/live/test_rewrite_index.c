@@ -97,20 +97,59 @@ builds_have_the_memory_that_is_told(void **state)
     must_rewrite(db, &spec);
 }
 
+/* Every build of the rewrite sees so much memory and so many parallel workers. */
 static void
-builds_have_an_eighth_of_the_shared_buffers_at_least(void **state)
+assert_builds_have(const char *name, const char *servers_memory, int workers, const char *indexes,
+                   const char *expected)
 {
-    const char *db = table_that_looks(
-        "index_default",
-        "IF pg_size_bytes(current_setting('maintenance_work_mem')) <> greatest("
-        "     (SELECT reset_val::bigint * 1024 FROM pg_settings WHERE name = 'maintenance_work_mem'),"
-        "     least(pg_size_bytes(current_setting('shared_buffers')) / 8, 1073741824)) THEN"
-        "  RAISE 'has %', current_setting('maintenance_work_mem'); END IF;",
-        "CREATE INDEX product_a ON product (look(n));");
+    char body[400];
+    char sql[200];
+    const char *db;
+    pawl_rewrite_spec spec = {.table = "product", .change = to_number, .nchange = 1, .workers = workers};
+
+    pawl_fmt(body, sizeof body,
+             "IF concat_ws(' ', current_setting('maintenance_work_mem'), "
+             "current_setting('max_parallel_maintenance_workers')) <> '%s' THEN RAISE 'has %% and %%', "
+             "current_setting('maintenance_work_mem'), current_setting('max_parallel_maintenance_workers'); "
+             "END IF;",
+             expected);
+    db = table_that_looks(name, body, indexes);
+    pawl_fmt(sql, sizeof sql,
+             "ALTER DATABASE %s SET maintenance_work_mem = '%s'; ALTER DATABASE %s SET "
+             "max_parallel_maintenance_workers = 4",
+             name, servers_memory, name);
+    pawl_test_exec(db, sql);
+    must_rewrite(db, &spec);
+}
+
+static void
+builds_share_the_processors_and_have_what_their_sort_needs(void **state)
+{
+    static const char one[] = "CREATE INDEX product_a ON product (look(n));";
+    static const char two[] =
+        "CREATE INDEX product_a ON product (look(n)); CREATE INDEX product_b ON product (look(n), id);";
+
+    (void) state;
+    assert_builds_have("index_alone", "256MB", 1, one, "16MB 0");
+    assert_builds_have("index_two_hands", "256MB", 2, one, "64MB 1");
+    assert_builds_have("index_many_hands", "256MB", 9, one, "160MB 4");
+    assert_builds_have("index_one_each", "256MB", 3, two, "16MB 0");
+    assert_builds_have("index_two_each", "256MB", 5, two, "64MB 1");
+}
+
+static void
+builds_have_no_more_memory_than_the_server_has_for_them(void **state)
+{
+    const char *db =
+        table_that_looks("index_little",
+                         "IF pg_size_bytes(current_setting('maintenance_work_mem')) <> "
+                         "     least(pg_size_bytes(current_setting('shared_buffers')) / 8, 16777216) THEN"
+                         "  RAISE 'has %', current_setting('maintenance_work_mem'); END IF;",
+                         "CREATE INDEX product_a ON product (look(n));");
     pawl_rewrite_spec spec = {.table = "product", .change = to_number, .nchange = 1};
 
     (void) state;
-    pawl_test_exec(db, "ALTER DATABASE index_default SET maintenance_work_mem = '1MB'");
+    pawl_test_exec(db, "ALTER DATABASE index_little SET maintenance_work_mem = '1MB'");
     must_rewrite(db, &spec);
 }
 
@@ -325,7 +364,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(indexes_are_built_side_by_side),
         cmocka_unit_test(builds_have_the_memory_that_is_told),
-        cmocka_unit_test(builds_have_an_eighth_of_the_shared_buffers_at_least),
+        cmocka_unit_test(builds_share_the_processors_and_have_what_their_sort_needs),
+        cmocka_unit_test(builds_have_no_more_memory_than_the_server_has_for_them),
         cmocka_unit_test(memory_that_is_none_is_refused_before_the_copy),
         cmocka_unit_test(values_that_are_not_unique_any_more_end_the_rewrite),
         cmocka_unit_test(constraints_take_the_indexes_that_were_built),
