@@ -22,7 +22,7 @@ typedef struct flight
     pawl_chunk chunk;
     pawl_fetch fetch; /* without rows: not read yet */
     pawl_attempt attempt;
-    pawl_rowset *sets;     /* of the update writer, one for each group of stripes */
+    pawl_rowset *sets;     /* one for each group of stripes */
     pawl_rejects *rejects; /* likewise, where bad rows are set aside */
     int64_t spent_us;
 } flight;
@@ -70,14 +70,14 @@ flight_init(flight *f, const pawl_job *job, pawl_error *err)
 {
     pawl_status st = PAWL_OK;
 
-    if (job->spec->lua_file == NULL)
-        return PAWL_OK;
     f->sets = pawl_calloc((size_t) groups(), sizeof *f->sets);
     if (f->sets == NULL)
         return pawl_error_nomem(err, "the rows of a batch");
     for (int i = 0; st == PAWL_OK && i < groups(); i++)
         st = pawl_rowset_init(&f->sets[i], job, err);
-    return st == PAWL_OK && pawl_job_has_rejects(job) ? rejects_init(f, job, err) : st;
+    return st == PAWL_OK && pawl_job_has_rejects(job) && job->spec->lua_file != NULL
+               ? rejects_init(f, job, err)
+               : st;
 }
 
 pawl_status
@@ -173,7 +173,8 @@ pawl_flights_take(pawl_worker *w)
     w->has_chunk = false;
 }
 
-/* Back into the worker's hand, with the rows when they are still to be transformed. */
+/* Back into the worker's hand, with the rows when they are still to be transformed; of a `set` they are places alone, of which
+ * the plain form knows nothing. */
 static void
 land(pawl_worker *w, flight *f)
 {
@@ -181,7 +182,7 @@ land(pawl_worker *w, flight *f)
     w->has_chunk = true;
     f->is_used = false;
     pawl_worker_drop_next(w);
-    if (!f->is_taken)
+    if (!f->is_taken && w->job->spec->lua_file != NULL)
     {
         w->next = f->fetch;
         f->fetch = (pawl_fetch){0};
@@ -229,7 +230,7 @@ take_off(pawl_worker *w, flight *f, pawl_error *err)
                                 .is_striped = true,
                                 .sets = f->sets,
                                 .per_set = STRIPES_AT_ONCE};
-    for (int i = 0; f->sets != NULL && i < groups(); i++)
+    for (int i = 0; i < groups(); i++)
         pawl_rowset_reset(&f->sets[i], f->fetch.horizon);
     for (int i = 0; f->rejects != NULL && i < groups(); i++)
         pawl_rejects_reset(&f->rejects[i]);
@@ -262,8 +263,6 @@ choose_stripes(flight *f)
     a->read = a->written = a->moved = a->gone = a->updates = a->hot = 0;
     a->stripe = f->chunk.stripe;
     a->next = a->stripe + a->per_set;
-    if (f->sets == NULL)
-        return;
     while (a->next < PAWL_STRIPES && is_empty(f, a->stripe))
     {
         a->stripe = a->next;
@@ -296,7 +295,7 @@ write_stripes(pawl_worker *w, flight *f, pawl_error *err)
     pawl_attempt *a = &f->attempt;
     pawl_fetch fetched = {0};
     const pawl_reading next = {
-        .from = &a->to, .hi = &f->chunk.hi, .rows = rows_to_ask(w), .with_ctids = f->sets != NULL};
+        .from = &a->to, .hi = &f->chunk.hi, .rows = rows_to_ask(w), .with_ctids = true};
     bool reads_on = false;
     pawl_status st;
 
@@ -323,10 +322,8 @@ write_stripes(pawl_worker *w, flight *f, pawl_error *err)
 static pawl_status
 fly(pawl_worker *w, flight *f, int64_t *rows, pawl_error *err)
 {
-    const pawl_reading reading = {.from = pawl_chunk_from(&f->chunk),
-                                  .hi = &f->chunk.hi,
-                                  .rows = rows_to_ask(w),
-                                  .with_ctids = f->sets != NULL};
+    const pawl_reading reading = {
+        .from = pawl_chunk_from(&f->chunk), .hi = &f->chunk.hi, .rows = rows_to_ask(w), .with_ctids = true};
     pawl_status st;
 
     *rows = reading.rows;

@@ -518,6 +518,27 @@ pawl_rowset_transform(pawl_rowset *set, const pawl_rowset_source *source, pawl_e
     return st;
 }
 
+pawl_status
+pawl_rowset_places(pawl_rowset *sets, const pawl_rowset_source *source, pawl_error *err)
+{
+    pawl_status st = PAWL_OK;
+
+    for (int row = 0; row < pawl_pg_rows(source->rows) && st == PAWL_OK; row++)
+    {
+        int stripe = pawl_stripe_of_row(sets->job->key, source->rows, row, source->first + 1);
+        pawl_rowset *set = &sets[stripe / source->per_set];
+
+        if (stripe < source->first_stripe)
+            continue;
+        st = add_place(set, source, row, err);
+        pawl_versions_add(&set->versions, source->rows, row, source->first);
+        set->count++;
+    }
+    for (int i = 0; st == PAWL_OK && i < PAWL_STRIPES / source->per_set; i++)
+        st = check_memory(&sets[i], err);
+    return st;
+}
+
 int64_t
 pawl_rowset_read(const pawl_rowset *set)
 {

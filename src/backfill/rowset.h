@@ -60,6 +60,10 @@ void pawl_rowset_reset(pawl_rowset *set, uint32_t horizon);
 PAWL_NODISCARD pawl_status pawl_rowset_transform(pawl_rowset *set, const pawl_rowset_source *source,
                                                  pawl_error *err);
 
+/* Of rows that no transform sees, striped: where they are, and the probes and versions; no keys and no values. */
+PAWL_NODISCARD pawl_status pawl_rowset_places(pawl_rowset *sets, const pawl_rowset_source *source,
+                                              pawl_error *err);
+
 /*
  * Which rows a transform is given next, where bad rows are set aside: all that are left; or, when a `batch` has raised as
  * a whole, which tells no row, the first half of those among which a bad one is known to be.

@@ -100,8 +100,8 @@ filter(pawl_strbuf *b, const pawl_job *job)
     pawl_sql_add(b, " THEN true ELSE false END");
 }
 
-static void
-and_where(pawl_strbuf *b, const pawl_job *job)
+void
+pawl_stmt_and_where(pawl_strbuf *b, const pawl_job *job)
 {
     if (job->spec->where == NULL)
         return;
@@ -133,7 +133,7 @@ pawl_stmt_read(pawl_strbuf *b, const pawl_job *job, bool has_lower, bool with_ct
     pawl_stmt_from_table(b, job);
     pawl_sql_add(b, " WHERE ");
     int param = pawl_stmt_range(b, job, has_lower, 0, 1);
-    and_where(b, job);
+    pawl_stmt_and_where(b, job);
     pawl_sql_add(b, " ORDER BY ");
     key_list(b, job, 0);
     pawl_sql_add(b, " LIMIT ");
@@ -527,8 +527,8 @@ and_stripes(pawl_strbuf *b, const pawl_job *job, const pawl_set_shape *shape)
                          shape->first_stripe / shape->per_set);
 }
 
-static void
-set_expressions(pawl_strbuf *b, const pawl_job *job)
+void
+pawl_stmt_set_expressions(pawl_strbuf *b, const pawl_job *job)
 {
     pawl_sql_add(b, " SET ");
     for (size_t i = 0; i < job->spec->nset; i++)
@@ -547,11 +547,11 @@ pawl_stmt_set(pawl_strbuf *b, const pawl_job *job, const pawl_set_shape *shape)
     pawl_strbuf_reset(b);
     pawl_sql_add(b, "UPDATE ");
     pawl_stmt_from_table(b, job);
-    set_expressions(b, job);
+    pawl_stmt_set_expressions(b, job);
     pawl_sql_add(b, " WHERE ");
     (void) pawl_stmt_range(b, job, shape->has_lower, shape->same, 1);
     and_stripes(b, job, shape);
-    and_where(b, job);
+    pawl_stmt_and_where(b, job);
 }
 
 /* ROWS FROM (unnest($1), ...) WITH ORDINALITY AS u(k1, ..., i) */
@@ -647,7 +647,7 @@ pawl_stmt_set_keys(pawl_strbuf *b, const pawl_job *job)
     pawl_strbuf_reset(b);
     pawl_sql_add(b, "UPDATE ");
     pawl_stmt_from_table(b, job);
-    set_expressions(b, job);
+    pawl_stmt_set_expressions(b, job);
     pawl_sql_add(b, " FROM ");
     key_source(b, job);
     pawl_sql_add(b, " WHERE ");

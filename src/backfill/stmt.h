@@ -53,6 +53,16 @@ void pawl_stmt_range_rows(pawl_strbuf *b, const pawl_job *job, bool has_lower,
  */
 void pawl_stmt_write(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *shape);
 
+/*
+ * UPDATE by SQL expressions of the rows of one stripe at their places, as long as they are older than the horizon: ctids,
+ * horizon, stripe, [lower parts,] upper parts.
+ *
+ * A row that is found has the version that was read (version.h). Range and stripe are asked for all the same: VACUUM FULL
+ * and CLUSTER put rows to other places and leave them their xmin. So what is found is a part of what was read, whatever
+ * happened, and the number tells whether it is all of it.
+ */
+void pawl_stmt_set_places(pawl_strbuf *b, const pawl_job *job, bool has_lower, int same);
+
 /* Fetch rows by their keys through the index, so that the server prunes their pages: key arrays. */
 void pawl_stmt_probe(pawl_strbuf *b, const pawl_job *job);
 

@@ -19,6 +19,12 @@ void pawl_stmt_from_table(pawl_strbuf *b, const pawl_job *job);
  */
 int pawl_stmt_range(pawl_strbuf *b, const pawl_job *job, bool has_lower, int same, int param);
 
+/* " AND" the step's `where`, when it has one. */
+void pawl_stmt_and_where(pawl_strbuf *b, const pawl_job *job);
+
+/* " SET" the expressions of a `set` job. */
+void pawl_stmt_set_expressions(pawl_strbuf *b, const pawl_job *job);
+
 /* pawl_stmt_write with a step. */
 void pawl_stmt_write_addressed(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape *shape);
 

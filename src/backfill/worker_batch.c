@@ -168,7 +168,7 @@ write_batch(pawl_worker *w, pawl_attempt *attempt, pawl_pg_pipe *pipe, int *slot
 {
     PAWL_STRBUF_AUTO(path);
     pawl_pg_pins pins = batch_pins(w->job, &path);
-    bool by_place = attempt->is_striped && attempt->set != NULL;
+    bool by_place = w->writer.kind->is_by_place != NULL && w->writer.kind->is_by_place(attempt);
     bool is_counted = attempt->is_striped && attempt->next == PAWL_STRIPES;
     bool is_loaded =
         !attempt->is_exact && w->writer.kind->load != NULL && w->writer.kind->has_load(&w->writer);

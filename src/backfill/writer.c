@@ -34,3 +34,24 @@ pawl_writer_close(pawl_writer *w)
     pawl_rejects_fini(&w->rejects);
     *w = (pawl_writer){0};
 }
+
+pawl_status
+pawl_writer_find_end(const pawl_writer *w, pawl_attempt *attempt, pawl_error *err)
+{
+    int rows = pawl_pg_rows(attempt->answer);
+
+    attempt->rows = rows;
+    attempt->is_end = rows < attempt->asked;
+    return attempt->is_end
+               ? pawl_keyval_copy(&attempt->to, pawl_chunk_to(attempt->chunk), err)
+               : pawl_keyval_from_row(&attempt->to, attempt->answer, rows - 1, 1, w->job->key->ncolumns, err);
+}
+
+void
+pawl_writer_queue_probe(pawl_writer *w, pawl_pg_pipe *pipe, pawl_rowset *set, pawl_pg_arg *args)
+{
+    int n = pawl_rowset_probe_args(set, args);
+
+    pawl_stmt_probe(&w->sql, w->job);
+    (void) pawl_pg_pipe_add_kept(pipe, w->sql.data, n, args);
+}

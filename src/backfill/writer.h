@@ -53,11 +53,12 @@ typedef struct pawl_attempt
     bool is_end;  /* `to` is the upper end of what the read was asked for */
     bool is_last; /* `to` is the chunk's hi */
     bool is_striped;
-    int stripe;        /* striped: the first that is written */
-    int next;          /* striped: the first that is not */
-    pawl_rowset *sets; /* of the update writer: one; striped, one for each `per_set` stripes */
+    int stripe; /* striped: the first that is written */
+    int next;   /* striped: the first that is not */
+    pawl_rowset
+        *sets; /* of the update writer: one; striped, of `set` as well, one for each `per_set` stripes */
     int per_set;
-    pawl_rowset *set;      /* of the update writer: what is written now */
+    pawl_rowset *set;      /* what of them is written now */
     pawl_rejects *rejects; /* rows set aside, to go in with the checkpoint; NULL: there are none */
     bool is_exact;         /* the second try: find out which rows were not written */
     int64_t rows;          /* rows at stake: what a halving halves */
@@ -109,6 +110,8 @@ struct pawl_writer_kind
      * first try, and when has_load says that there is something. NULL: nothing ever. */
     bool (*has_load)(const pawl_writer *w);
     pawl_status (*load)(pawl_writer *w, pawl_pg *pg, pawl_attempt *attempt, pawl_error *err);
+    /* Whether the write finds its rows by their places (plan_ctid.sql), else by a range of the key. NULL: never. */
+    bool (*is_by_place)(const pawl_attempt *attempt);
     /* Queue the write between hold and SET CONSTRAINTS. Returns its slot, -1 when there is nothing to write. */
     int (*queue_write)(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attempt);
     /* Whether the count of the write says that every row is in. Fills written. */
@@ -135,6 +138,12 @@ extern const pawl_writer_kind pawl_writer_keyless_update;
 extern const pawl_writer_kind pawl_writer_keyless_set;
 extern const pawl_writer_kind pawl_writer_set;  /* SQL expressions over a range of keys */
 extern const pawl_writer_kind pawl_writer_into; /* Lua: rows out, rows of another table in */
+
+/* Of a read that brought the batch's rows, their keys behind the version: where the batch ends. For the kinds. */
+PAWL_NODISCARD pawl_status pawl_writer_find_end(const pawl_writer *w, pawl_attempt *attempt, pawl_error *err);
+
+/* The probe of a set's pages goes into the pipe: only so does the server prune them. For the kinds. */
+void pawl_writer_queue_probe(pawl_writer *w, pawl_pg_pipe *pipe, pawl_rowset *set, pawl_pg_arg *args);
 
 PAWL_NODISCARD pawl_status pawl_writer_open(pawl_writer *w, const pawl_job *job,
                                             const pawl_writer_hooks *hooks, pawl_error *err);

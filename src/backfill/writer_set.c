@@ -2,6 +2,10 @@
  * The `set` writer: one UPDATE by SQL expressions over a range of keys. No row leaves the server; the read only finds
  * the key that ends the batch. READ COMMITTED re-evaluates the expressions on a row that another session has changed,
  * so nothing stale is written and there is nothing to settle.
+ *
+ * In stripes each of twelve such statements would read the whole range. So there the read brings where the rows are, and each
+ * statement goes to its own. When it finds fewer (a row has moved, or is younger than the horizon, or a trigger keeps it as it
+ * is), it is rolled back and the range is read after all.
  */
 #include <string.h>
 
@@ -30,14 +34,34 @@ set_queue_read(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_reading *reading)
     char offset[24];
     int n = pawl_keyval_args(reading->hi, args, pawl_keyval_args(reading->from, args, 0));
 
+    if (reading->with_ctids)
+    {
+        args[n++] = pawl_arg_i64(reading->rows, offset);
+        pawl_stmt_read(&w->sql, w->job, reading->from->is_set, true);
+        return pawl_pg_pipe_add(pipe, w->sql.data, n, args);
+    }
     args[n++] = pawl_arg_i64(reading->rows - 1, offset);
     pawl_stmt_ahead(&w->sql, w->job, reading->from->is_set);
     return pawl_pg_pipe_add(pipe, w->sql.data, n, args);
 }
 
 static pawl_status
+take_places(const pawl_writer *w, pawl_attempt *attempt, pawl_error *err)
+{
+    const pawl_rowset_source source = {.rows = attempt->answer,
+                                       .ctid = pawl_pg_columns(attempt->answer) - 1,
+                                       .first_stripe = attempt->chunk->stripe,
+                                       .per_set = attempt->per_set};
+    pawl_status st = pawl_writer_find_end(w, attempt, err);
+
+    return st == PAWL_OK ? pawl_rowset_places(attempt->sets, &source, err) : st;
+}
+
+static pawl_status
 set_take(pawl_writer *w, pawl_attempt *attempt, pawl_error *err)
 {
+    if (attempt->is_striped)
+        return take_places(w, attempt, err);
     pawl_rejects_reset(&w->rejects);
     attempt->rows = attempt->asked;
     attempt->is_end = pawl_pg_rows(attempt->answer) == 0;
@@ -46,40 +70,77 @@ set_take(pawl_writer *w, pawl_attempt *attempt, pawl_error *err)
     return pawl_keyval_from_row(&attempt->to, attempt->answer, 0, 0, w->job->key->ncolumns, err);
 }
 
+static bool
+set_is_by_place(const pawl_attempt *attempt)
+{
+    return attempt->is_striped && !attempt->is_exact && attempt->set->versions.all_old;
+}
+
+static int
+queue_places(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attempt)
+{
+    pawl_rowset *set = attempt->set;
+    pawl_pg_arg args[2 * PAWL_KEY_MAX + 3];
+    char stripe[24];
+    int n;
+
+    pawl_writer_queue_probe(w, pipe, set, args);
+    args[0] = pawl_pg_array_arg(&set->ctids, PAWL_OID_TID_ARRAY);
+    n = pawl_versions_args(&set->versions, NULL, args, 1);
+    args[n++] = pawl_arg_i64(attempt->stripe, stripe);
+    n = pawl_keyval_args(&attempt->to, args, pawl_keyval_args(attempt->from, args, n));
+    pawl_stmt_set_places(&w->sql, w->job, attempt->from->is_set,
+                         pawl_keyval_same(attempt->from, &attempt->to));
+    return pawl_pg_pipe_add_kept(pipe, w->sql.data, n, args);
+}
+
 static int
 set_queue_write(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attempt)
 {
     pawl_pg_arg args[2 * PAWL_KEY_MAX];
-    int n = pawl_keyval_args(&attempt->to, args, pawl_keyval_args(attempt->from, args, 0));
+    int n = 0;
+
+    if (attempt->is_striped && attempt->set->count == 0)
+        return -1;
+    if (set_is_by_place(attempt))
+        return queue_places(w, pipe, attempt);
+    n = pawl_keyval_args(&attempt->to, args, pawl_keyval_args(attempt->from, args, 0));
 
     const pawl_set_shape shape = {.has_lower = attempt->from->is_set,
                                   .same = pawl_keyval_same(attempt->from, &attempt->to),
                                   .first_stripe =
                                       attempt->is_striped ? attempt->stripe : attempt->chunk->stripe,
-                                  .per_set = attempt->is_striped ? attempt->next - attempt->stripe : 0};
+                                  .per_set = attempt->is_striped ? attempt->per_set : 0};
 
     pawl_stmt_set(&w->sql, w->job, &shape);
     return pawl_pg_pipe_add(pipe, w->sql.data, n, args);
+}
+
+static void
+count_written(const pawl_pg_result *answer, pawl_attempt *attempt)
+{
+    attempt->written = pawl_pg_affected(answer);
+    attempt->read = attempt->is_end || attempt->is_striped || attempt->chunk->stripe > 0 ? attempt->written
+                                                                                         : attempt->asked;
 }
 
 static bool
 set_is_complete(pawl_writer *w, const pawl_pg_result *answer, pawl_attempt *attempt)
 {
     (void) w;
-    attempt->written = pawl_pg_affected(answer);
-    attempt->read = attempt->is_end || attempt->is_striped || attempt->chunk->stripe > 0 ? attempt->written
-                                                                                         : attempt->asked;
-    return true;
+    count_written(answer, attempt);
+    return !set_is_by_place(attempt) || attempt->written == attempt->set->count;
 }
 
+/* The range has been read: what it did not find is not there, or not to be written. */
 static pawl_status
 set_settle(pawl_writer *w, pawl_pg *pg, const pawl_pg_result *answer, pawl_attempt *attempt, pawl_error *err)
 {
     (void) w;
     (void) pg;
-    (void) answer;
-    (void) attempt;
-    return pawl_error_set(err, PAWL_E_BUG, "a set write has nothing to settle");
+    (void) err;
+    count_written(answer, attempt);
+    return PAWL_OK;
 }
 
 /* The row has to be looked up: the read has only said where it ends. It is locked, so that what is kept of it is what
@@ -111,6 +172,7 @@ const pawl_writer_kind pawl_writer_set = {
     .close = set_close,
     .queue_read = set_queue_read,
     .take = set_take,
+    .is_by_place = set_is_by_place,
     .queue_write = set_queue_write,
     .is_complete = set_is_complete,
     .settle = set_settle,

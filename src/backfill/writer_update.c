@@ -70,17 +70,10 @@ update_queue_read(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_reading *readin
 static pawl_status
 update_take(pawl_writer *w, pawl_attempt *attempt, pawl_error *err)
 {
-    int rows = pawl_pg_rows(attempt->answer);
-    pawl_status st;
+    pawl_status st = pawl_writer_find_end(w, attempt, err);
 
-    attempt->is_end = rows < attempt->asked;
-    if (attempt->is_end)
-        st = pawl_keyval_copy(&attempt->to, pawl_chunk_to(attempt->chunk), err);
-    else
-        st = pawl_keyval_from_row(&attempt->to, attempt->answer, rows - 1, 1, w->job->key->ncolumns, err);
     if (st != PAWL_OK)
         return st;
-    attempt->rows = rows;
 
     const pawl_rowset_source source = {.rows = attempt->answer,
                                        .first = 0,
@@ -109,11 +102,13 @@ address_step(const pawl_attempt *attempt)
     return attempt->is_striped && attempt->per_set == 1 ? PAWL_STRIPES : 1;
 }
 
-/*
- * Plain: the range by its index, joined by hash. Striped: the rows by their places, after their pages have been fetched
- * once through the index. Only so does the server prune them: what the last stripe left behind becomes room for new
- * versions. A scan by place does not prune.
- */
+static bool
+update_is_by_place(const pawl_attempt *attempt)
+{
+    return attempt->is_striped;
+}
+
+/* Plain: the range by its index, joined by hash. Striped: the rows by their places. */
 static int
 update_queue_write(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attempt)
 {
@@ -135,12 +130,7 @@ update_queue_write(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attem
         shape.all_old = !w->address.by_xmins;
     }
     if (attempt->is_striped)
-    {
-        n = pawl_rowset_probe_args(attempt->set, w->args);
-        pawl_stmt_probe(&w->sql, w->job);
-        (void) pawl_pg_pipe_add_kept(pipe, w->sql.data, n, w->args);
-        n = 0;
-    }
+        pawl_writer_queue_probe(w, pipe, attempt->set, w->args);
     else
         n = pawl_keyval_args(&attempt->to, w->args, pawl_keyval_args(attempt->from, w->args, 0));
     n = shape.step > 0 ? pawl_address_args(&w->address, attempt->set, w->args, n)
@@ -403,6 +393,7 @@ const pawl_writer_kind pawl_writer_update = {
     .close = update_close,
     .queue_read = update_queue_read,
     .take = update_take,
+    .is_by_place = update_is_by_place,
     .queue_write = update_queue_write,
     .is_complete = update_is_complete,
     .settle = update_settle,
