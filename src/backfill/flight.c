@@ -226,6 +226,7 @@ take_off(pawl_worker *w, flight *f, pawl_error *err)
                                 .answer = f->fetch.rows,
                                 .asked = f->fetch.asked,
                                 .horizon = f->fetch.horizon,
+                                .file = f->fetch.file,
                                 .to = to,
                                 .is_striped = true,
                                 .sets = f->sets,

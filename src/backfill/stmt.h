@@ -55,11 +55,12 @@ void pawl_stmt_write(pawl_strbuf *b, const pawl_job *job, const pawl_write_shape
 
 /*
  * UPDATE by SQL expressions of the rows of one stripe at their places, as long as they are older than the horizon: ctids,
- * horizon, stripe, [lower parts,] upper parts.
+ * horizon, stripe, oid and file of the table, [lower parts,] upper parts.
  *
- * A row that is found has the version that was read (version.h). Range and stripe are asked for all the same: VACUUM FULL
- * and CLUSTER put rows to other places and leave them their xmin. So what is found is a part of what was read, whatever
- * happened, and the number tells whether it is all of it.
+ * A row that is found is the version that was read (version.h), because nobody has put rows to other places and left them
+ * their xmin meanwhile, as CLUSTER and VACUUM FULL do: the file is the one that was read. So what is found is a part of what
+ * was read, and the number tells whether it is all of it. That range and stripe are asked for as well costs little; no
+ * mistake about places may write a row of another stripe.
  */
 void pawl_stmt_set_places(pawl_strbuf *b, const pawl_job *job, bool has_lower, int same);
 

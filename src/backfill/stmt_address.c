@@ -137,10 +137,12 @@ pawl_stmt_set_places(pawl_strbuf *b, const pawl_job *job, bool has_lower, int sa
     pawl_sql_add(b, "UPDATE ");
     pawl_stmt_from_table(b, job);
     pawl_stmt_set_expressions(b, job);
-    pawl_sql_add(b, " WHERE t.ctid OPERATOR(pg_catalog.=) ANY ($1::tid[]) AND CASE WHEN ");
+    pawl_sql_add(
+        b, " WHERE t.ctid OPERATOR(pg_catalog.=) ANY ($1::tid[]) AND CASE WHEN "
+           "(SELECT pg_catalog.pg_relation_filenode($4::oid::regclass) OPERATOR(pg_catalog.=) $5::oid) AND ");
     pawl_version_match_sql(b, 2, NULL);
     pawl_sql_add(b, " THEN ");
-    (void) pawl_stmt_range(b, job, has_lower, same, 4);
+    (void) pawl_stmt_range(b, job, has_lower, same, 6);
     pawl_sql_add(b, " AND ");
     pawl_stripe_sql(b, job->key);
     pawl_sql_add(b, " OPERATOR(pg_catalog.=) $3::integer ELSE false END");

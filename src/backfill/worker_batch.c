@@ -49,6 +49,7 @@ queue_table_check(pawl_worker *w, const pawl_table *t, pawl_pg_pipe *pipe)
 typedef struct read_slots
 {
     int horizon;
+    int file; /* -1: not asked for */
     int rows;
 } read_slots;
 
@@ -58,10 +59,13 @@ queue_read(pawl_worker *w, pawl_pg_pipe *pipe, const pawl_reading *reading)
 {
     PAWL_STRBUF_AUTO(path);
     pawl_pg_pins pins = batch_pins(w->job, &path);
+    const pawl_pg_arg table[] = {PAWL_ARG_I64(w->job->table->oid)};
     read_slots slots;
 
     (void) pawl_pg_pipe_begin(pipe, &pins);
     slots.horizon = pawl_pg_pipe_add_kept(pipe, pawl_sql_backfill_plan_read, 0, NULL);
+    slots.file =
+        reading->with_ctids ? pawl_pg_pipe_add_kept(pipe, pawl_sql_backfill_read_file, 1, table) : -1;
     slots.rows = w->writer.kind->queue_read(&w->writer, pipe, reading);
     /* Rows of another table that had the name for a moment, or none, would let the cursor pass over ours. */
     if (!w->job->is_keyless)
@@ -77,6 +81,7 @@ take_read(pawl_pg_pipe *pipe, const read_slots *slots, const pawl_reading *readi
     const pawl_pg_result *horizon = pawl_pg_pipe_result(pipe, slots->horizon);
 
     out->horizon = (uint32_t) pawl_pg_i64(horizon, 0, pawl_pg_columns(horizon) - 1);
+    out->file = slots->file < 0 ? 0 : pawl_pg_i64(pawl_pg_pipe_result(pipe, slots->file), 0, 0);
     out->rows = pawl_pg_pipe_take(pipe, slots->rows);
     out->asked = reading->rows;
 }

@@ -45,7 +45,8 @@ pawl_worker_fit(const pawl_worker *w, int64_t rows, int answers)
 {
     int64_t most = FIRST_ROWS;
 
-    if (w->job->spec->lua_file == NULL || (w->row_bytes == 0 && !may_be_wide(w->job)))
+    /* A `set` reads one key, in stripes all of them. */
+    if ((w->job->spec->lua_file == NULL && answers == 1) || (w->row_bytes == 0 && !may_be_wide(w->job)))
         return rows;
     if (w->row_bytes > 0)
         most = (answers > 1 ? FLIGHT_BYTES : ANSWER_BYTES) / w->row_bytes;

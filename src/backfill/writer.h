@@ -33,6 +33,7 @@ typedef struct pawl_fetch
     pawl_pg_result *rows; /* NULL: nothing was read */
     int64_t asked;        /* rows that it was asked for */
     uint32_t horizon;     /* see version.h */
+    int64_t file;         /* with ctids: the table's, see read_file.sql */
 } pawl_fetch;
 
 /*
@@ -49,6 +50,7 @@ typedef struct pawl_attempt
     const pawl_pg_result *answer; /* of the read */
     int64_t asked;                /* rows that the read was asked for */
     uint32_t horizon;             /* of the read */
+    int64_t file;                 /* of the read */
     pawl_keyval to;
     bool is_end;  /* `to` is the upper end of what the read was asked for */
     bool is_last; /* `to` is the chunk's hi */

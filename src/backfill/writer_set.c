@@ -54,6 +54,8 @@ take_places(const pawl_writer *w, pawl_attempt *attempt, pawl_error *err)
                                        .per_set = attempt->per_set};
     pawl_status st = pawl_writer_find_end(w, attempt, err);
 
+    /* A fault is looked for in the plain form, which halves keys and not rows. */
+    attempt->rows = attempt->asked;
     return st == PAWL_OK ? pawl_rowset_places(attempt->sets, &source, err) : st;
 }
 
@@ -80,14 +82,18 @@ static int
 queue_places(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attempt)
 {
     pawl_rowset *set = attempt->set;
-    pawl_pg_arg args[2 * PAWL_KEY_MAX + 3];
+    pawl_pg_arg args[2 * PAWL_KEY_MAX + 5];
     char stripe[24];
+    char oid[24];
+    char file[24];
     int n;
 
     pawl_writer_queue_probe(w, pipe, set, args);
     args[0] = pawl_pg_array_arg(&set->ctids, PAWL_OID_TID_ARRAY);
     n = pawl_versions_args(&set->versions, NULL, args, 1);
     args[n++] = pawl_arg_i64(attempt->stripe, stripe);
+    args[n++] = pawl_arg_i64(w->job->table->oid, oid);
+    args[n++] = pawl_arg_i64(attempt->file, file);
     n = pawl_keyval_args(&attempt->to, args, pawl_keyval_args(attempt->from, args, n));
     pawl_stmt_set_places(&w->sql, w->job, attempt->from->is_set,
                          pawl_keyval_same(attempt->from, &attempt->to));

@@ -154,6 +154,28 @@ a_row_that_has_taken_the_place_of_another_is_not_counted_for_it(void **state)
     pawl_test_assert_query(db, "SELECT count(*) FROM t WHERE n = 1", "999");
 }
 
+/* CLUSTER exchanges two rows of a stripe, of which `where` let one through at the read, and lets both through now. */
+static void
+a_row_is_not_counted_for_another_that_where_has_let_through_since(void **state)
+{
+    pawl_test_job j;
+    const char *db = begin(&j, "let_through", "EXISTS (SELECT FROM allowed a WHERE a.id = t.id)");
+
+    (void) state;
+    pawl_test_exec(db,
+                   "UPDATE t SET s = to_char(CASE id WHEN 30 THEN 42 WHEN 42 THEN 30 ELSE id END, '0000');"
+                   "CREATE INDEX exchanged ON t (s);"
+                   "CREATE TABLE allowed AS SELECT id FROM t WHERE id <> 30");
+    go(&j, db);
+    pawl_test_exec(
+        db, "INSERT INTO allowed VALUES (30); CREATE TABLE place AS SELECT ctid AS was FROM t WHERE id = 42");
+    pawl_test_exec(db, "CLUSTER t USING exchanged");
+    pawl_test_assert_query(db, "SELECT t.id FROM t JOIN place ON t.ctid = place.was", "30");
+    finish(&j, db, NULL);
+    pawl_test_assert_query(db, "SELECT n FROM t WHERE id = 42", "1");
+    pawl_test_assert_query(db, "SELECT count(*) FROM t WHERE n = 1 AND id <> 30", "999");
+}
+
 /* The write waits for the row, and is then given its new version. */
 static void
 a_row_that_is_waited_for_is_done_from_its_new_value(void **state)
@@ -194,6 +216,23 @@ rows_that_are_left_out_stay_as_they_are(void **state)
     pawl_test_assert_query(db, "SELECT count(*) FROM t WHERE n = 1", "997");
 }
 
+/* Also where the read brings it alone, far behind the key that the batch begins at. */
+static void
+a_row_that_the_server_refuses_is_named(void **state)
+{
+    static const pawl_set_expression bad[] = {{"n", "t.s::int"}};
+    pawl_test_job j;
+    const char *db = begin(&j, "refused", "id = 700");
+
+    (void) state;
+    j.spec.set = bad;
+    pawl_test_job_go(&j);
+    pawl_test_job_join(&j);
+    assert_int_equal(j.st, PAWL_E_SERVER);
+    pawl_test_assert_contains(j.err.detail, "the first row after key (699)");
+    pawl_test_assert_query(db, "SELECT count(*) FROM t WHERE n = 0", "1000");
+}
+
 int
 main(void)
 {
@@ -203,8 +242,10 @@ main(void)
         cmocka_unit_test(versions_of_a_transaction_that_was_open_at_the_read_are_not_taken_for_old),
         cmocka_unit_test(rows_that_were_put_to_other_places_are_done_once),
         cmocka_unit_test(a_row_that_has_taken_the_place_of_another_is_not_counted_for_it),
+        cmocka_unit_test(a_row_is_not_counted_for_another_that_where_has_let_through_since),
         cmocka_unit_test(a_row_that_is_waited_for_is_done_from_its_new_value),
         cmocka_unit_test(rows_that_are_left_out_stay_as_they_are),
+        cmocka_unit_test(a_row_that_the_server_refuses_is_named),
     };
 
     pawl_failpoint_arm("backfill.after_read=gate;backfill.after_read=sleep:1");
