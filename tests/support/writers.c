@@ -253,6 +253,18 @@ compare_sql(bool may_be_gone)
                        : DIFFERENT LAST;
 }
 
+/* It may be the third in a deadlock of a TRUNCATE and an index that is built, as the manual says. */
+static void
+vacuum(session *s)
+{
+    PGresult *res = PQexec(s->conn, "VACUUM p");
+    const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+
+    if (PQresultStatus(res) != PGRES_COMMAND_OK && (state == NULL || strcmp(state, "40P01") != 0))
+        fail_session(s, "VACUUM met %s", PQresultErrorMessage(res));
+    PQclear(res);
+}
+
 static void *
 check_on(void *arg)
 {
@@ -270,8 +282,8 @@ check_on(void *arg)
         }
         else if (PQgetvalue(res, 0, 0)[0] != '\0')
             fail_session(s, "while all were writing the two differed:\n%s", PQgetvalue(res, 0, 0));
-        else if (++s->all->checks % VACUUM_IN == 0 && !s->all->options.outlives && !has_run(s, "VACUUM p"))
-            fail_session(s, "VACUUM met %s", PQerrorMessage(s->conn));
+        else if (++s->all->checks % VACUUM_IN == 0 && !s->all->options.outlives)
+            vacuum(s);
         PQclear(res);
         if (s->is_lost || PQstatus(s->conn) != CONNECTION_OK)
             connect_again(s);
