@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "support/form.h"
+#include "support/kill.h"
 #include "support/project.h"
 #include "support/session.h"
 #include "util/rng.h"
@@ -34,6 +35,9 @@
     "      batch: %d\n"                     \
     "      workers: 2\n"                    \
     "    down: nothing\n"
+
+/* Of the runs that are killed at random every so many gets a batch in. */
+#define GETS_ON 6
 
 /* Each batch is held a moment, so that a kill at a random time finds one in every state. */
 static const char *const SLOW[] = {
@@ -111,8 +115,11 @@ pawl_killed_at_random_moments_does_every_row_once(void **state)
     pawl_rng_init(&rng, 7);
     for (int i = 0; i < kills; i++)
     {
+        int64_t before = pawl_test_batches(db);
         pawl_test_process *p = start_upgrade(dir, SLOW);
 
+        if (i % GETS_ON == 0)
+            pawl_test_await_batch(db, before);
         pause_ms(20 + pawl_rng_below(&rng, 100));
         pawl_test_kill(pawl_test_process_pid(p), SIGKILL);
 

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "support/kill.h"
 #include "support/project.h"
 #include "support/session.h"
 #include "util/rng.h"
@@ -68,22 +69,15 @@ pause_ms(uint64_t ms)
     (void) nanosleep(&t, NULL);
 }
 
-#define BATCHES "(SELECT coalesce(sum(batches), 0) FROM pawl.progress)"
-#define IS_OVER "EXISTS (SELECT FROM pawl.revision WHERE state = 'applied')"
-
 /* One run that has got something in is killed a random moment later. False when it came to its end before. */
 static bool
 was_killed(const char *db, const char *dir, pawl_rng *rng)
 {
     static const char *const args[] = {"upgrade", NULL};
-    bool is_first = pawl_test_query_i64(db, "SELECT (to_regclass('pawl.event') IS NULL)::int") == 1;
-    int64_t before = is_first ? 0 : pawl_test_query_i64(db, "SELECT " BATCHES);
+    int64_t before = pawl_test_batches(db);
     pawl_test_process *p = pawl_test_start(args, SLOW, dir);
-    char sql[200];
 
-    pawl_test_wait_until(db, "SELECT to_regclass('pawl.event') IS NOT NULL", LONG_MS);
-    (void) snprintf(sql, sizeof sql, "SELECT " BATCHES " > %lld OR " IS_OVER, (long long) before);
-    pawl_test_wait_until(db, sql, LONG_MS);
+    pawl_test_await_batch(db, before);
     pause_ms(pawl_rng_below(rng, 120));
     pawl_test_kill(pawl_test_process_pid(p), SIGKILL);
 

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "support/form.h"
+#include "support/kill.h"
 #include "support/project.h"
 #include "support/session.h"
 #include "util/rng.h"
@@ -22,6 +23,9 @@
 
 /* More than the workers have in flight: chunks are of 20,000 rows at least. */
 #define ROWS 140000
+
+/* Of the runs that are killed at random every so many gets a batch in. */
+#define GETS_ON 6
 
 #define REVISION               \
     "revision: \"a0000001\"\n" \
@@ -135,8 +139,11 @@ killed_at_random(const char *name, const char *what, bool of_text)
     pawl_rng_init(&rng, 11);
     for (int i = 0; i < kills; i++)
     {
+        int64_t before = pawl_test_batches(db);
         pawl_test_process *p = pawl_test_start(args, slow, dir);
 
+        if (i % GETS_ON == 0)
+            pawl_test_await_batch(db, before);
         pause_ms(60 + pawl_rng_below(&rng, 200));
         pawl_test_kill(pawl_test_process_pid(p), SIGKILL);
 

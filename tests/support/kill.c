@@ -10,9 +10,16 @@
 
 #include "support/process.h"
 #include "support/project.h"
+#include "support/server.h"
+#include "support/session.h"
 #include "util/strbuf.h"
 
 #include "util/banned.h"
+
+enum
+{
+    AWAIT_MS = 60000
+};
 
 static pawl_test_output
 run_to(const char *dir, const char *const *args, const char *point, int passage)
@@ -88,4 +95,26 @@ pawl_test_kill_at_random(const pawl_test_kills *kills, pawl_rng *rng)
                 kills->look(kills->db);
     }
     assert_true(killed > 0);
+}
+
+#define BATCHES "(SELECT coalesce(sum(batches), 0) FROM pawl.progress)"
+
+int64_t
+pawl_test_batches(const char *db)
+{
+    if (pawl_test_query_i64(db, "SELECT (to_regclass('pawl.event') IS NULL)::int") == 1)
+        return 0;
+    return pawl_test_query_i64(db, "SELECT " BATCHES);
+}
+
+void
+pawl_test_await_batch(const char *db, int64_t before)
+{
+    char sql[200];
+
+    pawl_test_wait_until(db, "SELECT to_regclass('pawl.event') IS NOT NULL", AWAIT_MS);
+    pawl_fmt(sql, sizeof sql,
+             "SELECT " BATCHES " > %lld OR EXISTS (SELECT FROM pawl.revision WHERE state = 'applied')",
+             (long long) before);
+    pawl_test_wait_until(db, sql, AWAIT_MS);
 }
