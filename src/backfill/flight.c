@@ -358,7 +358,7 @@ pawl_flights_turn(pawl_worker *w, int64_t *rows, pawl_error *err)
     else if (f->is_taken)
         f->spent_us = spent_us;
     else
-        pawl_worker_timed(w, *rows, spent_us);
+        pawl_worker_timed(w, *rows, spent_us, groups());
     return st;
 }
 

@@ -23,7 +23,10 @@ enum
     LEAST_ROWS_A_PAGE = 4, /* of a page at a time, or its rows are not neighbours in the key */
     LEAST_HOT_PERCENT = 30,
     ROWS_TO_JUDGE = 20000,
-    TRY_AGAIN_US = 60000000
+    TRY_AGAIN_US = 60000000,
+    ROUND_TRIPS = 5,
+    FAR_US =
+        3000 /* a batch in stripes is 24 round trips instead of two, and takes some 100 ms of the server's time */
 };
 
 struct shared
@@ -98,16 +101,41 @@ sample_order(const pawl_job *job, pawl_pg *pg, bool *is_ordered, pawl_error *err
     return PAWL_OK;
 }
 
+/* The shortest of a few round trips. */
+static pawl_status
+time_round_trip(pawl_pg *pg, int64_t *us, pawl_error *err)
+{
+    pawl_status st = PAWL_OK;
+
+    *us = INT64_MAX;
+    for (int i = 0; i < ROUND_TRIPS && st == PAWL_OK; i++)
+    {
+        int64_t began_us = pawl_clock_us();
+        int64_t took_us;
+
+        st = pawl_pg_exec(pg, "SELECT", err);
+        took_us = pawl_clock_us() - began_us;
+        *us = took_us < *us ? took_us : *us;
+    }
+    return st;
+}
+
 /* Why stripes would not pay; NULL: they would. What passes is told by `may_pass`. */
 static pawl_status
 find_reason(pawl_job *job, pawl_pg *pg, const pawl_pg_result *res, const char **why, bool *may_pass,
             pawl_error *err)
 {
     bool is_ordered = true;
-    pawl_status st = PAWL_OK;
+    int64_t round_trip_us = 0;
+    pawl_status st = time_round_trip(pg, &round_trip_us, err);
 
     *why = NULL;
-    if (job->rows_estimate < LEAST_ROWS)
+    if (st != PAWL_OK)
+        return st;
+    if (round_trip_us > FAR_US)
+        *why = pawl_arena_fmt(job->arena, "the server is far (%lld ms a round trip)",
+                              (long long) (round_trip_us / 1000));
+    else if (job->rows_estimate < LEAST_ROWS)
         *why = "the table is small";
     else if (job->spec->batch_rows > 0 && job->spec->batch_rows < PAWL_STRIPED_LEAST)
         *why = "the batches are small";

@@ -109,8 +109,9 @@ PAWL_NODISCARD pawl_status pawl_worker_commit(pawl_worker *w, pawl_chunk *chunk,
 /* Rows of a batch in the plain form, by the pace and the rate. */
 int64_t pawl_worker_rows(const pawl_worker *w);
 
-/* Tell the pace, and whoever asked, how long a batch took. */
-void pawl_worker_timed(pawl_worker *w, int64_t rows, int64_t elapsed_us);
+/* Tell the pace, and whoever asked, how long a batch took, in so many transactions: the pace goes by one of them, which is
+ * for how long rows are locked. */
+void pawl_worker_timed(pawl_worker *w, int64_t rows, int64_t elapsed_us, int transactions);
 
 /* One batch of the worker's chunk: read, transform, write, checkpoint, commit. *rows is what was at stake. */
 PAWL_NODISCARD pawl_status pawl_worker_batch(pawl_worker *w, int64_t *rows, pawl_error *err);

@@ -413,9 +413,9 @@ read_first(pawl_worker *w, pawl_error *err)
 }
 
 void
-pawl_worker_timed(pawl_worker *w, int64_t rows, int64_t elapsed_us)
+pawl_worker_timed(pawl_worker *w, int64_t rows, int64_t elapsed_us, int transactions)
 {
-    pawl_pace_done(w->run->pace, rows, elapsed_us);
+    pawl_pace_done(w->run->pace, rows, elapsed_us / transactions);
     pawl_meter_set_batch(w->run->meter, (int32_t) pawl_pace_rows(w->run->pace));
     pawl_run_note_batch(w->run, rows, elapsed_us);
 }
@@ -448,7 +448,7 @@ pawl_worker_batch(pawl_worker *w, int64_t *rows, pawl_error *err)
         st = PAWL_OK;
     if (st == PAWL_OK)
     {
-        pawl_worker_timed(w, attempt.rows, pawl_clock_us() - began_us);
+        pawl_worker_timed(w, attempt.rows, pawl_clock_us() - began_us, 1);
         w->has_chunk = !attempt.is_last;
     }
     else if (attempt.rows == 1 && w->job->spec->lua_file != NULL)

@@ -147,6 +147,51 @@ batches_grow_with_the_time_that_the_network_takes(void **state)
     assert_in_range(j.result.progress.batches, 1, 40);
 }
 
+/* A backfill through a proxy that takes its time, with batches sized by theirs. */
+static void
+go_far(pawl_test_job *j, const char *name, int rows, pawl_form_choice form, int delay_ms)
+{
+    const char *db = pawl_test_counted(name, "bigint", rows);
+    pawl_test_proxy *proxy = pawl_test_proxy_start();
+    char through[300];
+
+    pawl_test_proxy_conninfo(proxy, name, through, sizeof through);
+    pawl_test_proxy_delay(proxy, delay_ms);
+    pawl_test_job_prepare(j, through, name);
+    j->spec.form = form;
+    j->spec.batch_rows = 0;
+    j->spec.batch_min = 100;
+    pawl_test_job_go(j);
+    pawl_test_job_finish(j);
+    pawl_test_proxy_stop(proxy);
+    assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), rows);
+}
+
+/* It goes by what a transaction takes, and not by the twelve of a batch, which are longer than the target at any size. */
+static void
+batches_in_stripes_grow_as_well(void **state)
+{
+    pawl_test_job j;
+
+    (void) state;
+    go_far(&j, "far_striped", 40000, PAWL_FORM_STRIPED, 12);
+    /* 4,800 transactions if they stayed as they begin. */
+    assert_in_range(j.result.progress.batches, 1, 400);
+}
+
+static void
+a_server_that_is_far_is_written_to_plainly(void **state)
+{
+    pawl_test_job j;
+
+    (void) state;
+    go_far(&j, "far_auto", 100000, PAWL_FORM_AUTO, 5);
+    pawl_test_assert_query(pawl_test_conninfo("far_auto"),
+                           "SELECT count(*) FROM pawl.event WHERE kind = 'job_form' AND detail LIKE "
+                           "'plain: the server is far (% ms a round trip)'",
+                           "1");
+}
+
 int
 main(void)
 {
@@ -156,6 +201,8 @@ main(void)
         cmocka_unit_test(a_merged_batch_is_three_round_trips),
         cmocka_unit_test(a_copied_batch_is_five_round_trips),
         cmocka_unit_test(batches_grow_with_the_time_that_the_network_takes),
+        cmocka_unit_test(batches_in_stripes_grow_as_well),
+        cmocka_unit_test(a_server_that_is_far_is_written_to_plainly),
     };
 
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
