@@ -25,8 +25,7 @@ enum
     ROWS_TO_JUDGE = 20000,
     TRY_AGAIN_US = 60000000,
     ROUND_TRIPS = 5,
-    FAR_US =
-        3000 /* a batch in stripes is 24 round trips instead of two, and takes some 100 ms of the server's time */
+    FAR_US = 3000, /* 24 round trips a batch instead of two, beside some 100 ms of the server's time */
 };
 
 struct shared

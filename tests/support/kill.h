@@ -32,6 +32,8 @@ typedef struct pawl_test_kills
     const char *db;
 } pawl_test_kills;
 
+void pawl_test_kill_at_random(const pawl_test_kills *kills, pawl_rng *rng);
+
 /*
  * Batches that a backfill has got in so far, and wait until there are more, or the revision is applied. A chunk that is taken
  * up twelve times without getting a batch in is given up, which kills at random may bring about on a busy machine: let
@@ -39,7 +41,5 @@ typedef struct pawl_test_kills
  */
 int64_t pawl_test_batches(const char *db);
 void pawl_test_await_batch(const char *db, int64_t before);
-
-void pawl_test_kill_at_random(const pawl_test_kills *kills, pawl_rng *rng);
 
 #endif
