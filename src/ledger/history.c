@@ -106,6 +106,7 @@ copy_step(copier *c, pawl_applied_step *out)
     out->sqlstate = copy_text(c, 8);
     out->started_at = copy_text(c, 9);
     out->finished_at = copy_text(c, 10);
+    out->is_begun = pawl_pg_is_true(c->res, c->row, 11);
 }
 
 pawl_status

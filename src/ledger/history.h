@@ -42,6 +42,7 @@ typedef struct pawl_applied_step
     const char *sqlstate;
     const char *started_at;
     const char *finished_at;
+    bool is_begun; /* there may be work of it to go on with: it has a job, or has noted something */
 } pawl_applied_step;
 
 /* All rows of `revision`, by started_at. With `bodies` false, `body` is "" (10,000 revisions are a lot of text). */

@@ -131,6 +131,13 @@ is_released(const pawl_applied_step *record)
     return strcmp(record->state, "failed") == 0 && strstr(record->info, "\"abandoned\"") != NULL;
 }
 
+/* Is there nothing to go on with? Then all of the step may have changed. */
+static bool
+is_free(const pawl_step_kind *was, const pawl_applied_step *record)
+{
+    return was == NULL || !was->is_resumed || is_released(record) || !record->is_begun;
+}
+
 /* The open step: what may have changed of it depends on what it has left behind. */
 static pawl_status
 check_open(ascent *a, const pawl_step *step, const pawl_applied_step *record, pawl_error *err)
@@ -140,8 +147,7 @@ check_open(ascent *a, const pawl_step *step, const pawl_applied_step *record, pa
 
     if (strcmp(step->checksum, record->checksum) == 0)
         return PAWL_OK;
-    if (was != NULL && was->is_resumed && !is_released(record) &&
-        (step->kind != was || strstr(record->info, step->frozen) == NULL))
+    if (!is_free(was, record) && (step->kind != was || strstr(record->info, step->frozen) == NULL))
         return changed(a, record->ordinal,
                        "has begun its work and was changed since: only its Lua and its pace may change", err);
     return pawl_migration_record(a->m, work_note_change, &c, err);

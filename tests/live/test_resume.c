@@ -103,6 +103,51 @@ open_backfill_may_change_its_lua_and_nothing_else(void **state)
     pawl_test_end(&f);
 }
 
+/* What is refused before it has begun may be mended in any way, in its kind as well. */
+static void
+step_that_left_nothing_behind_takes_its_new_text(void **state)
+{
+    static const struct
+    {
+        const char *refused;
+        pawl_status code;
+        const char *words;
+        const char *mended;
+    } cases[] = {
+        {"  - backfill: { table: t, set: { a: \"aa || '!'\" } }\n    down: nothing\n", PAWL_E_SERVER,
+         "\"aa\"", "  - backfill: { table: t, set: { a: \"a || '!'\" } }\n    down: nothing\n"},
+        {"  - swap_column: { table: t, column: a, type: varchar, using: \"aa || '!'\", reverse: a }\n",
+         PAWL_E_REFUSED, "\"aa\"",
+         "  - swap_column: { table: t, column: a, type: varchar, using: \"a || '!'\", reverse: a }\n"},
+        {"  - rewrite_table: { table: t, change: { a: { type: varchar, using: \"aa || '!'\" } } }\n",
+         PAWL_E_SERVER, "\"aa\"",
+         "  - rewrite_table: { table: t, change: { a: { type: varchar, using: \"a || '!'\" } } }\n"},
+        {"  - backfill: { table: t, set: { a: \"aa || '!'\" } }\n    down: nothing\n", PAWL_E_SERVER,
+         "\"aa\"",
+         "  - rewrite_table: { table: t, change: { a: { type: varchar, using: \"a || '!'\" } } }\n"},
+    };
+
+    (void) state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+    {
+        pawl_test_fixture f = pawl_test_begin("mended");
+        PAWL_STRBUF_AUTO(text);
+
+        pawl_strbuf_addf(&text, "up:\n%s", cases[i].refused);
+        pawl_test_revision(&f, "aaaa0001", "", text.data);
+        pawl_test_must_fail(&f, true, NULL, cases[i].code, cases[i].words);
+        pawl_test_assert_text(&f, "SELECT count(*)::text FROM pawl.job WHERE state <> 'abandoned'", "0");
+
+        pawl_strbuf_truncate(&text, strlen("up:\n"));
+        pawl_strbuf_add(&text, cases[i].mended);
+        pawl_test_revision(&f, "aaaa0001", "", text.data);
+        pawl_test_up(&f);
+        assert_int_equal(pawl_test_query_i64(f.db, "SELECT count(*) FROM t WHERE a ~ '^[^!]*!$'"), 1000);
+        pawl_test_assert_text(&f, "SELECT count(*)::text FROM pawl.event WHERE kind = 'step_changed'", "1");
+        pawl_test_end(&f);
+    }
+}
+
 /* Which application of its revision a job belongs to is known by its number: the clock of the server may be set. */
 static void
 no_clock_says_whose_job_it_is(void **state)
@@ -551,6 +596,7 @@ main(void)
         cmocka_unit_test(failure_leaves_the_database_at_its_step_and_the_next_run_goes_on),
         cmocka_unit_test(finished_step_that_was_edited_is_refused),
         cmocka_unit_test(open_backfill_may_change_its_lua_and_nothing_else),
+        cmocka_unit_test(step_that_left_nothing_behind_takes_its_new_text),
         cmocka_unit_test(no_clock_says_whose_job_it_is),
         cmocka_unit_test(set_not_null_goes_on_from_each_phase),
         cmocka_unit_test(half_applied_revision_is_taken_back_by_the_steps_own_down),
