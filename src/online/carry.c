@@ -74,17 +74,6 @@ pawl_carry_label(pawl_carry_builder *b, const pawl_hang *item)
     return pawl_hang_label(b->hanging, item, b->arena);
 }
 
-const char *
-pawl_carry_temporary(pawl_carry_builder *b, const pawl_hang *item)
-{
-    const char *what = checked(b, pawl_arena_fmt(b->arena, "%s %s.%s %s", pawl_hang_kind_key(item->kind),
-                                                 item->schema, item->name, item->relation));
-
-    return checked(b, pawl_carry_name(b->job, what, b->arena));
-}
-
-/* ---- lists ------------------------------------------------------------------------------------------------------ */
-
 /* Room for one more: arrays of an arena grow by being copied, at powers of two. */
 static void *
 grown(pawl_carry_builder *b, void *items, size_t length, size_t size)
@@ -100,6 +89,24 @@ grown(pawl_carry_builder *b, void *items, size_t length, size_t size)
         memcpy(more, items, length * size);
     return more;
 }
+
+const char *
+pawl_carry_temporary(pawl_carry_builder *b, const pawl_hang *item)
+{
+    const char *what = checked(b, pawl_arena_fmt(b->arena, "%s %s.%s %s %s", pawl_hang_kind_key(item->kind),
+                                                 item->schema, item->name, item->relation,
+                                                 item->definition == NULL ? "" : item->definition));
+    const char *name = checked(b, pawl_carry_name(b->job, what, b->arena));
+    const char **more = (const char **) grown(b, (void *) b->carry->names, b->carry->nnames, sizeof *more);
+
+    if (more == NULL || b->failed)
+        return name;
+    b->carry->names = more;
+    b->carry->names[b->carry->nnames++] = name;
+    return name;
+}
+
+/* ---- lists ------------------------------------------------------------------------------------------------------ */
 
 static void
 add_sql(pawl_carry_builder *b, pawl_carry_unit *unit, const char *sql)
@@ -262,6 +269,20 @@ is_as_it_is_now(const pawl_hang *item)
     }
 }
 
+/* But for whether it was validated, which is done to it behind the cut-over. */
+static bool
+is_same_definition(const char *a, const char *b)
+{
+    static const char mark[] = " NOT VALID";
+    size_t lengths[] = {strlen(a), strlen(b)};
+    const char *texts[] = {a, b};
+
+    for (size_t i = 0; i < 2; i++)
+        if (lengths[i] >= strlen(mark) && strcmp(texts[i] + lengths[i] - strlen(mark), mark) == 0)
+            lengths[i] -= strlen(mark);
+    return lengths[0] == lengths[1] && memcmp(a, b, lengths[0]) == 0;
+}
+
 /*
  * What is there now decides what is carried: what somebody dropped since stays dropped, and what somebody made anew
  * since stays as it is. How the rest is written comes from what was saved: the server prints casts of the new type into
@@ -278,7 +299,7 @@ pawl_carry_restore(pawl_carry_builder *b, const pawl_carry *saved)
         if (restore_not_null(b, item, saved))
             continue;
         if (before == NULL || is_as_it_is_now(item) ||
-            (before->made != NULL && strcmp(before->made, item->definition) != 0))
+            (before->made != NULL && !is_same_definition(before->made, item->definition)))
             continue;
         item->definition = before->definition;
         item->tail = before->tail;

@@ -102,6 +102,8 @@ typedef struct pawl_carry
     const char *replacement;
     const char *kept;
     const char *temporary; /* what the names of the job's own begin with */
+    const char **names;    /* those that the lists use, some of them more than once */
+    size_t nnames;
 } pawl_carry;
 
 typedef struct pawl_carry_swap_spec
@@ -111,6 +113,8 @@ typedef struct pawl_carry_swap_spec
     const char *replacement; /* the name that the new column has until the cut-over */
     const char *kept; /* the name that the old one has from then on; the same: they exchange their names */
     const char *type; /* of the new column, as SQL; NULL when the table has it already */
+    const char *
+        search_path; /* of the step: where the type, and what functions name in their bodies, are looked for */
     const pawl_carry *saved; /* the way back: definitions as they once were; else NULL */
     pawl_hang_options options;
 } pawl_carry_swap_spec;
@@ -124,21 +128,19 @@ PAWL_NODISCARD pawl_status pawl_carry_swap(pawl_pg *pg, pawl_hanging *hanging,
                                            const pawl_carry_swap_spec *spec, pawl_arena *arena,
                                            pawl_carry **out, pawl_error *err);
 
-/*
- * The trial alone, for a rewrite: does the shape of the table `like` (qualified, quoted: the shadow table, empty or not)
- * bear what is carried over? Under the name of the table, in a transaction of its own that is rolled back; reads shapes
- * only. PAWL_E_REFUSED names everything that was refused, by the judgement and by the trial.
- */
-PAWL_NODISCARD pawl_status pawl_carry_rehearse(pawl_pg *pg, pawl_hanging *hanging,
-                                               const pawl_hang_options *options, const char *like,
-                                               pawl_arena *arena, pawl_error *err);
-
 /* PAWL_E_STATE: rows (their keys, as text) break a demand, and so nothing was swapped. */
 pawl_status pawl_carry_refuse_row(const pawl_carry_demand *demand, const char *schema, const char *table,
                                   const char *keys, pawl_error *err);
 
 /* The name that something has until the cut-over: pawl_<job>_<digits of a hash of `what`>. NULL without memory. */
 const char *pawl_carry_name(int64_t job, const char *what, pawl_arena *arena);
+
+/*
+ * What the job has built and the plan does not know any more, because what it was made for was dropped or defined anew
+ * meanwhile: a list that takes it away. Inside a transaction.
+ */
+PAWL_NODISCARD pawl_status pawl_carry_leftovers(pawl_pg *pg, const pawl_carry *carry, pawl_arena *arena,
+                                                pawl_carry_list *out, pawl_error *err);
 
 /* Ask the server whether a unit is done. Inside a transaction. */
 PAWL_NODISCARD pawl_status pawl_carry_is_done(pawl_pg *pg, const pawl_carry_unit *unit, bool *out,

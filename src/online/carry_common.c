@@ -95,7 +95,7 @@ pawl_carry_make_statistics(pawl_carry_builder *b, const pawl_hang *item, const c
     pawl_carry_unit *unit = pawl_carry_add(b, &b->carry->index, pawl_carry_label(b, item),
                                            "CREATE STATISTICS %s.%s%s FROM %s", b->schema, name, tail, table);
 
-    pawl_carry_probe_by(unit, PAWL_CARRY_PROBE_STATISTICS, b->table, temporary);
+    pawl_carry_probe_by(unit, PAWL_CARRY_PROBE_STATISTICS, table, temporary);
     if (target != NULL)
         pawl_carry_more(b, unit, "ALTER STATISTICS %s.%s SET STATISTICS %s", b->schema, name,
                         target + strlen("target="));
@@ -234,6 +234,16 @@ pawl_carry_make_identity(pawl_carry_builder *b, const pawl_hang *item)
                    "SELECT pg_catalog.setval(%s, split_part(current_setting('pawl.%s'), ' ', 1)::bigint, "
                    "split_part(current_setting('pawl.%s'), ' ', 2)::boolean)",
                    pawl_carry_text(b, item->relation), setting, setting);
+    /* What default privileges gave it when it was made is not what the sequence had. */
+    pawl_carry_add(
+        b, &b->carry->cutover, label,
+        "DO $pawl$ DECLARE g record; BEGIN FOR g IN SELECT DISTINCT x.grantee FROM pg_catalog.pg_class c, "
+        "LATERAL pg_catalog.aclexplode(c.relacl) x WHERE c.oid = %s::pg_catalog.regclass AND x.grantee <> "
+        "c.relowner LOOP EXECUTE pg_catalog.format('REVOKE ALL ON SEQUENCE %%s FROM %%s', %s, CASE g.grantee "
+        "WHEN 0 "
+        "THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(g.grantee)) END); END LOOP; "
+        "END $pawl$",
+        pawl_carry_text(b, item->relation), pawl_carry_text(b, item->relation));
     for (size_t i = 0; i < b->hanging->nitems; i++)
     {
         const pawl_hang *part = &b->hanging->items[i];

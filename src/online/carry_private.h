@@ -55,7 +55,7 @@ const char *pawl_carry_text(pawl_carry_builder *b, const char *text);
 const char *pawl_carry_names(pawl_carry_builder *b, char *const *names, size_t count, const char *from,
                              const char *to);
 const char *pawl_carry_label(pawl_carry_builder *b, const pawl_hang *item);
-/* pawl_carry_name of an item, plain. */
+/* pawl_carry_name of an item as it is defined, plain: what was made of another definition has another name. */
 const char *pawl_carry_temporary(pawl_carry_builder *b, const pawl_hang *item);
 
 /* b->carry->demands: of what is carried, under the names of before. */
@@ -68,18 +68,6 @@ void pawl_carry_restore(pawl_carry_builder *b, const pawl_carry *saved);
 PAWL_NODISCARD pawl_status pawl_carry_keep(pawl_carry_builder *b, pawl_error *err);
 
 /*
- * Run every definition on a temporary table of the shape that `like` (qualified, quoted) has, under the names of the
- * end. Of a swap the columns are those of `swap`; of a rewrite it is NULL, and `named` is the name that the table has
- * until the cut-over. Fills tried, and refuses items.
- */
-typedef struct pawl_carry_trial
-{
-    const char *like;
-    const pawl_carry_swap_spec *swap;
-    const char *named;
-} pawl_carry_trial;
-
-/*
  * Run it in a savepoint. What the server has against the definition is in *why, in the arena, and no failure; NULL: it
  * took it. Everything else that goes wrong is a failure.
  */
@@ -87,8 +75,12 @@ PAWL_NODISCARD pawl_status pawl_carry_attempt(pawl_carry_builder *b, pawl_pg *pg
                                               const char **why, pawl_error *err);
 void pawl_carry_refuse(pawl_carry_builder *b, pawl_hang *item, const char *why);
 
-PAWL_NODISCARD pawl_status pawl_carry_try(pawl_carry_builder *b, pawl_pg *pg, const pawl_carry_trial *trial,
-                                          pawl_error *err);
+/*
+ * Run every definition on a temporary table of the shape and under the names that the swap's table has at the end. Fills
+ * tried, and refuses items.
+ */
+PAWL_NODISCARD pawl_status pawl_carry_try(pawl_carry_builder *b, pawl_pg *pg,
+                                          const pawl_carry_swap_spec *swap, pawl_error *err);
 
 /* carry_views_trial.c: the views alone. `scratch`: the temporary table, as SQL and by its oid. */
 PAWL_NODISCARD pawl_status pawl_carry_try_views(pawl_carry_builder *b, pawl_pg *pg, const char *scratch,

@@ -219,10 +219,7 @@ index_item(rewrite *r, const pawl_hang *item)
             pawl_carry_probe_by(unit, PAWL_CARRY_PROBE_CONSTRAINT, r->shadow, temporary);
             break;
         case PAWL_HANG_STATISTICS:
-            unit =
-                pawl_carry_add(b, &b->carry->index, pawl_carry_label(b, item),
-                               "CREATE STATISTICS %s.%s%s FROM %s", b->schema, name, item->tail, r->shadow);
-            pawl_carry_probe_by(unit, PAWL_CARRY_PROBE_STATISTICS, r->shadow, temporary);
+            pawl_carry_make_statistics(b, item, item->tail, r->shadow);
             break;
         default:
             break;
@@ -231,11 +228,12 @@ index_item(rewrite *r, const pawl_hang *item)
 
 /* ---- in the cut-over -------------------------------------------------------------------------------------------------------- */
 
-/* What it is called on the table that was left behind, by the word for which way that was. */
+/* What it is called on the table that was left behind, by the word for which way that was; however it is defined. */
 static const char *
 left_name(rewrite *r, const char *word, const pawl_hang *item)
 {
-    const char *what = pawl_arena_fmt(r->b.arena, "%s %s", word, pawl_carry_temporary(&r->b, item));
+    const char *what = pawl_arena_fmt(r->b.arena, "%s %s %s.%s %s", word, pawl_hang_kind_key(item->kind),
+                                      item->schema, item->name, item->relation);
     const char *name = what == NULL ? NULL : pawl_carry_name(r->b.job, what, r->b.arena);
 
     if (name == NULL)
@@ -390,6 +388,14 @@ place_item(rewrite *r, const pawl_hang *item)
     }
 }
 
+/* What is said of an index under its name: when all have theirs. */
+static void
+place_part(rewrite *r, const pawl_hang *item)
+{
+    if (item->kind == PAWL_HANG_INDEX_PART)
+        in_list(r, &r->b.carry->cutover, item, item->definition);
+}
+
 static bool
 has_kind(const rewrite *r, pawl_hang_kind kind)
 {
@@ -412,7 +418,7 @@ forget_default_privileges(rewrite *r)
         &r->b, &r->b.carry->cutover, "privileges",
         "DO $pawl$ DECLARE g record; BEGIN FOR g IN SELECT DISTINCT x.grantee FROM pg_catalog.pg_class c, "
         "LATERAL pg_catalog.aclexplode(c.relacl) x WHERE c.oid = %s::pg_catalog.regclass %s LOOP "
-        "EXECUTE pg_catalog.format('REVOKE ALL ON TABLE %%s FROM %%s', %s, "
+        "EXECUTE pg_catalog.format('REVOKE ALL ON TABLE %%s FROM %%s CASCADE', %s, "
         "CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE "
         "pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(g.grantee)) END); END LOOP; END $pawl$",
         name, has_kind(r, PAWL_HANG_PRIVILEGE) ? "" : "AND x.grantee <> c.relowner", name);
@@ -433,6 +439,7 @@ cut_over(rewrite *r)
                    pawl_carry_quote(b, b->hanging->table));
     forget_default_privileges(r);
     each(r, place_item);
+    each(r, place_part);
     pawl_carry_make_views(b);
     if (!r->spec->has_key && !r->spec->keeps_key)
         pawl_carry_add(b, &b->carry->after, "the index that the drain used", "DROP INDEX IF EXISTS %s.%s",

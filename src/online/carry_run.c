@@ -1,6 +1,10 @@
 /* Lists of carry.h, run. */
+#include <string.h>
+
 #include "online/carry.h"
+#include "pawl_sql.h"
 #include "pg/pipe.h"
+#include "pg/sqlbuf.h"
 
 #include "util/banned.h"
 
@@ -57,4 +61,59 @@ pawl_carry_run(pawl_pg *pg, const pawl_carry_list *list, pawl_error *err)
     st = send_all(&s, list, err);
     pawl_pg_pipe_fini(&s.pipe);
     return st;
+}
+
+/* ---- what is left of other plans -------------------------------------------------------------------------------------- */
+
+static pawl_status
+ask_for_leftovers(pawl_pg *pg, const pawl_carry *carry, pawl_pg_result **out, pawl_error *err)
+{
+    PAWL_STRBUF_AUTO(table);
+    pawl_pg_array names;
+    pawl_status st;
+
+    pawl_sql_ident2(&table, carry->planned->schema, carry->planned->table);
+    if (!pawl_strbuf_is_ok(&table))
+        return pawl_error_nomem(err, "a name");
+    pawl_pg_array_init(&names, PAWL_OID_TEXT);
+    for (size_t i = 0; i < carry->nnames; i++)
+        pawl_pg_array_add_bytes(&names, carry->names[i], strlen(carry->names[i]));
+    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(table.data), PAWL_ARG_TEXT(carry->temporary),
+                                pawl_pg_array_arg(&names, PAWL_OID_TEXT_ARRAY)};
+
+    st = pawl_pg_array_is_ok(&names) ? pawl_pg_query(pg, pawl_sql_online_carry_leftovers, 3, args, out, err)
+                                     : pawl_error_nomem(err, "names");
+    pawl_pg_array_fini(&names);
+    return st;
+}
+
+pawl_status
+pawl_carry_leftovers(pawl_pg *pg, const pawl_carry *carry, pawl_arena *arena, pawl_carry_list *out,
+                     pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    pawl_status st = ask_for_leftovers(pg, carry, &res, err);
+    size_t n = st == PAWL_OK ? (size_t) pawl_pg_rows(res) : 0;
+
+    *out = (pawl_carry_list){0};
+    if (n == 0)
+        return st;
+    out->items = pawl_arena_array(arena, n, sizeof *out->items);
+    for (size_t i = 0; i < n && out->items != NULL; i++)
+    {
+        pawl_carry_unit *unit = &out->items[i];
+        const char **sql = pawl_arena_array(arena, 1, sizeof *sql);
+
+        *unit = (pawl_carry_unit){.what = pawl_arena_strdup(arena, pawl_pg_text(res, (int) i, 1)),
+                                  .sql = sql,
+                                  .nsql = 1,
+                                  .is_outside = pawl_pg_is_true(res, (int) i, 3),
+                                  .probe_relation = "",
+                                  .probe_name = ""};
+        if (sql == NULL || unit->what == NULL ||
+            (sql[0] = pawl_arena_strdup(arena, pawl_pg_text(res, (int) i, 2))) == NULL)
+            return pawl_error_nomem(err, "what is left of another plan");
+        out->length++;
+    }
+    return out->items == NULL ? pawl_error_nomem(err, "what is left of another plan") : PAWL_OK;
 }

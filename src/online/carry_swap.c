@@ -418,8 +418,7 @@ pawl_carry_swap(pawl_pg *pg, pawl_hanging *hanging, const pawl_carry_swap_spec *
     s.kept = pawl_carry_quote(&s.b, spec->kept);
     if (spec->saved != NULL)
         pawl_carry_restore(&s.b, spec->saved);
-    if ((st = pawl_carry_try(&s.b, pg, &(pawl_carry_trial){.like = s.b.table, .swap = spec}, err)) !=
-            PAWL_OK ||
+    if ((st = pawl_carry_try(&s.b, pg, spec, err)) != PAWL_OK ||
         (st = pawl_hanging_refuse(hanging, &spec->options, err)) != PAWL_OK)
         return st;
     fill(&s);

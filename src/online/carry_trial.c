@@ -15,8 +15,8 @@ typedef struct trial_run
 {
     pawl_carry_builder *b;
     pawl_pg *pg;
-    const pawl_carry_trial *trial;
-    const char *scratch; /* pg_temp."t" */
+    const pawl_carry_swap_spec *swap; /* NULL: the table of a rewrite */
+    const char *scratch;              /* pg_temp."t" */
     int64_t oid;
     const char *why; /* what the server said of the last attempt, in the arena; NULL: it worked */
 } trial_run;
@@ -120,7 +120,7 @@ rename_column(trial_run *r, const char *from, const char *to, pawl_error *err)
 static pawl_status
 rename_columns(trial_run *r, const char *old, const char *new, const char *kept, pawl_error *err)
 {
-    const char *between = pawl_carry_exchange_name(r->trial->swap, r->b->arena);
+    const char *between = pawl_carry_exchange_name(r->swap, r->b->arena);
     pawl_status st;
 
     if (between == NULL)
@@ -150,7 +150,7 @@ static pawl_status
 read_type(trial_run *r, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
-    const pawl_pg_arg args[] = {PAWL_ARG_I64(r->oid), PAWL_ARG_TEXT(r->trial->swap->column)};
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(r->oid), PAWL_ARG_TEXT(r->swap->column)};
     pawl_status st = pawl_pg_query(r->pg, pawl_sql_online_carry_type, 2, args, &res, err);
 
     if (st != PAWL_OK)
@@ -159,12 +159,11 @@ read_type(trial_run *r, pawl_error *err)
     return r->b->type != NULL ? PAWL_OK : pawl_error_nomem(err, "a type");
 }
 
+/* A table of the shape that `like` (qualified, quoted) has. */
 static pawl_status
-make_scratch(trial_run *r, pawl_error *err)
+make_scratch(trial_run *r, const char *like, pawl_error *err)
 {
-    const pawl_carry_swap_spec *swap = r->trial->swap;
     PAWL_STRBUF_AUTO(sql);
-    PAWL_STRBUF_AUTO(add);
     pawl_status st;
 
     r->scratch = pawl_arena_fmt(r->b->arena, "pg_temp.%s", pawl_carry_quote(r->b, r->b->hanging->table));
@@ -172,9 +171,19 @@ make_scratch(trial_run *r, pawl_error *err)
         return pawl_error_nomem(err, "a name");
     pawl_sql_add(&sql, "CREATE TEMPORARY TABLE ");
     pawl_sql_ident(&sql, r->b->hanging->table);
-    pawl_strbuf_addf(&sql, " (LIKE %s)", r->trial->like);
-    if ((st = run_sql(r, &sql, err)) != PAWL_OK || (st = find_scratch(r, err)) != PAWL_OK || swap == NULL)
-        return st;
+    pawl_strbuf_addf(&sql, " (LIKE %s)", like);
+    st = run_sql(r, &sql, err);
+    return st == PAWL_OK ? find_scratch(r, err) : st;
+}
+
+/* The columns of the end, under the names of the end. */
+static pawl_status
+exchange_columns(trial_run *r, pawl_error *err)
+{
+    const pawl_carry_swap_spec *swap = r->swap;
+    PAWL_STRBUF_AUTO(add);
+    pawl_status st;
+
     if (swap->type != NULL)
     {
         pawl_strbuf_addf(&add, "ALTER TABLE %s ADD COLUMN IF NOT EXISTS ", r->scratch);
@@ -184,27 +193,28 @@ make_scratch(trial_run *r, pawl_error *err)
         if ((st = run_sql(r, &add, err)) != PAWL_OK)
             return st;
     }
-    if ((st = rename_columns(r, swap->column, swap->replacement, swap->kept, err)) != PAWL_OK)
-        return st;
-    return read_type(r, err);
+    return rename_columns(r, swap->column, swap->replacement, swap->kept, err);
 }
 
-/* The names that hold until the cut-over. */
+/* What the step names, and what functions name in their bodies, is found as it will be when it runs. */
 static pawl_status
-name_as_before(trial_run *r, pawl_error *err)
+look_where_the_step_looks(trial_run *r, pawl_error *err)
 {
-    const pawl_carry_swap_spec *swap = r->trial->swap;
-    PAWL_STRBUF_AUTO(sql);
+    PAWL_STRBUF_AUTO(path);
 
-    if (swap == NULL && strcmp(r->trial->named, r->b->hanging->table) == 0)
+    if (r->swap->search_path == NULL)
         return PAWL_OK;
-    if (swap == NULL)
-    {
-        pawl_strbuf_addf(&sql, "ALTER TABLE %s RENAME TO ", r->scratch);
-        pawl_sql_ident(&sql, r->trial->named);
-        return run_sql(r, &sql, err);
-    }
-    return rename_columns(r, swap->column, swap->kept, swap->replacement, err);
+    /* The temporary table may have the name of a type. */
+    pawl_strbuf_addf(&path, "pg_catalog, %s, pg_temp", r->swap->search_path);
+    return pawl_strbuf_is_ok(&path) ? pawl_pg_set_path(r->pg, path.data, err)
+                                    : pawl_error_nomem(err, "a search_path");
+}
+
+/* What is printed is to be read anywhere. */
+static pawl_status
+look_nowhere(trial_run *r, pawl_error *err)
+{
+    return pawl_pg_set_path(r->pg, "pg_catalog, pg_temp", err);
 }
 
 /* ---- items, under the names of the end -------------------------------------------------------------------------- */
@@ -365,7 +375,6 @@ static pawl_status
 try_item(trial_run *r, size_t i, pawl_error *err)
 {
     pawl_hang *item = &r->b->hanging->items[i];
-    bool is_swap = r->trial->swap != NULL;
 
     switch ((int) item->kind)
     {
@@ -382,10 +391,10 @@ try_item(trial_run *r, size_t i, pawl_error *err)
         case PAWL_HANG_STATISTICS:
             return try_statistics(r, item, err);
         case PAWL_HANG_DEFAULT:
-            return is_swap ? try_default(r, i, err) : PAWL_OK;
+            return try_default(r, i, err);
         case PAWL_HANG_STORAGE:
         case PAWL_HANG_COMPRESSION:
-            return is_swap ? try_setting(r, item, err) : PAWL_OK;
+            return try_setting(r, item, err);
         default:
             return PAWL_OK;
     }
@@ -459,38 +468,38 @@ read_items(trial_run *r, pawl_error *err)
     return st;
 }
 
-pawl_status
-pawl_carry_try(pawl_carry_builder *b, pawl_pg *pg, const pawl_carry_trial *trial, pawl_error *err)
+static pawl_status
+try_swap(trial_run *r, pawl_error *err)
 {
-    trial_run r = {.b = b, .pg = pg, .trial = trial};
+    const pawl_carry_swap_spec *swap = r->swap;
+    pawl_status st;
+
+    if ((st = make_scratch(r, r->b->table, err)) != PAWL_OK ||
+        (st = look_where_the_step_looks(r, err)) != PAWL_OK || (st = exchange_columns(r, err)) != PAWL_OK ||
+        (st = look_nowhere(r, err)) != PAWL_OK || (st = read_type(r, err)) != PAWL_OK ||
+        (st = look_where_the_step_looks(r, err)) != PAWL_OK || (st = try_items(r, err)) != PAWL_OK ||
+        (st = look_nowhere(r, err)) != PAWL_OK ||
+        (st = pawl_carry_try_views(r->b, r->pg, r->scratch, r->oid, err)) != PAWL_OK ||
+        (st = rename_columns(r, swap->column, swap->kept, swap->replacement, err)) != PAWL_OK)
+        return st;
+    return read_items(r, err);
+}
+
+pawl_status
+pawl_carry_try(pawl_carry_builder *b, pawl_pg *pg, const pawl_carry_swap_spec *swap, pawl_error *err)
+{
+    trial_run r = {.b = b, .pg = pg, .swap = swap};
     pawl_status st = pawl_pg_begin(pg, NULL, err);
 
     if (st != PAWL_OK)
         return st;
-    if ((st = make_scratch(&r, err)) == PAWL_OK && (st = try_items(&r, err)) == PAWL_OK &&
-        (st = pawl_carry_try_views(b, pg, r.scratch, r.oid, err)) == PAWL_OK &&
-        (st = name_as_before(&r, err)) == PAWL_OK)
-        st = read_items(&r, err);
+    st = try_swap(&r, err);
     pawl_pg_rollback(pg);
     if (st == PAWL_OK && b->failed)
         return pawl_error_nomem(err, "the trial of what is carried over");
     return st == PAWL_OK ? st
                          : pawl_error_prefix(err, "trying what hangs on table %s.%s on its new shape",
                                              b->hanging->schema, b->hanging->table);
-}
-
-pawl_status
-pawl_carry_rehearse(pawl_pg *pg, pawl_hanging *hanging, const pawl_hang_options *options, const char *like,
-                    pawl_arena *arena, pawl_error *err)
-{
-    pawl_carry_builder b;
-    pawl_status st = pawl_carry_begin(&b, hanging, 0, arena, err);
-
-    if (st != PAWL_OK ||
-        (st = pawl_carry_try(&b, pg, &(pawl_carry_trial){.like = like, .named = hanging->table}, err)) !=
-            PAWL_OK)
-        return st;
-    return pawl_hanging_refuse(hanging, options, err);
 }
 
 static bool
@@ -507,8 +516,7 @@ pawl_carry_rehearse_views(pawl_pg *pg, pawl_hanging *hanging, const pawl_hang_op
                           const char *like, pawl_arena *arena, pawl_error *err)
 {
     pawl_carry_builder b;
-    const pawl_carry_trial trial = {.like = like, .named = hanging->table};
-    trial_run r = {.b = &b, .pg = pg, .trial = &trial};
+    trial_run r = {.b = &b, .pg = pg};
     pawl_status st;
 
     if (!has_views(hanging))
@@ -516,7 +524,7 @@ pawl_carry_rehearse_views(pawl_pg *pg, pawl_hanging *hanging, const pawl_hang_op
     if ((st = pawl_carry_begin(&b, hanging, 0, arena, err)) != PAWL_OK ||
         (st = pawl_pg_begin(pg, NULL, err)) != PAWL_OK)
         return st;
-    if ((st = make_scratch(&r, err)) == PAWL_OK)
+    if ((st = make_scratch(&r, like, err)) == PAWL_OK)
         st = pawl_carry_try_views(&b, pg, r.scratch, r.oid, err);
     pawl_pg_rollback(pg);
     if (st != PAWL_OK)

@@ -5,6 +5,7 @@
 
 #include "online/carry_private.h"
 #include "pawl_sql.h"
+#include "pg/txn.h"
 #include "util/clock.h"
 
 #include "util/banned.h"
@@ -94,8 +95,10 @@ pawl_status
 pawl_carry_take_locks(pawl_pg *pg, const pawl_carry *carry, uint32_t *waits_for, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
-    pawl_status st;
+    pawl_status st = pawl_pg_hurry(pg, err);
 
+    if (st != PAWL_OK)
+        return st;
     if (count_waits(&carry->locks) < 2)
         return take_within(pg, carry, 0, waits_for, err);
     if ((st = pawl_pg_query(pg, pawl_sql_online_views_timeout, 0, NULL, &res, err)) != PAWL_OK)
@@ -190,8 +193,6 @@ pawl_carry_note_made(pawl_carry *carry, const pawl_hanging *now)
     {
         pawl_hang *item = &carry->saved[i];
 
-        if (item->kind != PAWL_HANG_VIEW && !pawl_hang_is_defining(item))
-            continue;
         for (size_t k = 0; k < now->nitems; k++)
             if (is_same_thing(item, &now->items[k]))
                 item->made = now->items[k].definition;

@@ -27,7 +27,8 @@ PAWL_NODISCARD pawl_status pawl_carry_take_locks(pawl_pg *pg, const pawl_carry *
 void pawl_carry_note_made(pawl_carry *carry, const pawl_hanging *now);
 
 /*
- * The views alone, tried on the shape of the table `like` as in pawl_carry_rehearse: for a rewrite, whose other things are
+ * The views alone, tried on the shape of the table `like` (qualified, quoted; empty or not) in a transaction of its
+ * own that is rolled back: for a rewrite, whose other things are
  * tried on the shadow table itself. PAWL_E_REFUSED names those that it does not bear.
  */
 PAWL_NODISCARD pawl_status pawl_carry_rehearse_views(pawl_pg *pg, pawl_hanging *hanging,

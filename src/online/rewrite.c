@@ -46,15 +46,6 @@ pawl_rewrite_connect(pawl_rewrite *rw, pawl_error *err)
 }
 
 pawl_status
-pawl_rewrite_set_path(pawl_pg *pg, const char *path, pawl_error *err)
-{
-    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(path)};
-
-    return pawl_pg_query(pg, "SELECT pg_catalog.set_config('search_path', $1::pg_catalog.text, true)", 1,
-                         args, NULL, err);
-}
-
-pawl_status
 pawl_rewrite_set_phase(pawl_rewrite *rw, pawl_pg *pg, const char *phase, pawl_error *err)
 {
     const pawl_pg_arg args[] = {PAWL_ARG_I64(rw->job), PAWL_ARG_TEXT(phase), PAWL_ARG_TEXT(rw->phase),

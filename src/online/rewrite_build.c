@@ -39,9 +39,10 @@ unit_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
     unit_run *run = ctx;
     pawl_status st;
 
-    if ((st = pawl_rewrite_set_path(rw->pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
+    if ((st = pawl_pg_set_path(rw->pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
         (st = pawl_carry_is_done(rw->pg, run->unit, &run->is_done, err)) != PAWL_OK || run->is_done ||
-        (run->is_on_shadow && (st = pawl_rewrite_build_settings(rw, rw->pg, 1, err)) != PAWL_OK))
+        (run->is_on_shadow && ((st = pawl_rewrite_build_settings(rw, rw->pg, 1, err)) != PAWL_OK ||
+                               (st = pawl_pg_set_path(rw->pg, rw->user_path, err)) != PAWL_OK)))
         return st;
     for (size_t i = 0; i < run->unit->nsql; i++)
         if ((st = pawl_pg_exec(rw->pg, run->unit->sql[i], err)) != PAWL_OK)
@@ -78,7 +79,7 @@ pawl_rewrite_units(pawl_rewrite *rw, const pawl_carry_list *list, bool is_on_sha
 static pawl_status
 analyze_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
 {
-    pawl_status st = pawl_rewrite_set_path(rw->pg, rw->user_path, err);
+    pawl_status st = pawl_pg_set_path(rw->pg, rw->user_path, err);
 
     return st == PAWL_OK ? pawl_pg_exec(rw->pg, ctx, err) : st;
 }

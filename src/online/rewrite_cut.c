@@ -399,15 +399,15 @@ cut_inside(moment *m, pawl_pg *pg, bool *wants_more, pawl_error *err)
         (st = pawl_carry_take_locks(pg, rw->carry, &m->waits_for, err)) != PAWL_OK)
         return st;
     m->locked_us = pawl_clock_us();
-    if ((st = pawl_rewrite_set_path(pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
+    if ((st = pawl_pg_set_path(pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
         (st = compare_before(m, pg, err)) != PAWL_OK ||
-        (st = pawl_rewrite_set_path(pg, rw->user_path, err)) != PAWL_OK ||
+        (st = pawl_pg_set_path(pg, rw->user_path, err)) != PAWL_OK ||
         (st = pawl_drain_locked(m->drain, LOCKED_MS, &m->end, err)) != PAWL_OK)
         return st;
     *wants_more = m->end == PAWL_DRAIN_MORE;
     if (m->end != PAWL_DRAIN_EMPTY)
         return PAWL_OK;
-    if ((st = pawl_rewrite_set_path(pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
+    if ((st = pawl_pg_set_path(pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
         (!rw->is_back &&
          (st = pawl_nulling_allow(&rw->shape, rw->job, rw->ledger, pg, &rw->nulled, err)) != PAWL_OK))
         return st;

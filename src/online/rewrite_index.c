@@ -134,7 +134,8 @@ build_inside(builder *me, const pawl_carry_unit *unit, bool *was_done, pawl_erro
     pawl_status st = pawl_carry_is_done(me->pg, unit, was_done, err);
 
     if (st != PAWL_OK || *was_done ||
-        (st = pawl_rewrite_build_settings(rw, me->pg, me->site->at_once, err)) != PAWL_OK)
+        (st = pawl_rewrite_build_settings(rw, me->pg, me->site->at_once, err)) != PAWL_OK ||
+        (st = pawl_pg_set_path(me->pg, rw->user_path, err)) != PAWL_OK)
         return st;
     for (size_t i = 0; i < unit->nsql; i++)
         if ((st = pawl_pg_exec(me->pg, unit->sql[i], err)) != PAWL_OK)

@@ -51,10 +51,10 @@ pawl_rewrite_check_back(pawl_rewrite *rw, pawl_error *err)
     pawl_shape shape;
     pawl_status st;
 
-    if ((st = pawl_rewrite_set_path(rw->pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
+    if ((st = pawl_pg_set_path(rw->pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
         (st = shape_from_here(rw, rw->pg, rw->shape.table->name, &shape, err)) != PAWL_OK ||
         (st = pawl_stream_open(&shape, rw->env->base, rw->started_us, &stream, err)) != PAWL_OK ||
-        (st = pawl_rewrite_set_path(rw->pg, rw->user_path, err)) != PAWL_OK)
+        (st = pawl_pg_set_path(rw->pg, rw->user_path, err)) != PAWL_OK)
         return st;
     pawl_shape_select(&sql, &shape);
     pawl_strbuf_addf(&explain, "EXPLAIN %s", sql.data);

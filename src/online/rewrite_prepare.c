@@ -172,14 +172,14 @@ begin_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
     pawl_status st;
 
     (void) ctx;
-    if ((st = pawl_rewrite_set_path(rw->pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
+    if ((st = pawl_pg_set_path(rw->pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
         (st = look_at_table(rw, err)) != PAWL_OK ||
         (st = pawl_hanging_refuse(rw->hanging, &options, err)) != PAWL_OK ||
         (st = insert_job(rw, err)) != PAWL_OK ||
         (st = pawl_rewrite_event(rw, rw->pg, "job_created", rw->shape.table->name, err)) != PAWL_OK ||
-        (st = pawl_rewrite_set_path(rw->pg, rw->user_path, err)) != PAWL_OK ||
+        (st = pawl_pg_set_path(rw->pg, rw->user_path, err)) != PAWL_OK ||
         (st = pawl_shape_create(&rw->shape, rw->pg, err)) != PAWL_OK ||
-        (st = pawl_rewrite_set_path(rw->pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
+        (st = pawl_pg_set_path(rw->pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
         (st = pawl_shape_look(&rw->shape, rw->arena, rw->pg, err)) != PAWL_OK)
         return st;
     return note_shadow(rw, err);
@@ -217,10 +217,10 @@ capture_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
     pawl_status st;
 
     (void) ctx;
-    if ((st = pawl_rewrite_set_path(rw->pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
-        (st = run_list(rw, &rw->carry->prepare, err)) != PAWL_OK ||
+    if ((st = pawl_pg_set_path(rw->pg, rw->user_path, err)) != PAWL_OK ||
+        (st = run_list(rw, &rw->carry->prepare, err)) != PAWL_OK || (st = try_indexes(rw, err)) != PAWL_OK ||
+        (st = pawl_pg_set_path(rw->pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
         (st = pawl_nulling_check(&rw->shape, rw->pg, err)) != PAWL_OK ||
-        (st = try_indexes(rw, err)) != PAWL_OK ||
         (st = pawl_capture_add(&capture, rw->ledger, rw->pg, err)) != PAWL_OK)
         return st;
     return pawl_rewrite_set_phase(rw, rw->pg, "copy", err);
@@ -235,7 +235,7 @@ check_statements(pawl_rewrite *rw, void *ctx, pawl_error *err)
     pawl_status st;
 
     (void) ctx;
-    if ((st = pawl_rewrite_set_path(rw->pg, rw->user_path, err)) != PAWL_OK)
+    if ((st = pawl_pg_set_path(rw->pg, rw->user_path, err)) != PAWL_OK)
         return st;
     pawl_shape_select(&sql, &rw->shape);
     pawl_strbuf_addf(&explain, "EXPLAIN %s", sql.data);
@@ -348,7 +348,7 @@ load_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
     pawl_status st;
 
     (void) ctx;
-    if ((st = pawl_rewrite_set_path(rw->pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
+    if ((st = pawl_pg_set_path(rw->pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
         (st = look_at_table(rw, err)) != PAWL_OK)
         return st;
     if (strcmp(rw->shape.table->fingerprint, rw->fingerprint) != 0)
@@ -422,7 +422,7 @@ restart_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
     const pawl_pg_arg args[] = {PAWL_ARG_I64(rw->job)};
     pawl_status st;
 
-    if ((st = pawl_rewrite_set_path(rw->pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
+    if ((st = pawl_pg_set_path(rw->pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
         (st = pawl_rewrite_set_phase(rw, rw->pg, "copy", err)) != PAWL_OK ||
         (st = pawl_rewrite_lock(rw, rw->shadow, err)) != PAWL_OK ||
         (st = pawl_capture_remove(rw->job, rw->ledger, rw->pg, err)) != PAWL_OK ||
@@ -492,7 +492,7 @@ take_away_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
     pawl_status st;
 
     (void) ctx;
-    if ((st = pawl_rewrite_set_path(rw->pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
+    if ((st = pawl_pg_set_path(rw->pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
         (st = pawl_rewrite_set_phase(rw, rw->pg, rw->phase, err)) != PAWL_OK ||
         (st = pawl_rewrite_lock(rw, rw->shadow, err)) != PAWL_OK ||
         (st = pawl_capture_remove(rw->job, rw->ledger, rw->pg, err)) != PAWL_OK ||

@@ -55,9 +55,6 @@ PAWL_NODISCARD pawl_status pawl_rewrite_txn(pawl_rewrite *rw, pawl_rewrite_work 
 /* Open rw->pg when there is none that works. */
 PAWL_NODISCARD pawl_status pawl_rewrite_connect(pawl_rewrite *rw, pawl_error *err);
 
-/* In the transaction at hand: what user-written SQL sees, and what the catalogue is read with. */
-PAWL_NODISCARD pawl_status pawl_rewrite_set_path(pawl_pg *pg, const char *path, pawl_error *err);
-
 /*
  * In the transaction at hand: from the phase that is known to another one, or to the same, which holds it there. The job
  * must be where this process knows it to be (PAWL_E_STATE): one that has stalled, while another carried the rewrite on, is

@@ -89,6 +89,21 @@ pawl_pg_begin(pawl_pg *pg, const pawl_pg_pins *pins, pawl_error *err)
 }
 
 pawl_status
+pawl_pg_hurry(pawl_pg *pg, pawl_error *err)
+{
+    return pawl_pg_exec(pg, "SET LOCAL idle_in_transaction_session_timeout = '5s'", err);
+}
+
+pawl_status
+pawl_pg_set_path(pawl_pg *pg, const char *search_path, pawl_error *err)
+{
+    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(search_path)};
+
+    return pawl_pg_query(pg, "SELECT pg_catalog.set_config('search_path', $1::pg_catalog.text, true)", 1,
+                         args, NULL, err);
+}
+
+pawl_status
 pawl_pg_pin_session(pawl_pg *pg, const char *search_path, int64_t lock_timeout_ms,
                     int64_t statement_timeout_ms, pawl_error *err)
 {

@@ -32,6 +32,15 @@ typedef struct pawl_pg_pins
 PAWL_NODISCARD pawl_status pawl_pg_begin(pawl_pg *pg, const pawl_pg_pins *pins, pawl_error *err);
 
 /*
+ * Before a lock that the application waits for: a session whose client is frozen or cut off ends after 5 s instead of a
+ * minute, and lets go of it.
+ */
+PAWL_NODISCARD pawl_status pawl_pg_hurry(pawl_pg *pg, pawl_error *err);
+
+/* Look names up there from here to the end of the transaction. */
+PAWL_NODISCARD pawl_status pawl_pg_set_path(pawl_pg *pg, const char *search_path, pawl_error *err);
+
+/*
  * COMMIT, which counts only when its tag says COMMIT: a failed transaction answers ROLLBACK, as a success. When the
  * connection is lost here (PAWL_E_CONNECT) the transaction may or may not be in: ask the ledger under a claim.
  */

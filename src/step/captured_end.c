@@ -255,8 +255,11 @@ static pawl_status
 engine_open(engine *e, pawl_error *err)
 {
     pawl_captured *c = e->c;
-    pawl_drain_options options = {
-        .job = c->job, .env = c->env, .passes_truncate = true, .apply = pawl_redo_apply, .ctx = &e->redo};
+    pawl_drain_options options = {.job = c->job,
+                                  .env = c->env,
+                                  .passes_truncate = true,
+                                  .apply = pawl_redo_apply,
+                                  .ctx = &e->redo};
     pawl_status st = pawl_job_check(&e->job, &c->again, c->env, c->run->pg, err);
 
     if (st != PAWL_OK)
@@ -281,9 +284,7 @@ drain_locked(const engine *e, pawl_step_run *run, pawl_error *err)
     pawl_strbuf_addf(&path, "pg_catalog, %s", run->search_path);
     if (!pawl_strbuf_is_ok(&path))
         return pawl_error_nomem(err, "a search_path");
-    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(path.data)};
-
-    if ((st = pawl_pg_query(run->pg, pawl_sql_online_carry_path, 1, args, NULL, err)) != PAWL_OK ||
+    if ((st = pawl_pg_set_path(run->pg, path.data, err)) != PAWL_OK ||
         (st = pawl_drain_locked(e->drain, LOCKED_BUDGET_MS, &end, err)) != PAWL_OK)
         return st;
     if (end != PAWL_DRAIN_EMPTY) /* VOID as well: the next look at the log finds it too, and says why */

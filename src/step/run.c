@@ -56,7 +56,10 @@ pawl_status
 pawl_step_lock(pawl_step_run *run, const pawl_table *table, const char *mode, bool can_wait, pawl_error *err)
 {
     PAWL_STRBUF_AUTO(sql);
+    pawl_status st = pawl_pg_hurry(run->pg, err);
 
+    if (st != PAWL_OK)
+        return st;
     run->waits_for = table->oid;
     pawl_sql_add(&sql, "LOCK TABLE ");
     pawl_sql_ident2(&sql, table->schema, table->name);

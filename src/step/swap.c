@@ -288,6 +288,7 @@ plan_carry(pawl_swap *s, void *ctx, pawl_error *err)
         .replacement = to_back ? s->old_name : s->new_name,
         .kept = to_back ? s->new_name : s->old_name,
         .type = s->job == 0 ? d->type : NULL,
+        .search_path = s->run->search_path,
         .options = {.mode = in_step ? PAWL_HANG_SWAP_IN_STEP : PAWL_HANG_SWAP_CAPTURED,
                     .column = d->column,
                     .keeps_in_step = d->expression != NULL || d->reverse != NULL,

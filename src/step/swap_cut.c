@@ -58,8 +58,11 @@ static pawl_status
 engine_open(engine *e, pawl_swap *s, bool to_back, pawl_error *err)
 {
     const pawl_backfill_spec *spec = to_back ? &s->back : &s->forward;
-    pawl_drain_options options = {
-        .job = s->job, .env = &s->env, .passes_truncate = true, .apply = pawl_redo_apply, .ctx = &e->redo};
+    pawl_drain_options options = {.job = s->job,
+                                  .env = &s->env,
+                                  .passes_truncate = true,
+                                  .apply = pawl_redo_apply,
+                                  .ctx = &e->redo};
     pawl_status st = PAWL_OK;
 
     *e = (engine){.is_captured = pawl_swap_is_captured(s, to_back)};
@@ -266,11 +269,8 @@ pin_path(cut *c, pawl_error *err)
 {
     const pawl_step_run *run = c->s->run;
     const char *path = pawl_arena_fmt(run->arena, "pg_catalog, %s", run->search_path);
-    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(path)};
 
-    if (path == NULL)
-        return pawl_error_nomem(err, "a search_path");
-    return pawl_pg_query(run->pg, pawl_sql_online_carry_path, 1, args, NULL, err);
+    return path == NULL ? pawl_error_nomem(err, "a search_path") : pawl_pg_set_path(run->pg, path, err);
 }
 
 /* Everything that others have changed, up to the moment of the lock. */
@@ -535,6 +535,33 @@ pawl_swap_wait_for_lost(pawl_swap *s, pawl_error *err)
     return st == PAWL_OK ? pawl_swap_look_again(s, err) : st;
 }
 
+static pawl_status
+look_for_leftovers(pawl_swap *s, void *ctx, pawl_error *err)
+{
+    const pawl_pg_pins pins = {0};
+    pawl_status st = pawl_pg_begin(s->run->pg, &pins, err);
+
+    if (st != PAWL_OK)
+        return st;
+    st = pawl_carry_leftovers(s->run->pg, s->carry, s->run->arena, ctx, err);
+    pawl_pg_rollback(s->run->pg);
+    return st;
+}
+
+/* What was built for a definition that is gone would be enforced on, and nobody would know of it. */
+static pawl_status
+drop_leftovers(pawl_swap *s, pawl_error *err)
+{
+    pawl_carry_list left = {0};
+    pawl_status st = pawl_swap_patiently(s, look_for_leftovers, &left, err);
+
+    for (size_t i = 0; st == PAWL_OK && i < left.length; i++)
+        pawl_log_text(s->run->sink, PAWL_EVENT_INFO,
+                      "what %s was built for has been dropped or changed since: it is taken away",
+                      left.items[i].what);
+    return st == PAWL_OK ? pawl_swap_run_list(s, &left, err) : st;
+}
+
 pawl_status
 pawl_swap_ready(pawl_swap *s, bool to_back, pawl_error *err)
 {
@@ -544,7 +571,8 @@ pawl_swap_ready(pawl_swap *s, bool to_back, pawl_error *err)
     pawl_status st;
 
     /* A plan made anew, because somebody altered the table since the last one, may have more in it. */
-    if ((st = pawl_swap_run_list(s, &s->carry->index, err)) != PAWL_OK ||
+    if ((!to_back && (st = drop_leftovers(s, err)) != PAWL_OK) ||
+        (st = pawl_swap_run_list(s, &s->carry->index, err)) != PAWL_OK ||
         (st = pawl_swap_patiently(s, look_for_proof, &p, err)) != PAWL_OK ||
         (!p.is_there && (st = pawl_swap_prove(s, to_back, err)) != PAWL_OK))
         return st;

@@ -544,28 +544,6 @@ index_build_that_failed_is_begun_anew(void **state)
     place_end(&p);
 }
 
-static void
-shape_of_a_rewritten_table_is_tried_before_it_is_filled(void **state)
-{
-    place p = place_with(
-        "carryrehearse",
-        "CREATE TABLE t (id int PRIMARY KEY, a text, b int UNIQUE, c int REFERENCES t (b), CONSTRAINT full_ "
-        "CHECK (a <> ''), CONSTRAINT fine CHECK (b > 0)); CREATE INDEX lower_a ON t (lower(a)); CREATE INDEX "
-        "plain_a ON t (a, b) WHERE b > 3; CREATE TABLE shadow (c int, b bigint, a int, id bigint)");
-    const pawl_hang_options options = {.mode = PAWL_HANG_REWRITE};
-
-    (void) state;
-    look(&p, &options);
-    assert_int_equal(pawl_carry_rehearse(p.pg, p.hanging, &options, "public.shadow", p.arena, &p.err),
-                     PAWL_E_REFUSED);
-    assert_string_equal(p.err.message,
-                        "table public.t cannot be rewritten: index public.lower_a, check constraint full_");
-    pawl_test_exec(p.conninfo, "ALTER TABLE shadow ALTER a TYPE varchar(30)");
-    look(&p, &options);
-    is_ok(pawl_carry_rehearse(p.pg, p.hanging, &options, "public.shadow", p.arena, &p.err), &p.err);
-    place_end(&p);
-}
-
 /* ---- comparing -------------------------------------------------------------------------------------------------- */
 
 /* The unexpected differences between a table as it was and as it is after a statement. */
@@ -706,7 +684,6 @@ main(void)
         cmocka_unit_test(way_back_makes_what_was_there_and_not_what_became_of_it),
         cmocka_unit_test(what_was_made_before_the_cut_over_is_undone_without_a_trace),
         cmocka_unit_test(index_build_that_failed_is_begun_anew),
-        cmocka_unit_test(shape_of_a_rewritten_table_is_tried_before_it_is_filled),
         cmocka_unit_test(whatever_somebody_changes_meanwhile_is_seen),
         cmocka_unit_test(plan_of_a_swap_half_way_serves_as_well),
         cmocka_unit_test(cut_over_stops_when_the_column_was_altered_since_the_plan),

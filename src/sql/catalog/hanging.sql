@@ -19,7 +19,9 @@ WITH RECURSIVE t AS MATERIALIZED (
      WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = t.oid
 ), seq AS MATERIALIZED (
     SELECT s.oid, s.relname, s.relowner, s.relacl, n.nspname, format('%I.%I', n.nspname, s.relname) AS shown,
-           dep.attnum, dep.deptype, q.*
+           dep.attnum, dep.deptype, q.*,
+           CASE q.seqtypid WHEN 'smallint'::regtype THEN 32767 WHEN 'integer'::regtype THEN 2147483647
+                           ELSE 9223372036854775807 END AS most
       FROM dep
       JOIN pg_class s ON s.oid = dep.objid AND s.relkind = 'S'
       JOIN pg_namespace n ON n.oid = s.relnamespace
@@ -193,16 +195,16 @@ WITH RECURSIVE t AS MATERIALIZED (
                 WHEN col.attidentity = 'a' THEN 'ALWAYS' ELSE 'BY DEFAULT' END,
            -- a bound that is the type's own is not spelled out: another type has another
            concat_ws(' ', format('START WITH %s INCREMENT BY %s', seq.seqstart, seq.seqincrement),
-                     CASE WHEN seq.seqmin NOT IN (1, -32768, -2147483648, -9223372036854775808)
+                     CASE WHEN seq.seqmin <> CASE WHEN seq.seqincrement > 0 THEN 1 ELSE -seq.most - 1 END
                           THEN format('MINVALUE %s', seq.seqmin) END,
-                     CASE WHEN seq.seqmax NOT IN (-1, 32767, 2147483647, 9223372036854775807)
+                     CASE WHEN seq.seqmax <> CASE WHEN seq.seqincrement > 0 THEN seq.most ELSE -1 END
                           THEN format('MAXVALUE %s', seq.seqmax) END,
                      format('CACHE %s', seq.seqcache), CASE WHEN seq.seqcycle THEN 'CYCLE' ELSE 'NO CYCLE' END),
            ARRAY[seq.attnum], NULL, format('increment=%s', seq.seqincrement), obj_description(seq.oid, 'pg_class'), NULL
       FROM seq JOIN col ON col.attnum = seq.attnum
     UNION ALL
     SELECT 13, 'sequence_part', seq.oid, seq.nspname, seq.relname, seq.shown,
-           format('GRANT %s ON SEQUENCE %s TO %s%s', string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type), seq.shown,
+           format('GRANT %s ON SEQUENCE %s TO %s%s', string_agg(DISTINCT x.privilege_type, ', '), seq.shown,
                   CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END,
                   CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' END),
            '', ARRAY[seq.attnum], NULL, '', NULL, NULL
@@ -229,7 +231,7 @@ WITH RECURSIVE t AS MATERIALIZED (
     UNION ALL
     SELECT 60, 'column_privilege', 0, '', col.attname, '',
            format('GRANT %s ON TABLE %s TO %s%s',
-                  string_agg(format('%s (%I)', x.privilege_type, col.attname), ', ' ORDER BY x.privilege_type), t.shown,
+                  string_agg(DISTINCT format('%s (%I)', x.privilege_type, col.attname), ', '), t.shown,
                   CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END,
                   CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' END),
            '', ARRAY[col.attnum], NULL, '', NULL, NULL
@@ -486,7 +488,7 @@ WITH RECURSIVE t AS MATERIALIZED (
            '', NULL, NULL FROM t
     UNION ALL
     SELECT 59, 'privilege', 0, '', CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(x.grantee) END, '',
-           format('GRANT %s ON TABLE %s TO %s%s', string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type), t.shown,
+           format('GRANT %s ON TABLE %s TO %s%s', string_agg(DISTINCT x.privilege_type, ', '), t.shown,
                   CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END,
                   CASE WHEN x.is_grantable THEN ' WITH GRANT OPTION' END),
            '', NULL, NULL, CASE WHEN x.grantee = t.relowner THEN 'owner' ELSE '' END, NULL, NULL
