@@ -457,6 +457,9 @@ note_finish(pawl_job *job, const pawl_pg_result *closed, const pawl_pg_result *s
     PAWL_STRBUF_AUTO(detail);
 
     job->has_findings = strcmp(now, "findings") == 0;
+    if (strcmp(now, "open") == 0)
+        return pawl_error_set(err, PAWL_E_LEASE, "another process has carried job %lld on",
+                              (long long) job->id);
     if (!job->has_findings && strcmp(now, "done") != 0)
         return pawl_error_set(err, PAWL_E_STATE, "job %lld is %s and cannot be closed as done",
                               (long long) job->id, now);

@@ -6,6 +6,7 @@
 #include "core/sqlstate.h"
 #include "migrate/run.h"
 #include "pawl_sql.h"
+#include "step/outside.h"
 #include "util/clock.h"
 #include "util/failpoint.h"
 
@@ -339,7 +340,9 @@ call_to_the_end(pawl_step_run *run, const attempt *a, pawl_error *err)
         run->pg = a->m->pg;
         run->info_out = NULL;
         failure = (pawl_error) PAWL_ERROR_INIT;
-        if ((st = look_at_record(run, a->task, &failure)) == PAWL_OK)
+        /* Behind the lost session, whose COMMIT may come late: what is read from here on is what it has left. */
+        if ((st = pawl_step_fence(run, &failure)) == PAWL_OK &&
+            (st = look_at_record(run, a->task, &failure)) == PAWL_OK)
             st = call_step(run, a->task, &failure);
     }
     if (st != PAWL_OK)

@@ -80,6 +80,21 @@ busy(const pawl_drain *d, pawl_error *err)
 }
 
 static pawl_status
+check_phase(const pawl_drain *d, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(d->options.job), PAWL_ARG_TEXT(d->options.phases)};
+    pawl_status st = pawl_ledger_query(d->ledger, d->pg, pawl_sql_online_drain_phase, 2, args, &res, err);
+
+    if (st != PAWL_OK || (pawl_pg_rows(res) == 1 && pawl_pg_is_true(res, 0, 1)))
+        return st;
+    (void) pawl_error_set(err, PAWL_E_STATE,
+                          "job %lld has been carried on by another process (it is in \"%s\" now)",
+                          (long long) d->options.job, pawl_pg_rows(res) == 1 ? pawl_pg_text(res, 0, 0) : "");
+    return pawl_error_hint(err, "run the same again: it goes on from there");
+}
+
+static pawl_status
 claim_inside(pawl_drain *d, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
@@ -98,7 +113,7 @@ claim_inside(pawl_drain *d, pawl_error *err)
     if (pawl_pg_rows(res) == 0)
         return busy(d, err);
     d->fence = pawl_pg_i64(res, 0, 0);
-    return PAWL_OK;
+    return d->options.phases == NULL ? PAWL_OK : check_phase(d, err);
 }
 
 static pawl_status

@@ -57,6 +57,11 @@ typedef struct pawl_drain_options
     bool
         passes_truncate; /* a TRUNCATE takes nothing from the job: a swap, whose new column goes with the rows */
     bool tells_truncate; /* the function deals with it */
+    /*
+     * The phases of the job in which this is what its log is for, as an array of SQL; NULL: only to wait for whoever has the
+     * chunk. Once another process has cut over, the same log is of another direction: PAWL_E_STATE.
+     */
+    const char *phases;
     pawl_drain_apply apply;
     void *ctx;
 } pawl_drain_options;

@@ -35,6 +35,8 @@ open_drain(pawl_rewrite *rw, pawl_rewrite_applier *applier, pawl_drain **out, pa
                                         .env = rw->env->base,
                                         .rows = rw->spec->drain_rows,
                                         .tells_truncate = rw->is_back,
+                                        .phases =
+                                            rw->is_back ? "{mirror,back}" : "{drain,index,settle,ready}",
                                         .apply = pawl_rewrite_apply,
                                         .ctx = applier};
 

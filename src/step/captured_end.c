@@ -259,7 +259,8 @@ engine_open(engine *e, pawl_error *err)
                                   .env = c->env,
                                   .passes_truncate = true,
                                   .apply = pawl_redo_apply,
-                                  .ctx = &e->redo};
+                                  .ctx = &e->redo,
+                                  .phases = "{drain}"};
     pawl_status st = pawl_job_check(&e->job, &c->again, c->env, c->run->pg, err);
 
     if (st != PAWL_OK)

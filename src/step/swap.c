@@ -187,10 +187,10 @@ pawl_swap_look(pawl_swap *s, pawl_pg *pg, pawl_error *err)
 pawl_status
 pawl_swap_enter(pawl_swap *s, pawl_pg *pg, pawl_ledger *ledger, const char *phase, pawl_error *err)
 {
-    const pawl_pg_arg args[] = {PAWL_ARG_I64(s->job), PAWL_ARG_TEXT(phase)};
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(s->job), PAWL_ARG_TEXT(phase), PAWL_ARG_TEXT(s->phase)};
 
-    return pawl_ledger_touch(ledger, pg, pawl_sql_step_swap_enter, 2, args, "the job of the swap is not open",
-                             err);
+    return pawl_ledger_touch(ledger, pg, pawl_sql_step_swap_enter, 3, args,
+                             "the job of the swap is not where this run knows it to be", err);
 }
 
 typedef struct entering

@@ -90,12 +90,20 @@ pawl_swap_drop(pawl_swap *s, const char *column, pawl_error *err)
     return pawl_step_exec(s->run, &sql, err);
 }
 
+static pawl_status
+close_job(pawl_step_run *run, int64_t job, const char *state, const char *phase, pawl_error *err)
+{
+    const pawl_pg_arg args[] = {PAWL_ARG_I64(job), PAWL_ARG_TEXT(state), PAWL_ARG_TEXT(phase)};
+
+    return pawl_ledger_touch(run->ledger, run->pg, pawl_sql_step_swap_close, 3, args,
+                             "the job of the swap is not where this run knows it to be", err);
+}
+
 pawl_status
 pawl_swap_contract(pawl_step_run *run, const pawl_table *table, int64_t job, const char *old_name,
                    pawl_error *err)
 {
     PAWL_STRBUF_AUTO(sql);
-    const pawl_pg_arg args[] = {PAWL_ARG_I64(job), PAWL_ARG_TEXT("done")};
     pawl_status st;
 
     if ((st = pawl_step_lock(run, table, "ACCESS EXCLUSIVE", true, err)) != PAWL_OK ||
@@ -108,7 +116,7 @@ pawl_swap_contract(pawl_step_run *run, const pawl_table *table, int64_t job, con
     pawl_sql_ident(&sql, old_name);
     if ((st = pawl_step_exec(run, &sql, err)) != PAWL_OK)
         return st;
-    return pawl_ledger_query(run->ledger, run->pg, pawl_sql_step_swap_close, 2, args, NULL, err);
+    return close_job(run, job, "done", "mirror", err);
 }
 
 static pawl_status
@@ -134,16 +142,6 @@ pawl_swap_drop_old(pawl_swap *s, pawl_error *err)
 
 /* ---- undoing -------------------------------------------------------------------------------------------------------- */
 
-static pawl_status
-close_job(pawl_swap *s, pawl_step_run *run, pawl_error *err)
-{
-    const pawl_pg_arg args[] = {PAWL_ARG_I64(s->job), PAWL_ARG_TEXT("abandoned")};
-
-    if (s->job == 0)
-        return PAWL_OK;
-    return pawl_ledger_query(run->ledger, run->pg, pawl_sql_step_swap_close, 2, args, NULL, err);
-}
-
 /* One transaction: triggers, function, log, column. Indexes on the column go with it. */
 static pawl_status
 work_undo(pawl_step_run *run, void *ctx, pawl_error *err)
@@ -160,7 +158,7 @@ work_undo(pawl_step_run *run, void *ctx, pawl_error *err)
         return st;
     if ((st = pawl_swap_drop(s, s->new_name, err)) != PAWL_OK)
         return st;
-    return close_job(s, run, err);
+    return s->job == 0 ? PAWL_OK : close_job(run, s->job, "abandoned", s->phase, err);
 }
 
 /* Another try would see the same. */
@@ -174,8 +172,9 @@ is_lasting(const pawl_error *err)
     return err->code == PAWL_E_REFUSED || err->code == PAWL_E_INPUT || err->code == PAWL_E_STATE;
 }
 
+/* In one transaction at the end: `last`, which is work_undo and what else is to be done with it. */
 static pawl_status
-undo(pawl_swap *s, pawl_error *err)
+undo(pawl_swap *s, pawl_step_work last, pawl_error *err)
 {
     pawl_status st;
 
@@ -196,14 +195,18 @@ undo(pawl_swap *s, pawl_error *err)
     }
     if (s->d->with != NULL)
         return pawl_switch_release(s, err);
-    st = pawl_step_txn(s->run, 0, work_undo, s, err);
+    st = pawl_step_txn(s->run, 0, last, s, err);
     s->run->info_out = NULL;
     return st;
 }
 
 static pawl_status
-forget(pawl_step_run *run, void *ctx PAWL_UNUSED, pawl_error *err)
+work_forget(pawl_step_run *run, void *ctx, pawl_error *err)
 {
+    pawl_status st = work_undo(run, ctx, err);
+
+    if (st != PAWL_OK)
+        return st;
     return pawl_step_note(
         run, "{\"new\": null, \"old\": null, \"job\": null, \"horizon\": null, \"proved\": null}", err);
 }
@@ -211,9 +214,9 @@ forget(pawl_step_run *run, void *ctx PAWL_UNUSED, pawl_error *err)
 pawl_status
 pawl_swap_start_over(pawl_swap *s, const char *why, pawl_error *err)
 {
-    pawl_status st = undo(s, err);
+    pawl_status st = undo(s, work_forget, err);
 
-    if (st != PAWL_OK || (st = pawl_step_txn(s->run, 0, forget, s, err)) != PAWL_OK)
+    if (st != PAWL_OK)
         return st;
     (void) pawl_error_set(err, PAWL_E_STATE,
                           "the swap of \"%s\" has to start over: changes of \"%s\" may have been missed",
@@ -237,7 +240,9 @@ refuse_back(const pawl_swap *s, pawl_error *err)
 static pawl_status
 work_close(pawl_step_run *run, void *ctx, pawl_error *err)
 {
-    return close_job(ctx, run, err);
+    const pawl_swap *s = ctx;
+
+    return close_job(run, s->job, "abandoned", s->phase, err);
 }
 
 /* Back through the mirror: what was written since the cut-over is in the old column, or in the log. */
@@ -345,5 +350,5 @@ pawl_swap_back(pawl_swap *s, pawl_error *err)
         return strcmp(s->state, "abandoned") == 0 ? PAWL_OK : return_through_mirror(s, err);
     if (pawl_step_info_text(s->run, "new") == NULL || pawl_swap_is(s, "captured"))
         return PAWL_OK;
-    return undo(s, err);
+    return undo(s, work_undo, err);
 }

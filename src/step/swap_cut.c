@@ -62,7 +62,8 @@ engine_open(engine *e, pawl_swap *s, bool to_back, pawl_error *err)
                                   .env = &s->env,
                                   .passes_truncate = true,
                                   .apply = pawl_redo_apply,
-                                  .ctx = &e->redo};
+                                  .ctx = &e->redo,
+                                  .phases = to_back ? "{mirror,back}" : "{index,verify,ready}"};
     pawl_status st = PAWL_OK;
 
     *e = (engine){.is_captured = pawl_swap_is_captured(s, to_back)};

@@ -105,7 +105,9 @@ begin(pawl_swap *s, pawl_error *err)
     s->started_us = job.started_us;
     pawl_job_fini(&job);
     PAWL_FAILPOINT("swap.after_job");
-    return st == PAWL_OK ? pawl_swap_txn(s, "prepare", adopt, err) : st;
+    if (st == PAWL_OK && (st = pawl_swap_txn(s, NULL, adopt, err)) == PAWL_OK)
+        s->phase = "prepare";
+    return st;
 }
 
 static pawl_status

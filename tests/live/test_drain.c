@@ -184,6 +184,25 @@ an_entry_of_a_younger_transaction_is_not_passed_over(void **state)
     end(&f);
 }
 
+/* The same log is of another direction once somebody has cut over: who wakes up then is to write nothing. */
+static void
+a_drain_keeps_to_the_phases_it_is_for(void **state)
+{
+    fixture f;
+    pawl_error err = PAWL_ERROR_INIT;
+
+    (void) state;
+    begin(&f, "phases");
+    pawl_drain_close(f.drain);
+    f.drain = NULL;
+    f.options.phases = "{index,ready}";
+    assert_int_equal(pawl_drain_open(&f.options, &f.drain, &err), PAWL_E_STATE);
+    assert_non_null(strstr(err.message, "it is in \"copy\" now"));
+    pawl_test_exec(f.place.conninfo, "UPDATE " PAWL_TEST_QUOTED ".job SET phase = 'ready'");
+    pawl_test_is_ok(pawl_drain_open(&f.options, &f.drain, &err), &err);
+    end(&f);
+}
+
 static void
 there_is_one_drainer(void **state)
 {
@@ -387,6 +406,7 @@ main(void)
         cmocka_unit_test(every_key_is_done_once_and_the_log_is_empty),
         cmocka_unit_test(an_entry_that_is_committed_late_is_not_passed_over),
         cmocka_unit_test(an_entry_of_a_younger_transaction_is_not_passed_over),
+        cmocka_unit_test(a_drain_keeps_to_the_phases_it_is_for),
         cmocka_unit_test(there_is_one_drainer),
         cmocka_unit_test(one_whose_chunk_was_taken_writes_nothing_more),
         cmocka_unit_test(a_killed_connection_costs_nothing),

@@ -181,6 +181,28 @@ no_clock_says_whose_job_it_is(void **state)
     pawl_test_end(&f);
 }
 
+/* A process that was frozen during its copy wakes when another has carried the job on: it is not its to close any more. */
+static void
+job_that_is_past_its_copy_is_not_closed(void **state)
+{
+    pawl_test_fixture f = pawl_test_begin("past");
+
+    (void) state;
+    pawl_test_revision(&f, "aaaa0001", "", "up:\n  - sql: SELECT 1\n    down: nothing\n");
+    pawl_test_up(&f);
+    pawl_test_exec(
+        f.db,
+        "CREATE FUNCTION on_with_it() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE pawl.job SET "
+        "phase = 'mirror'; RETURN NULL; END $$;"
+        "CREATE TRIGGER on_with_it AFTER UPDATE ON pawl.progress FOR EACH ROW WHEN (NEW.state = 'done') "
+        "EXECUTE FUNCTION on_with_it()");
+    pawl_test_revision(&f, "bbbb0002", "aaaa0001",
+                       "up:\n  - backfill: { table: t, set: { a: \"a || '!'\" } }\n    down: nothing\n");
+    pawl_test_must_fail(&f, true, NULL, PAWL_E_LEASE, "another process has carried job 1 on");
+    pawl_test_assert_text(&f, "SELECT phase || ' ' || state FROM pawl.job", "mirror open");
+    pawl_test_end(&f);
+}
+
 static void
 set_not_null_goes_on_from_each_phase(void **state)
 {
@@ -598,6 +620,7 @@ main(void)
         cmocka_unit_test(open_backfill_may_change_its_lua_and_nothing_else),
         cmocka_unit_test(step_that_left_nothing_behind_takes_its_new_text),
         cmocka_unit_test(no_clock_says_whose_job_it_is),
+        cmocka_unit_test(job_that_is_past_its_copy_is_not_closed),
         cmocka_unit_test(set_not_null_goes_on_from_each_phase),
         cmocka_unit_test(half_applied_revision_is_taken_back_by_the_steps_own_down),
         cmocka_unit_test(revision_level_down_serves_complete_revisions_only),

@@ -285,6 +285,10 @@ a_capture_that_was_disabled_makes_it_start_over(void **state)
     pawl_test_must_fail(&f, true, "head", PAWL_E_STATE, "start over");
     pawl_test_assert_text(&f, COLUMNS, "id integer!, price text, other integer");
     pawl_test_assert_text(&f, LEFT, "0");
+    pawl_test_up_until(&f, "waiting");
+    pawl_test_pawl_exits(f.dir, "cutover", "2", 0);
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, "SELECT price::text FROM p WHERE id = 1", "3.00");
     pawl_test_end(&f);
 }
 

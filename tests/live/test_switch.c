@@ -230,6 +230,10 @@ it_waits_to_be_told_and_is_undone_before(void **state)
                    "INSERT INTO pawl.control (job_id, action, from_where) VALUES (1, 'cutover', 'test')");
     pawl_test_up(&f);
     pawl_test_assert_text(&f, "SELECT price::text FROM p WHERE id = 7", "77.00");
+    /* What was said was said of that one. */
+    pawl_test_must_go(&f, false, "bbbb");
+    pawl_test_up_until(&f, "waiting");
+    pawl_test_assert_text(&f, STATE, "cccc1 switch ready open");
     pawl_test_end(&f);
 }
 

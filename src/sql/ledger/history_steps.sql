@@ -6,7 +6,7 @@
 SELECT s.revision_id, s.direction, s.ordinal, s.kind, s.checksum, s.state, s.info::text AS info, s.error, s.sqlstate,
        to_char(timezone('UTC', s.started_at), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS started_at,
        COALESCE(to_char(timezone('UTC', s.finished_at), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), '') AS finished_at,
-       s.info - 'frozen' <> '{}' OR
+       jsonb_strip_nulls(s.info - 'frozen') <> '{}' OR
        EXISTS (SELECT
                  FROM @ledger@.job j
                 WHERE j.revision_id = s.revision_id AND j.direction = s.direction AND j.ordinal = s.ordinal
