@@ -440,6 +440,22 @@ pawl_capture_stop(int64_t job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err
 }
 
 pawl_status
+pawl_capture_keep_vacuum_out(int64_t job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    char log[PAWL_PART_NAME];
+    pawl_status st;
+
+    pawl_part_name(log, LOG, job);
+    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(pawl_ledger_schema(ledger)), PAWL_ARG_TEXT(log)};
+
+    st = pawl_pg_query(pg, pawl_sql_online_capture_log, 2, args, &res, err);
+    return st != PAWL_OK || pawl_pg_rows(res) == 0
+               ? st
+               : pawl_part_keep_vacuum_out(pg, pawl_ledger_schema(ledger), log, err);
+}
+
+pawl_status
 pawl_capture_remove(int64_t job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err)
 {
     PAWL_STRBUF_AUTO(sql);

@@ -74,6 +74,14 @@ PAWL_NODISCARD pawl_status pawl_capture_check(int64_t job, pawl_ledger *ledger, 
 /* Log nothing more: the triggers go, and what was logged stays to be read. */
 PAWL_NODISCARD pawl_status pawl_capture_stop(int64_t job, pawl_ledger *ledger, pawl_pg *pg, pawl_error *err);
 
+/*
+ * In a transaction that is to take a capture away, before it locks the table of the application: an autovacuum of the log
+ * yields, which it would do for nobody who waits for less than deadlock_timeout, as who holds that lock has to. Fine when
+ * there is no log.
+ */
+PAWL_NODISCARD pawl_status pawl_capture_keep_vacuum_out(int64_t job, pawl_ledger *ledger, pawl_pg *pg,
+                                                        pawl_error *err);
+
 /* Take everything away: triggers, then function, then log. Fine when nothing or a part of it is there. */
 PAWL_NODISCARD pawl_status pawl_capture_remove(int64_t job, pawl_ledger *ledger, pawl_pg *pg,
                                                pawl_error *err);

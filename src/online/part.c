@@ -71,8 +71,9 @@ pawl_part_drop_function(const char *prefix, int64_t job, pawl_ledger *ledger, pa
     return st;
 }
 
-pawl_status
-pawl_part_lock_table(pawl_pg *pg, const char *schema, const char *name, pawl_error *err)
+/* With the patience that an autovacuum takes; the transaction's lock_timeout stays. */
+static pawl_status
+lock_patiently(pawl_pg *pg, const char *schema, const char *name, const char *mode, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) before = NULL;
     PAWL_STRBUF_AUTO(sql);
@@ -82,7 +83,7 @@ pawl_part_lock_table(pawl_pg *pg, const char *schema, const char *name, pawl_err
         return st;
     pawl_sql_add(&sql, "LOCK TABLE ");
     pawl_sql_ident2(&sql, schema, name);
-    pawl_sql_add(&sql, " IN ACCESS EXCLUSIVE MODE");
+    pawl_strbuf_addf(&sql, " IN %s MODE", mode);
     if ((st = pawl_part_run(pg, &sql, err)) != PAWL_OK)
         return pawl_error_prefix(err, "the table \"%s.%s\", which is pawl's own", schema, name);
 
@@ -90,4 +91,16 @@ pawl_part_lock_table(pawl_pg *pg, const char *schema, const char *name, pawl_err
 
     return pawl_pg_query(pg, "SELECT pg_catalog.set_config('lock_timeout', $1::pg_catalog.text, true)", 1,
                          args, NULL, err);
+}
+
+pawl_status
+pawl_part_lock_table(pawl_pg *pg, const char *schema, const char *name, pawl_error *err)
+{
+    return lock_patiently(pg, schema, name, "ACCESS EXCLUSIVE", err);
+}
+
+pawl_status
+pawl_part_keep_vacuum_out(pawl_pg *pg, const char *schema, const char *name, pawl_error *err)
+{
+    return lock_patiently(pg, schema, name, "SHARE UPDATE EXCLUSIVE", err);
 }

@@ -37,4 +37,8 @@ PAWL_NODISCARD pawl_status pawl_part_drop_function(const char *prefix, int64_t j
 PAWL_NODISCARD pawl_status pawl_part_lock_table(pawl_pg *pg, const char *schema, const char *name,
                                                 pawl_error *err);
 
+/* Likewise for one that the application writes, through a trigger of ours: it goes on, and an autovacuum does not come back. */
+PAWL_NODISCARD pawl_status pawl_part_keep_vacuum_out(pawl_pg *pg, const char *schema, const char *name,
+                                                     pawl_error *err);
+
 #endif

@@ -397,7 +397,8 @@ cut_inside(moment *m, pawl_pg *pg, bool *wants_more, pawl_error *err)
         return st;
     m->locked_us = 0;
     /* First the one that only an autovacuum can be at: the application must not stand behind that. */
-    if ((st = pawl_part_lock_table(pg, rw->shape.table->schema, rw->shape.shadow_name, err)) != PAWL_OK ||
+    if ((st = pawl_capture_keep_vacuum_out(rw->job, rw->ledger, pg, err)) != PAWL_OK ||
+        (st = pawl_part_lock_table(pg, rw->shape.table->schema, rw->shape.shadow_name, err)) != PAWL_OK ||
         (st = pawl_carry_take_locks(pg, rw->carry, &m->waits_for, err)) != PAWL_OK)
         return st;
     m->locked_us = pawl_clock_us();

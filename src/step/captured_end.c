@@ -307,6 +307,7 @@ work_end(pawl_step_run *run, void *ctx, pawl_error *err)
     if (st != PAWL_OK || (st = pawl_capture_sign(c->job, run->pg, err)) != PAWL_OK ||
         (st = pawl_step_table(run, c->spec->table, &table, err)) != PAWL_OK ||
         (st = pawl_drain_hold(e->drain, err)) != PAWL_OK ||
+        (st = pawl_capture_keep_vacuum_out(c->job, run->ledger, run->pg, err)) != PAWL_OK ||
         (st = pawl_step_lock(run, table, "ACCESS EXCLUSIVE", true, err)) != PAWL_OK ||
         (st = drain_locked(e, run, err)) != PAWL_OK)
         return st;

@@ -104,6 +104,7 @@ contract_rewrite(pawl_step_run *run, const data *d, const pawl_table *t, pawl_er
 
     if ((st = find_rewrite(run, d, t, &job, &old, err)) != PAWL_OK ||
         (st = pawl_part_lock_table(run->pg, t->schema, old, err)) != PAWL_OK ||
+        (st = pawl_capture_keep_vacuum_out(job, run->ledger, run->pg, err)) != PAWL_OK ||
         (st = pawl_step_lock(run, t, "ACCESS EXCLUSIVE", true, err)) != PAWL_OK ||
         (st = pawl_capture_remove(job, run->ledger, run->pg, err)) != PAWL_OK)
         return st;

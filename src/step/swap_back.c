@@ -106,7 +106,8 @@ pawl_swap_contract(pawl_step_run *run, const pawl_table *table, int64_t job, con
     PAWL_STRBUF_AUTO(sql);
     pawl_status st;
 
-    if ((st = pawl_step_lock(run, table, "ACCESS EXCLUSIVE", true, err)) != PAWL_OK ||
+    if ((st = pawl_capture_keep_vacuum_out(job, run->ledger, run->pg, err)) != PAWL_OK ||
+        (st = pawl_step_lock(run, table, "ACCESS EXCLUSIVE", true, err)) != PAWL_OK ||
         (st = pawl_keep_remove(job, run->ledger, run->pg, err)) != PAWL_OK ||
         (st = pawl_guard_remove(job, run->ledger, run->pg, err)) != PAWL_OK ||
         (st = pawl_capture_remove(job, run->ledger, run->pg, err)) != PAWL_OK)
@@ -150,6 +151,7 @@ work_undo(pawl_step_run *run, void *ctx, pawl_error *err)
     pawl_status st = pawl_step_unpin(run, err);
 
     if (st != PAWL_OK || (st = pawl_swap_look(s, run->pg, err)) != PAWL_OK ||
+        (s->job != 0 && (st = pawl_capture_keep_vacuum_out(s->job, run->ledger, run->pg, err)) != PAWL_OK) ||
         (st = pawl_step_lock(run, s->table, "ACCESS EXCLUSIVE", true, err)) != PAWL_OK)
         return st;
     if (s->job != 0 && ((st = pawl_keep_remove(s->job, run->ledger, run->pg, err)) != PAWL_OK ||

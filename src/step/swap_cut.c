@@ -389,6 +389,7 @@ work_cut(pawl_step_run *run, void *ctx, pawl_error *err)
         (st = pawl_swap_look(s, run->pg, err)) != PAWL_OK ||
         (st = pawl_drain_hold(c->e->drain, err)) != PAWL_OK ||
         (st = pawl_carry_ready(run->pg, s->carry, s->env.schema, err)) != PAWL_OK ||
+        (st = pawl_capture_keep_vacuum_out(s->job, run->ledger, run->pg, err)) != PAWL_OK ||
         (st = pawl_carry_take_locks(run->pg, s->carry, &run->waits_for, err)) != PAWL_OK)
         return st;
     c->locked_us = pawl_clock_us();

@@ -34,6 +34,39 @@ begin(const char *name, const char *step)
     return f;
 }
 
+/* It would have to be waited for under the lock of the table, by the application too. */
+static void
+log_that_is_vacuumed_keeps_nobody_waiting(void **state)
+{
+    pawl_test_fixture f = pawl_test_begin("vacuum_log");
+
+    (void) state;
+    pawl_test_exec(f.db, "CREATE TABLE w (id int PRIMARY KEY, price text) WITH (autovacuum_enabled = off);"
+                         "INSERT INTO w SELECT i, i::text FROM generate_series(1, 20000) i");
+    pawl_test_project_write(f.dir, "migrations/transforms/x.lua",
+                            "return function(row) return { price = math.tointeger(row.price) } end\n");
+    pawl_test_revision(
+        &f, "aaaa", "",
+        "up:\n  - swap_column: { table: public.w, column: price, type: int, lua: transforms/x.lua,\n"
+        "                   cutover: manual }\n");
+    pawl_test_up_until(&f, "waiting");
+    pawl_test_exec(
+        f.db,
+        "ALTER TABLE pawl.change_1 SET (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1,"
+        " autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0,"
+        " autovacuum_vacuum_insert_threshold = 1, autovacuum_vacuum_insert_scale_factor = 0);"
+        "UPDATE w SET price = (price::int + 1)::text");
+    pawl_test_up_until(&f, "waiting");
+    pawl_test_wait_until(
+        f.db, "SELECT EXISTS (SELECT FROM pg_stat_progress_vacuum WHERE relid = 'pawl.change_1'::regclass)",
+        60000);
+    pawl_test_pawl_exits(f.dir, "cutover", "1", 0);
+    pawl_test_up(&f);
+    pawl_test_assert_heard(&f, "after 1 try");
+    pawl_test_assert_text(&f, "SELECT sum(price)::text FROM w", "200030000");
+    pawl_test_end(&f);
+}
+
 static void
 step_gets_its_lock(void **state)
 {
@@ -85,6 +118,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(log_that_is_vacuumed_keeps_nobody_waiting),
         cmocka_unit_test(step_gets_its_lock),
         cmocka_unit_test(swap_is_cut_over),
         cmocka_unit_test(rewrite_is_cut_over),
