@@ -33,7 +33,7 @@ typedef struct pawl_copier
     char incarnation[40]; /* of the server when the chunk was claimed */
     pawl_keyval cursor;   /* committed when it was claimed */
     pawl_keyval bound;
-    int64_t next_tick_us;
+    bool has_no_nudge; /* of the WAL writer */
 } pawl_copier;
 
 /* A worker: its thread and its sessions. */
