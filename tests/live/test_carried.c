@@ -177,6 +177,30 @@ what_two_have_granted_is_granted(void **state)
     }
 }
 
+/* The role that was there first has its grant from one that came later. */
+static void
+what_a_grantee_has_granted_of_a_view_is_granted(void **state)
+{
+    pawl_test_fixture f = begin(
+        "view_grants",
+        TABLE "CREATE ROLE carried_amy; CREATE ROLE carried_bob; CREATE VIEW v AS SELECT id, price FROM p;"
+              "GRANT SELECT (price) ON v TO carried_bob WITH GRANT OPTION;"
+              "SET ROLE carried_bob; GRANT SELECT (price) ON v TO carried_amy; RESET ROLE",
+        SWAP_WITH(", views: recreate"));
+
+    (void) state;
+    pawl_test_up(&f);
+    pawl_test_assert_text(
+        &f,
+        "SELECT string_agg(concat_ws(' ', x.grantor::regrole, x.grantee::regrole), ', ' ORDER BY "
+        "x.grantee) FROM pg_attribute a, aclexplode(a.attacl) x WHERE a.attrelid = 'v'::regclass "
+        "AND a.attname = 'price' AND x.grantor = 'carried_bob'::regrole",
+        "carried_bob carried_amy");
+    pawl_test_exec(f.db,
+                   "DROP OWNED BY carried_bob, carried_amy CASCADE; DROP ROLE carried_bob, carried_amy");
+    pawl_test_end(&f);
+}
+
 /* ---- what others have changed --------------------------------------------------------------------------------------------- */
 
 /* Built, and waiting for the word: what is dropped or made anew meanwhile goes live as it is then. */
@@ -247,6 +271,7 @@ main(void)
         cmocka_unit_test(a_rewrite_keeps_what_is_said_of_parts),
         cmocka_unit_test(an_identity_keeps_its_own_privileges_and_bounds),
         cmocka_unit_test(what_two_have_granted_is_granted),
+        cmocka_unit_test(what_a_grantee_has_granted_of_a_view_is_granted),
         cmocka_unit_test(what_is_changed_while_a_swap_waits_goes_live_as_it_is),
         cmocka_unit_test(what_was_changed_since_a_swap_is_not_undone_by_the_way_back),
     };

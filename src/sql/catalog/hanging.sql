@@ -369,7 +369,14 @@ WITH RECURSIVE t AS MATERIALIZED (
                      FROM aclexplode(v.relacl) l WHERE l.grantee <> v.relowner) x
             GROUP BY x.grantor, x.grantee, x.is_grantable
            UNION ALL
-           SELECT concat_ws(' ', 'f', a.attnum, x.grantee, x.grantor, x.is_grantable),
+           -- in the same order; a right to grant it that comes with the whole view has been given above
+           SELECT concat_ws(' ', 'f' || CASE WHEN x.grantor = v.relowner THEN '1'
+                                             WHEN bool_and(EXISTS (SELECT FROM (SELECT * FROM aclexplode(a.attacl)
+                                                                                UNION ALL
+                                                                                SELECT * FROM aclexplode(v.relacl)) y
+                                                                    WHERE y.grantor = v.relowner AND y.grantee = x.grantor
+                                                                      AND y.is_grantable)) THEN '2' ELSE '3' END,
+                            a.attnum, x.grantee, x.grantor, x.is_grantable),
                   format('GRANT %s ON TABLE %s TO %s%s',
                          string_agg(DISTINCT format('%s (%I)', x.privilege_type, a.attname), ', '
                                     ORDER BY format('%s (%I)', x.privilege_type, a.attname)), v.shown,
