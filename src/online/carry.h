@@ -147,6 +147,21 @@ PAWL_NODISCARD pawl_status pawl_carry_is_done(pawl_pg *pg, const pawl_carry_unit
                                               pawl_error *err);
 
 /*
+ * Of the tries at a unique index. What was copied is no snapshot: two rows that exchanged a value may both have the same one
+ * until they are drained. Zeroed at first.
+ */
+typedef struct pawl_carry_twice
+{
+    int tries;
+    int same; /* ... the last of which, so many, failed over the same values */
+    char values[sizeof((pawl_error *) 0)->detail]; /* "Key (code)=(7) is duplicated." */
+} pawl_carry_twice;
+
+/* The build has failed: whether it is worth another try behind a drain. If the values are there twice to stay, the error says
+ * what to do. */
+bool pawl_carry_may_pass(pawl_carry_twice *twice, pawl_error *failure);
+
+/*
  * A list in the transaction at hand, in as few round trips as may be: under a lock each is one that everybody waits for.
  * The first failure, with the unit that it is of.
  */

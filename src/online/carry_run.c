@@ -8,6 +8,12 @@
 
 #include "util/banned.h"
 
+enum
+{
+    MOST_TWICE = 20,
+    MOST_SAME = 3, /* tries that fail over the same values, with a drain between: they are there to stay */
+};
+
 /* What is queued, and of which units. */
 typedef struct sending
 {
@@ -61,6 +67,22 @@ pawl_carry_run(pawl_pg *pg, const pawl_carry_list *list, pawl_error *err)
     st = send_all(&s, list, err);
     pawl_pg_pipe_fini(&s.pipe);
     return st;
+}
+
+/* ---- unique indexes ----------------------------------------------------------------------------------------------------- */
+
+bool
+pawl_carry_may_pass(pawl_carry_twice *twice, pawl_error *failure)
+{
+    if (strcmp(failure->sqlstate, "23505") != 0)
+        return false;
+    twice->same = strcmp(twice->values, failure->detail) == 0 ? twice->same + 1 : 1;
+    pawl_fmt(twice->values, sizeof twice->values, "%s", failure->detail);
+    if (++twice->tries < MOST_TWICE && (twice->same < MOST_SAME || twice->values[0] == '\0'))
+        return true;
+    (void) pawl_error_hint(failure, "the new values are not unique: correct the rows and run it again, or "
+                                    "downgrade and change the step");
+    return false;
 }
 
 /* ---- what is left of other plans -------------------------------------------------------------------------------------- */

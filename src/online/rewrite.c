@@ -18,10 +18,8 @@
 enum
 {
     MOST_DOWN_US = 600000000, /* as long as a server may be gone */
-    MOST_UNIQUE = 20,         /* tries at a unique index: the copy is no snapshot */
-    MOST_SAME = 3, /* ... that fail over the same values, with a drain between: they are there to stay */
-    MOST_FAILURES = 200, /* in one state, of those that pass */
-    MOST_VACUUMS = 5,    /* tries that wait until an autovacuum yields */
+    MOST_FAILURES = 200,      /* in one state, of those that pass */
+    MOST_VACUUMS = 5,         /* tries that wait until an autovacuum yields */
 };
 
 static const char went_on[] = "another process has carried the rewrite on, or taken it back";
@@ -222,14 +220,12 @@ drain(pawl_rewrite *rw, const char *next, pawl_error *err)
     return end == PAWL_DRAIN_VOID ? start_over(rw, why, err) : pawl_rewrite_go_to(rw, next, err);
 }
 
-/* The copy is no snapshot: two rows that exchanged a unique value may both have the same one until they are drained. */
 static pawl_status
 build(pawl_rewrite *rw, pawl_error *err)
 {
-    char values[sizeof err->detail] = ""; /* "Key (code)=(7) is duplicated." */
-    int same = 0;
+    pawl_carry_twice twice = {0};
 
-    for (int tries = 1;; tries++)
+    for (;;)
     {
         pawl_drain_end end = PAWL_DRAIN_MORE;
         char why[480] = "";
@@ -238,15 +234,11 @@ build(pawl_rewrite *rw, pawl_error *err)
 
         if (st == PAWL_OK)
             return pawl_rewrite_go_to(rw, "settle", err);
-        *err = failure;
-        same = strcmp(values, failure.detail) == 0 ? same + 1 : 1;
-        pawl_fmt(values, sizeof values, "%s", failure.detail);
-        if (strcmp(failure.sqlstate, "23505") != 0)
+        if (!pawl_carry_may_pass(&twice, &failure))
+        {
+            *err = failure;
             return st;
-        if (tries >= MOST_UNIQUE || (same >= MOST_SAME && values[0] != '\0'))
-            return pawl_error_hint(err,
-                                   "the new values are not unique: correct the rows and run it again, or "
-                                   "downgrade and change the step");
+        }
         if ((st = pawl_rewrite_drain(rw, 0, &end, why, sizeof why, err)) != PAWL_OK)
             return st;
         if (end == PAWL_DRAIN_VOID)

@@ -1,5 +1,6 @@
 /* What hangs on a column goes with it: a primary key with its sequence and the foreign keys that point at it, views. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -143,6 +144,41 @@ unique_values_that_are_exchanged_are_carried_over(void **state)
     pawl_test_end(&f);
 }
 
+/* Two rows with one value when the index is built, one of them with a change that is not drained yet. */
+static void
+unique_index_that_meets_an_exchange_is_built_after_a_drain(void **state)
+{
+    static const char swap[] = "      table: public.u\n      column: code\n      type: varchar(20)\n"
+                               "      lua: transforms/code.lua\n";
+    static const char *const args[] = {"upgrade", "head", NULL};
+    static const char *const env[] = {"PAWL_FAILPOINT=swap.before_index=stop@1", NULL};
+    pawl_test_fixture f =
+        begin("unique_build",
+              "CREATE TABLE u (id int PRIMARY KEY, code text UNIQUE); INSERT INTO u SELECT i, 'c' || i "
+              "FROM generate_series(1, 50) i",
+              swap);
+    pawl_test_process *process;
+    pawl_test_output output;
+
+    (void) state;
+    pawl_test_project_write(f.dir, "migrations/transforms/code.lua",
+                            "return function(row) return { code = row.code } end");
+    process = pawl_test_start(args, env, f.dir);
+    pawl_test_wait_stopped(process);
+    pawl_test_exec(f.db,
+                   "SET pawl.worker = '1'; UPDATE u SET code_new = 'c1' WHERE id = 2; RESET pawl.worker;"
+                   "UPDATE u SET code = 'd2' WHERE id = 2");
+    pawl_test_assert_text(&f, "SELECT code_new FROM u WHERE id = 2", "c1");
+    pawl_test_kill(pawl_test_process_pid(process), SIGCONT);
+    output = pawl_test_wait(process, 60000);
+    assert_int_equal(output.exit_code, 0);
+    pawl_test_output_free(&output);
+    pawl_test_assert_text(&f, "SELECT string_agg(code, ' ' ORDER BY id) FROM u WHERE id < 3", "c1 d2");
+    pawl_test_assert_text(
+        &f, "SELECT count(*)::text FROM pg_index WHERE indrelid = 'u'::regclass AND indisvalid", "2");
+    pawl_test_end(&f);
+}
+
 int
 main(void)
 {
@@ -151,6 +187,7 @@ main(void)
         cmocka_unit_test(an_identity_becomes_bigint_and_goes_back),
         cmocka_unit_test(views_are_refused_by_name_or_made_anew),
         cmocka_unit_test(unique_values_that_are_exchanged_are_carried_over),
+        cmocka_unit_test(unique_index_that_meets_an_exchange_is_built_after_a_drain),
     };
 
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
