@@ -159,7 +159,7 @@ typedef struct pawl_carry_twice
 
 /* The build has failed: whether it is worth another try behind a drain. If the values are there twice to stay, the error says
  * what to do. */
-bool pawl_carry_may_pass(pawl_carry_twice *twice, pawl_error *failure);
+bool pawl_carry_can_pass(pawl_carry_twice *twice, pawl_error *failure);
 
 /*
  * A list in the transaction at hand, in as few round trips as may be: under a lock each is one that everybody waits for.

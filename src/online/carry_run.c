@@ -72,7 +72,7 @@ pawl_carry_run(pawl_pg *pg, const pawl_carry_list *list, pawl_error *err)
 /* ---- unique indexes ----------------------------------------------------------------------------------------------------- */
 
 bool
-pawl_carry_may_pass(pawl_carry_twice *twice, pawl_error *failure)
+pawl_carry_can_pass(pawl_carry_twice *twice, pawl_error *failure)
 {
     if (strcmp(failure->sqlstate, "23505") != 0)
         return false;

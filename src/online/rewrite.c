@@ -234,7 +234,7 @@ build(pawl_rewrite *rw, pawl_error *err)
 
         if (st == PAWL_OK)
             return pawl_rewrite_go_to(rw, "settle", err);
-        if (!pawl_carry_may_pass(&twice, &failure))
+        if (!pawl_carry_can_pass(&twice, &failure))
         {
             *err = failure;
             return st;

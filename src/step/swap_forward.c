@@ -237,7 +237,7 @@ build(pawl_swap *s, pawl_error *err)
 
     while ((st = build_once(s, &failure)) != PAWL_OK)
     {
-        if (!pawl_swap_is_captured(s, false) || !pawl_carry_may_pass(&twice, &failure))
+        if (!pawl_swap_is_captured(s, false) || !pawl_carry_can_pass(&twice, &failure))
         {
             *err = failure;
             return st;
