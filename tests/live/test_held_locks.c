@@ -1,5 +1,6 @@
 /* A table that somebody does not let go of: how often it is asked for, and what is said of it. */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -163,6 +164,52 @@ a_rewrite_says_of_each_constraint_once_that_it_is_done(void **state)
     pawl_test_end(&f);
 }
 
+/* Frozen where it has the lock, for good or for a while: the application has its table back in seconds, and nothing is lost. */
+static void
+freeze(const char *name, const char *step, const char *failpoint)
+{
+    static const char *const args[] = {"upgrade", "head", NULL};
+    const char *const env[] = {failpoint, NULL};
+    pawl_test_fixture f = pawl_test_begin(name);
+    char text[1000];
+    pawl_test_process *process;
+    pawl_test_output output;
+
+    pawl_test_exec(f.db, TABLE);
+    pawl_test_project_write(f.dir, "migrations/transforms/price.lua", LUA);
+    pawl_fmt(text, sizeof text, "up:\n%s", step);
+    pawl_test_revision(&f, "aaaa", "", text);
+    process = pawl_test_start(args, env, f.dir);
+    pawl_test_wait_stopped(process);
+    pawl_test_exec(f.db, "SET lock_timeout = '20s'; UPDATE p SET price = -price WHERE id = 7");
+    pawl_test_assert_text(&f, "SELECT pg_typeof(price)::text FROM p LIMIT 1", "integer");
+    pawl_test_kill(pawl_test_process_pid(process), SIGCONT);
+    output = pawl_test_wait(process, 60000);
+    if (output.exit_code != 0)
+        pawl_test_pawl_exits(f.dir, "upgrade", "head", 0);
+    pawl_test_output_free(&output);
+    pawl_test_assert_text(&f, "SELECT pg_typeof(price)::text || price FROM p WHERE id = 7", "bigint-7");
+    pawl_test_end(&f);
+}
+
+static void
+a_frozen_swap_lets_go_of_the_table(void **state)
+{
+    (void) state;
+    freeze("frozen_swap",
+           "  - swap_column:\n      table: public.p\n      column: price\n      type: bigint\n"
+           "      lua: transforms/price.lua\n",
+           "PAWL_FAILPOINT=swap.in_cut=stop@1");
+}
+
+static void
+a_frozen_rewrite_lets_go_of_the_table(void **state)
+{
+    (void) state;
+    freeze("frozen_rewrite", "  - rewrite_table:\n      table: public.p\n      change: { price: bigint }\n",
+           "PAWL_FAILPOINT=rewrite.in_cutover=stop@1");
+}
+
 int
 main(void)
 {
@@ -172,6 +219,8 @@ main(void)
         cmocka_unit_test(a_rewrite_asks_as_often_as_it_is_told),
         cmocka_unit_test(a_capture_asks_as_often_as_it_is_told),
         cmocka_unit_test(a_switch_that_is_taken_back_waits_for_the_table),
+        cmocka_unit_test(a_frozen_swap_lets_go_of_the_table),
+        cmocka_unit_test(a_frozen_rewrite_lets_go_of_the_table),
         cmocka_unit_test(a_rewrite_says_of_each_constraint_once_that_it_is_done),
     };
 
