@@ -221,6 +221,28 @@ pawl_carry_drop_identity(pawl_carry_builder *b, const pawl_hang *item)
 }
 
 void
+pawl_carry_forget_privileges(pawl_carry_builder *b, const char *what, const char *type, const char *name,
+                             pawl_carry_owner owner)
+{
+    static const char *const of_owner[] = {
+        [PAWL_CARRY_OWNER_STAYS] = "CONTINUE",
+        [PAWL_CARRY_OWNER_HAS_ALL] = "verb := 'GRANT ALL ON %s %s TO %s'",
+        [PAWL_CARRY_OWNER_LOSES_ALL] = "NULL",
+    };
+    const char *text = pawl_carry_text(b, name);
+
+    pawl_carry_add(
+        b, &b->carry->cutover, what,
+        "DO $pawl$ DECLARE g record; verb text; BEGIN FOR g IN SELECT DISTINCT x.grantee, c.relowner FROM "
+        "pg_catalog.pg_class c, LATERAL pg_catalog.aclexplode(c.relacl) x WHERE c.oid = "
+        "%s::pg_catalog.regclass "
+        "LOOP verb := 'REVOKE ALL ON %%s %%s FROM %%s CASCADE'; IF g.grantee = g.relowner THEN %s; END IF; "
+        "EXECUTE pg_catalog.format(verb, '%s', %s, CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE "
+        "pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(g.grantee)) END); END LOOP; END $pawl$",
+        text, of_owner[owner], type, text);
+}
+
+void
 pawl_carry_make_identity(pawl_carry_builder *b, const pawl_hang *item)
 {
     const char *label = pawl_carry_label(b, item);
@@ -234,16 +256,7 @@ pawl_carry_make_identity(pawl_carry_builder *b, const pawl_hang *item)
                    "SELECT pg_catalog.setval(%s, split_part(current_setting('pawl.%s'), ' ', 1)::bigint, "
                    "split_part(current_setting('pawl.%s'), ' ', 2)::boolean)",
                    pawl_carry_text(b, item->relation), setting, setting);
-    /* What default privileges gave it when it was made is not what the sequence had. */
-    pawl_carry_add(
-        b, &b->carry->cutover, label,
-        "DO $pawl$ DECLARE g record; BEGIN FOR g IN SELECT DISTINCT x.grantee FROM pg_catalog.pg_class c, "
-        "LATERAL pg_catalog.aclexplode(c.relacl) x WHERE c.oid = %s::pg_catalog.regclass AND x.grantee <> "
-        "c.relowner LOOP EXECUTE pg_catalog.format('REVOKE ALL ON SEQUENCE %%s FROM %%s', %s, CASE g.grantee "
-        "WHEN 0 "
-        "THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(g.grantee)) END); END LOOP; "
-        "END $pawl$",
-        pawl_carry_text(b, item->relation), pawl_carry_text(b, item->relation));
+    pawl_carry_forget_privileges(b, label, "SEQUENCE", item->relation, PAWL_CARRY_OWNER_STAYS);
     for (size_t i = 0; i < b->hanging->nitems; i++)
     {
         const pawl_hang *part = &b->hanging->items[i];

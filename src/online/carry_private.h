@@ -107,6 +107,19 @@ void pawl_carry_validate(pawl_carry_builder *b, pawl_carry_list *list, const paw
 void pawl_carry_lock(pawl_carry_builder *b);
 void pawl_carry_drop_identity(pawl_carry_builder *b, const pawl_hang *item);
 void pawl_carry_make_identity(pawl_carry_builder *b, const pawl_hang *item);
+
+typedef enum pawl_carry_owner
+{
+    PAWL_CARRY_OWNER_STAYS,
+    PAWL_CARRY_OWNER_HAS_ALL,
+    PAWL_CARRY_OWNER_LOSES_ALL,
+} pawl_carry_owner;
+
+/* In the cut-over: what default privileges gave a new TABLE (or view) or SEQUENCE when it was made is not what the one had
+ * whose place it takes. */
+void pawl_carry_forget_privileges(pawl_carry_builder *b, const char *what, const char *type, const char *name,
+                                  pawl_carry_owner owner);
+
 void pawl_carry_own_sequence(pawl_carry_builder *b, const pawl_hang *item);
 
 /* The name that the old column of a swap has while the new one takes its own. NULL without memory. */

@@ -405,25 +405,6 @@ has_kind(const rewrite *r, pawl_hang_kind kind)
     return false;
 }
 
-/*
- * What default privileges gave the shadow table when it was made is not what the table had. Where there are no
- * privileges to be given, those of the owner are the server's own and stay.
- */
-static void
-forget_default_privileges(rewrite *r)
-{
-    const char *name = pawl_carry_text(&r->b, r->b.table);
-
-    pawl_carry_add(
-        &r->b, &r->b.carry->cutover, "privileges",
-        "DO $pawl$ DECLARE g record; BEGIN FOR g IN SELECT DISTINCT x.grantee FROM pg_catalog.pg_class c, "
-        "LATERAL pg_catalog.aclexplode(c.relacl) x WHERE c.oid = %s::pg_catalog.regclass %s LOOP "
-        "EXECUTE pg_catalog.format('REVOKE ALL ON TABLE %%s FROM %%s CASCADE', %s, "
-        "CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE "
-        "pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(g.grantee)) END); END LOOP; END $pawl$",
-        name, has_kind(r, PAWL_HANG_PRIVILEGE) ? "" : "AND x.grantee <> c.relowner", name);
-}
-
 static void
 cut_over(rewrite *r)
 {
@@ -437,7 +418,10 @@ cut_over(rewrite *r)
                    pawl_carry_quote(b, r->spec->kept));
     pawl_carry_add(b, list, "the new table", "ALTER TABLE %s RENAME TO %s", r->shadow,
                    pawl_carry_quote(b, b->hanging->table));
-    forget_default_privileges(r);
+    /* Where there are no privileges to be given, those of the owner are the server's own. */
+    pawl_carry_forget_privileges(b, "privileges", "TABLE", b->table,
+                                 has_kind(r, PAWL_HANG_PRIVILEGE) ? PAWL_CARRY_OWNER_LOSES_ALL
+                                                                  : PAWL_CARRY_OWNER_STAYS);
     each(r, place_item);
     each(r, place_part);
     pawl_carry_make_views(b);
@@ -535,7 +519,10 @@ cut_back(rewrite *r, const pawl_carry *saved)
                    pawl_carry_quote(b, r->spec->kept));
     pawl_carry_add(b, list, "the old table", "ALTER TABLE %s RENAME TO %s", r->shadow,
                    pawl_carry_quote(b, b->hanging->table));
-    forget_default_privileges(r);
+    /* Where there are no privileges to be given, those of the owner are the server's own. */
+    pawl_carry_forget_privileges(b, "privileges", "TABLE", b->table,
+                                 has_kind(r, PAWL_HANG_PRIVILEGE) ? PAWL_CARRY_OWNER_LOSES_ALL
+                                                                  : PAWL_CARRY_OWNER_STAYS);
     each(r, return_privilege);
     was.items = pawl_arena_array(b->arena, saved->nsaved, sizeof *was.items);
     if (was.items == NULL)

@@ -127,22 +127,6 @@ pawl_carry_drop_views(pawl_carry_builder *b)
         pawl_carry_add(b, &b->carry->cutover, "the views", "DROP VIEW %s", names.data);
 }
 
-/* What default privileges gave the view when it was made is not what it had. */
-static void
-forget_default_privileges(pawl_carry_builder *b, const pawl_hang *item)
-{
-    const char *name = pawl_carry_text(b, item->relation);
-
-    pawl_carry_add(b, &b->carry->cutover, pawl_carry_label(b, item),
-                   "DO $pawl$ DECLARE g record; BEGIN FOR g IN SELECT DISTINCT x.grantee, c.relowner FROM "
-                   "pg_catalog.pg_class c, LATERAL pg_catalog.aclexplode(c.relacl) x WHERE c.oid = "
-                   "%s::pg_catalog.regclass LOOP EXECUTE pg_catalog.format(CASE WHEN g.grantee = g.relowner "
-                   "THEN 'GRANT ALL ON TABLE %%s TO %%s' ELSE 'REVOKE ALL ON TABLE %%s FROM %%s' END, %s, "
-                   "CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE "
-                   "pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(g.grantee)) END); END LOOP; END $pawl$",
-                   name, name);
-}
-
 /* A privilege that somebody else than the owner has granted is granted by that role again. */
 static void
 make_part(pawl_carry_builder *b, const pawl_hang *item)
@@ -173,7 +157,8 @@ pawl_carry_make_views(pawl_carry_builder *b)
         if (!pawl_carry_is_carried(item, PAWL_HANG_VIEW))
             continue;
         pawl_carry_add(b, &b->carry->cutover, pawl_carry_label(b, item), "%s", item->definition);
-        forget_default_privileges(b, item);
+        pawl_carry_forget_privileges(b, pawl_carry_label(b, item), "TABLE", item->relation,
+                                     PAWL_CARRY_OWNER_HAS_ALL);
     }
 }
 
