@@ -82,9 +82,10 @@ void pawl_carry_refuse(pawl_carry_builder *b, pawl_hang *item, const char *why);
 PAWL_NODISCARD pawl_status pawl_carry_try(pawl_carry_builder *b, pawl_pg *pg,
                                           const pawl_carry_swap_spec *swap, pawl_error *err);
 
-/* carry_views_trial.c: the views alone. `scratch`: the temporary table, as SQL and by its oid. */
+/* carry_views_trial.c: the views alone. `scratch`: the temporary table, as SQL and by its oid; it gets the primary key "(a, b)",
+ * or, where that is NULL, the one that the table has. */
 PAWL_NODISCARD pawl_status pawl_carry_try_views(pawl_carry_builder *b, pawl_pg *pg, const char *scratch,
-                                                int64_t oid, pawl_error *err);
+                                                int64_t oid, const char *key, pawl_error *err);
 
 /* carry_views.c: into `locks` before the table's own, and at both ends of `cutover`. */
 void pawl_carry_lock_views(pawl_carry_builder *b);

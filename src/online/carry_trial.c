@@ -479,7 +479,7 @@ try_swap(trial_run *r, pawl_error *err)
         (st = look_nowhere(r, err)) != PAWL_OK || (st = read_type(r, err)) != PAWL_OK ||
         (st = look_where_the_step_looks(r, err)) != PAWL_OK || (st = try_items(r, err)) != PAWL_OK ||
         (st = look_nowhere(r, err)) != PAWL_OK ||
-        (st = pawl_carry_try_views(r->b, r->pg, r->scratch, r->oid, err)) != PAWL_OK ||
+        (st = pawl_carry_try_views(r->b, r->pg, r->scratch, r->oid, NULL, err)) != PAWL_OK ||
         (st = rename_columns(r, swap->column, swap->kept, swap->replacement, err)) != PAWL_OK)
         return st;
     return read_items(r, err);
@@ -513,7 +513,7 @@ has_views(const pawl_hanging *hanging)
 
 pawl_status
 pawl_carry_rehearse_views(pawl_pg *pg, pawl_hanging *hanging, const pawl_hang_options *options,
-                          const char *like, pawl_arena *arena, pawl_error *err)
+                          const char *like, const char *key, pawl_arena *arena, pawl_error *err)
 {
     pawl_carry_builder b;
     trial_run r = {.b = &b, .pg = pg};
@@ -525,7 +525,7 @@ pawl_carry_rehearse_views(pawl_pg *pg, pawl_hanging *hanging, const pawl_hang_op
         (st = pawl_pg_begin(pg, NULL, err)) != PAWL_OK)
         return st;
     if ((st = make_scratch(&r, like, err)) == PAWL_OK)
-        st = pawl_carry_try_views(&b, pg, r.scratch, r.oid, err);
+        st = pawl_carry_try_views(&b, pg, r.scratch, r.oid, key, err);
     pawl_pg_rollback(pg);
     if (st != PAWL_OK)
         return pawl_error_prefix(err, "trying the views over %s.%s on its new shape", hanging->schema,

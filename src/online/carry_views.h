@@ -28,11 +28,11 @@ void pawl_carry_note_made(pawl_carry *carry, const pawl_hanging *now);
 
 /*
  * The views alone, tried on the shape of the table `like` (qualified, quoted; empty or not) in a transaction of its
- * own that is rolled back: for a rewrite, whose other things are
- * tried on the shadow table itself. PAWL_E_REFUSED names those that it does not bear.
+ * own that is rolled back: for a rewrite, whose other things are tried on the shadow table itself. `key`: the columns "(a, b)"
+ * of the new primary key, NULL where it stays. PAWL_E_REFUSED names those that it does not bear.
  */
 PAWL_NODISCARD pawl_status pawl_carry_rehearse_views(pawl_pg *pg, pawl_hanging *hanging,
                                                      const pawl_hang_options *options, const char *like,
-                                                     pawl_arena *arena, pawl_error *err);
+                                                     const char *key, pawl_arena *arena, pawl_error *err);
 
 #endif

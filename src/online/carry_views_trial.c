@@ -151,11 +151,33 @@ try_all(views_run *r, pawl_error *err)
     return st;
 }
 
+/* A view may group by the primary key, which stands for all columns then. */
+static pawl_status
+give_key(views_run *r, const char *scratch, const char *key, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    PAWL_STRBUF_AUTO(sql);
+    const char *why = NULL;
+    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(r->b->table)};
+    pawl_status st = PAWL_OK;
+
+    if (key == NULL && (st = pawl_pg_query(r->pg, pawl_sql_online_carry_key, 1, args, &res, err)) != PAWL_OK)
+        return st;
+    if (key == NULL && pawl_pg_is_null(res, 0, 0))
+        return PAWL_OK;
+    pawl_strbuf_addf(&sql, "ALTER TABLE %s ADD PRIMARY KEY %s", scratch,
+                     key != NULL ? key : pawl_pg_text(res, 0, 0));
+    return pawl_carry_attempt(r->b, r->pg, &sql, &why, err); /* without it the views tell */
+}
+
 pawl_status
-pawl_carry_try_views(pawl_carry_builder *b, pawl_pg *pg, const char *scratch, int64_t oid, pawl_error *err)
+pawl_carry_try_views(pawl_carry_builder *b, pawl_pg *pg, const char *scratch, int64_t oid, const char *key,
+                     pawl_error *err)
 {
     views_run r = {.b = b, .pg = pg, .scratch = oid};
     pawl_status st = list_copies(&r, scratch, err);
 
+    if (st == PAWL_OK && r.ncopies > 1)
+        st = give_key(&r, scratch, key, err);
     return st == PAWL_OK ? try_all(&r, err) : st;
 }

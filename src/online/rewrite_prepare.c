@@ -270,7 +270,7 @@ primary_key_text(pawl_rewrite *rw, const char **out, pawl_error *err)
 
 /* Of all that is carried over views alone are not tried on the shadow table itself. */
 static pawl_status
-try_views(pawl_rewrite *rw, pawl_error *err)
+try_views(pawl_rewrite *rw, const char *key, pawl_error *err)
 {
     const pawl_hang_options options = pawl_rewrite_hang_options(rw);
     PAWL_STRBUF_AUTO(shadow);
@@ -278,7 +278,7 @@ try_views(pawl_rewrite *rw, pawl_error *err)
     pawl_sql_ident2(&shadow, rw->shape.table->schema, rw->shadow);
     if (!pawl_strbuf_is_ok(&shadow))
         return pawl_error_nomem(err, "a name");
-    return pawl_carry_rehearse_views(rw->pg, rw->hanging, &options, shadow.data, rw->arena, err);
+    return pawl_carry_rehearse_views(rw->pg, rw->hanging, &options, shadow.data, key, rw->arena, err);
 }
 
 static pawl_status
@@ -299,7 +299,7 @@ load_carry(pawl_rewrite *rw, pawl_error *err)
     if (st == PAWL_OK && spec.key_columns == NULL)
         return pawl_error_nomem(err, "a key");
     if (st != PAWL_OK || (st = pawl_rewrite_adapt(rw, rw->hanging, err)) != PAWL_OK ||
-        (st = try_views(rw, err)) != PAWL_OK)
+        (st = try_views(rw, spec.primary_key, err)) != PAWL_OK)
         return st;
     return pawl_carry_rewrite(rw->hanging, &spec, rw->arena, &rw->carry, err);
 }

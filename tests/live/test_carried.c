@@ -201,6 +201,33 @@ what_a_grantee_has_granted_of_a_view_is_granted(void **state)
     pawl_test_end(&f);
 }
 
+/* The key stands for all columns then. */
+static void
+a_view_that_groups_by_the_primary_key_is_made_anew(void **state)
+{
+    static const char *const steps[] = {
+        SWAP_WITH(", views: recreate"),
+        REWRITE_WITH(", views: recreate"),
+        "  - swap_column: { table: public.p, column: id, type: bigint, using: \"id::bigint\", views: "
+        "recreate }\n"
+        "    down: nothing\n",
+    };
+
+    (void) state;
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+    {
+        pawl_test_fixture f =
+            begin("grouped",
+                  TABLE "CREATE VIEW v AS SELECT q.id, q.price, q.n, count(r.id) AS c FROM p q "
+                        "LEFT JOIN p r ON r.n = q.n GROUP BY q.id",
+                  steps[i]);
+
+        pawl_test_up(&f);
+        pawl_test_assert_text(&f, "SELECT concat_ws(' ', id, price, n, c) FROM v WHERE id = 7", "7 7.50 7 1");
+        pawl_test_end(&f);
+    }
+}
+
 /* ---- what others have changed --------------------------------------------------------------------------------------------- */
 
 /* Built, and waiting for the word: what is dropped or made anew meanwhile goes live as it is then. */
@@ -272,6 +299,7 @@ main(void)
         cmocka_unit_test(an_identity_keeps_its_own_privileges_and_bounds),
         cmocka_unit_test(what_two_have_granted_is_granted),
         cmocka_unit_test(what_a_grantee_has_granted_of_a_view_is_granted),
+        cmocka_unit_test(a_view_that_groups_by_the_primary_key_is_made_anew),
         cmocka_unit_test(what_is_changed_while_a_swap_waits_goes_live_as_it_is),
         cmocka_unit_test(what_was_changed_since_a_swap_is_not_undone_by_the_way_back),
     };
