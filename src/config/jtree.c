@@ -9,7 +9,7 @@
 
 enum
 {
-    MOST_DEPTH = 200
+    MOST_DEPTH = 1000 /* of a definition that the server takes: 200 operands in a row, and more */
 };
 
 typedef struct parser

@@ -228,6 +228,24 @@ a_view_that_groups_by_the_primary_key_is_made_anew(void **state)
     }
 }
 
+/* Each operator nests the next one's operands. */
+static void
+a_view_of_many_operands_is_made_anew(void **state)
+{
+    PAWL_STRBUF_AUTO(create);
+    pawl_test_fixture f;
+
+    (void) state;
+    pawl_strbuf_add(&create, TABLE "CREATE VIEW v AS SELECT id, price, n");
+    for (int i = 0; i < 200; i++)
+        pawl_strbuf_add(&create, " + n");
+    pawl_strbuf_add(&create, " AS total FROM p");
+    f = begin("operands", create.data, SWAP_WITH(", views: recreate"));
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, "SELECT total::text FROM v WHERE id = 7", "1407");
+    pawl_test_end(&f);
+}
+
 /* ---- what others have changed --------------------------------------------------------------------------------------------- */
 
 /* Built, and waiting for the word: what is dropped or made anew meanwhile goes live as it is then. */
@@ -300,6 +318,7 @@ main(void)
         cmocka_unit_test(what_two_have_granted_is_granted),
         cmocka_unit_test(what_a_grantee_has_granted_of_a_view_is_granted),
         cmocka_unit_test(a_view_that_groups_by_the_primary_key_is_made_anew),
+        cmocka_unit_test(a_view_of_many_operands_is_made_anew),
         cmocka_unit_test(what_is_changed_while_a_swap_waits_goes_live_as_it_is),
         cmocka_unit_test(what_was_changed_since_a_swap_is_not_undone_by_the_way_back),
     };

@@ -110,7 +110,7 @@ deep_nesting_is_refused(void **state)
     (void) state;
     for (int i = 0; i < 100000; i++)
         pawl_strbuf_addc(&text, '[');
-    assert_refused(arena, text.data, 1, 201);
+    assert_refused(arena, text.data, 1, 1001);
 }
 
 static void
