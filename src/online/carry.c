@@ -90,6 +90,17 @@ grown(pawl_carry_builder *b, void *items, size_t length, size_t size)
     return more;
 }
 
+void
+pawl_carry_know(pawl_carry_builder *b, const char *name)
+{
+    const char **more = (const char **) grown(b, (void *) b->carry->names, b->carry->nnames, sizeof *more);
+
+    if (more == NULL || b->failed)
+        return;
+    b->carry->names = more;
+    b->carry->names[b->carry->nnames++] = name;
+}
+
 const char *
 pawl_carry_temporary(pawl_carry_builder *b, const pawl_hang *item)
 {
@@ -97,12 +108,8 @@ pawl_carry_temporary(pawl_carry_builder *b, const pawl_hang *item)
                                                  item->schema, item->name, item->relation,
                                                  item->definition == NULL ? "" : item->definition));
     const char *name = checked(b, pawl_carry_name(b->job, what, b->arena));
-    const char **more = (const char **) grown(b, (void *) b->carry->names, b->carry->nnames, sizeof *more);
 
-    if (more == NULL || b->failed)
-        return name;
-    b->carry->names = more;
-    b->carry->names[b->carry->nnames++] = name;
+    pawl_carry_know(b, name);
     return name;
 }
 

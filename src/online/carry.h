@@ -137,10 +137,11 @@ const char *pawl_carry_name(int64_t job, const char *what, pawl_arena *arena);
 
 /*
  * What the job has built and the plan does not know any more, because what it was made for was dropped or defined anew
- * meanwhile: a list that takes it away. Inside a transaction.
+ * meanwhile: a list that takes it away. `shadow`: the table of a rewrite (qualified, quoted), which nobody else uses; NULL:
+ * the table itself. Inside a transaction.
  */
-PAWL_NODISCARD pawl_status pawl_carry_leftovers(pawl_pg *pg, const pawl_carry *carry, pawl_arena *arena,
-                                                pawl_carry_list *out, pawl_error *err);
+PAWL_NODISCARD pawl_status pawl_carry_leftovers(pawl_pg *pg, const pawl_carry *carry, const char *shadow,
+                                                pawl_arena *arena, pawl_carry_list *out, pawl_error *err);
 
 /* Ask the server whether a unit is done. Inside a transaction. */
 PAWL_NODISCARD pawl_status pawl_carry_is_done(pawl_pg *pg, const pawl_carry_unit *unit, bool *out,

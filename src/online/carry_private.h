@@ -57,6 +57,8 @@ const char *pawl_carry_names(pawl_carry_builder *b, char *const *names, size_t c
 const char *pawl_carry_label(pawl_carry_builder *b, const pawl_hang *item);
 /* pawl_carry_name of an item as it is defined, plain: what was made of another definition has another name. */
 const char *pawl_carry_temporary(pawl_carry_builder *b, const pawl_hang *item);
+/* A name of the job's own that the plan uses; the one above is known. */
+void pawl_carry_know(pawl_carry_builder *b, const char *name);
 
 /* b->carry->demands: of what is carried, under the names of before. */
 void pawl_carry_demand_all(pawl_carry_builder *b, const pawl_carry_swap_spec *spec);

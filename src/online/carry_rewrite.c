@@ -442,6 +442,7 @@ pawl_carry_rewrite(pawl_hanging *hanging, const pawl_carry_rewrite_spec *spec, p
     r.shadow = pawl_arena_fmt(arena, "%s.%s", r.b.schema, pawl_carry_quote(&r.b, spec->shadow));
     if (r.shadow == NULL)
         return pawl_error_nomem(err, "what is carried over");
+    pawl_carry_know(&r.b, spec->key_name);
     each(&r, prepare_item);
     add_key(&r);
     each(&r, index_item);

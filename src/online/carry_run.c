@@ -88,7 +88,8 @@ pawl_carry_can_pass(pawl_carry_twice *twice, pawl_error *failure)
 /* ---- what is left of other plans -------------------------------------------------------------------------------------- */
 
 static pawl_status
-ask_for_leftovers(pawl_pg *pg, const pawl_carry *carry, pawl_pg_result **out, pawl_error *err)
+ask_for_leftovers(pawl_pg *pg, const pawl_carry *carry, const char *shadow, pawl_pg_result **out,
+                  pawl_error *err)
 {
     PAWL_STRBUF_AUTO(table);
     pawl_pg_array names;
@@ -100,21 +101,22 @@ ask_for_leftovers(pawl_pg *pg, const pawl_carry *carry, pawl_pg_result **out, pa
     pawl_pg_array_init(&names, PAWL_OID_TEXT);
     for (size_t i = 0; i < carry->nnames; i++)
         pawl_pg_array_add_bytes(&names, carry->names[i], strlen(carry->names[i]));
-    const pawl_pg_arg args[] = {PAWL_ARG_TEXT(table.data), PAWL_ARG_TEXT(carry->temporary),
-                                pawl_pg_array_arg(&names, PAWL_OID_TEXT_ARRAY)};
+    const pawl_pg_arg args[] = {
+        PAWL_ARG_TEXT(shadow != NULL ? shadow : table.data), PAWL_ARG_TEXT(carry->temporary),
+        pawl_pg_array_arg(&names, PAWL_OID_TEXT_ARRAY), PAWL_ARG_BOOL(shadow == NULL)};
 
-    st = pawl_pg_array_is_ok(&names) ? pawl_pg_query(pg, pawl_sql_online_carry_leftovers, 3, args, out, err)
+    st = pawl_pg_array_is_ok(&names) ? pawl_pg_query(pg, pawl_sql_online_carry_leftovers, 4, args, out, err)
                                      : pawl_error_nomem(err, "names");
     pawl_pg_array_fini(&names);
     return st;
 }
 
 pawl_status
-pawl_carry_leftovers(pawl_pg *pg, const pawl_carry *carry, pawl_arena *arena, pawl_carry_list *out,
-                     pawl_error *err)
+pawl_carry_leftovers(pawl_pg *pg, const pawl_carry *carry, const char *shadow, pawl_arena *arena,
+                     pawl_carry_list *out, pawl_error *err)
 {
     PAWL_AUTO(pawl_pg_result) res = NULL;
-    pawl_status st = ask_for_leftovers(pg, carry, &res, err);
+    pawl_status st = ask_for_leftovers(pg, carry, shadow, &res, err);
     size_t n = st == PAWL_OK ? (size_t) pawl_pg_rows(res) : 0;
 
     *out = (pawl_carry_list){0};

@@ -260,9 +260,15 @@ cut_over(pawl_rewrite *rw, pawl_error *err)
 {
     pawl_drain_end end = PAWL_DRAIN_MORE;
     char why[480] = "";
-    pawl_status st = pawl_rewrite_cut_over(rw, &end, why, sizeof why, err);
+    bool is_all = true;
+    pawl_status st = rw->is_current ? PAWL_OK : pawl_rewrite_look_again(rw, &is_all, err);
 
     if (st != PAWL_OK)
+        return st;
+    rw->is_current = true;
+    if (!is_all)
+        return pawl_rewrite_go_to(rw, "index", err);
+    if ((st = pawl_rewrite_cut_over(rw, &end, why, sizeof why, err)) != PAWL_OK)
         return st;
     if (end == PAWL_DRAIN_VOID)
         return start_over(rw, why, err);

@@ -76,6 +76,46 @@ pawl_rewrite_units(pawl_rewrite *rw, const pawl_carry_list *list, bool is_on_sha
     return PAWL_OK;
 }
 
+typedef struct second_look
+{
+    pawl_carry_list left;
+    bool is_all;
+} second_look;
+
+static pawl_status
+look_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
+{
+    second_look *look = ctx;
+    PAWL_STRBUF_AUTO(shadow);
+    pawl_status st;
+
+    pawl_sql_ident2(&shadow, rw->shape.table->schema, rw->shadow);
+    if (!pawl_strbuf_is_ok(&shadow))
+        return pawl_error_nomem(err, "a name");
+    if ((st = pawl_pg_set_path(rw->pg, "pg_catalog, pg_temp", err)) != PAWL_OK ||
+        (st = pawl_carry_leftovers(rw->pg, rw->carry, shadow.data, rw->arena, &look->left, err)) != PAWL_OK)
+        return st;
+    look->is_all = true;
+    for (size_t i = 0; st == PAWL_OK && i < rw->carry->index.length && look->is_all; i++)
+        if (rw->carry->index.items[i].probe != PAWL_CARRY_NO_PROBE)
+            st = pawl_carry_is_done(rw->pg, &rw->carry->index.items[i], &look->is_all, err);
+    return st;
+}
+
+pawl_status
+pawl_rewrite_look_again(pawl_rewrite *rw, bool *is_all, pawl_error *err)
+{
+    second_look look = {0};
+    pawl_status st = pawl_rewrite_txn(rw, look_inside, &look, err);
+
+    for (size_t i = 0; st == PAWL_OK && i < look.left.length; i++)
+        pawl_log_text(rw->env->base->sink, PAWL_EVENT_INFO,
+                      "what %s was built for has been dropped or changed since: it is taken away",
+                      look.left.items[i].what);
+    *is_all = look.is_all;
+    return st == PAWL_OK ? pawl_rewrite_units(rw, &look.left, true, err) : st;
+}
+
 static pawl_status
 analyze_inside(pawl_rewrite *rw, void *ctx, pawl_error *err)
 {

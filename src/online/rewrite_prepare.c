@@ -368,6 +368,7 @@ pawl_rewrite_load(pawl_rewrite *rw, pawl_error *err)
 {
     pawl_status st = pawl_rewrite_txn(rw, load_inside, NULL, err);
 
+    rw->is_current = false;
     return st == PAWL_OK ? load_carry(rw, err) : st;
 }
 

@@ -43,6 +43,7 @@ typedef struct pawl_rewrite
     pawl_shape shape;                   /* until the cut-over */
     pawl_hanging *hanging;
     pawl_carry *carry;
+    bool is_current; /* what is built for the plan: that was looked at, see pawl_rewrite_look_again */
     int64_t locked_ms;
     int64_t nulled; /* rows that have gone live with NULL because they were refused */
 } pawl_rewrite;
@@ -117,7 +118,13 @@ PAWL_NODISCARD pawl_status pawl_rewrite_indexes(pawl_rewrite *rw, const pawl_car
                                                 pawl_error *err);
 
 /*
- * rewrite_build.c: what is not a build, one after the other. `is_on_shadow`: nobody else uses what it locks, and the
+ * rewrite_build.c: ready, and the plan was made anew: take away what was built for an index that was dropped or defined anew since. *is_all:
+ * nothing is left to be built.
+ */
+PAWL_NODISCARD pawl_status pawl_rewrite_look_again(pawl_rewrite *rw, bool *is_all, pawl_error *err);
+
+/*
+ * What is not a build, one after the other. `is_on_shadow`: nobody else uses what it locks, and the
  * transaction gets the settings of a build.
  */
 PAWL_NODISCARD pawl_status pawl_rewrite_units(pawl_rewrite *rw, const pawl_carry_list *list,

@@ -545,7 +545,7 @@ look_for_leftovers(pawl_swap *s, void *ctx, pawl_error *err)
 
     if (st != PAWL_OK)
         return st;
-    st = pawl_carry_leftovers(s->run->pg, s->carry, s->run->arena, ctx, err);
+    st = pawl_carry_leftovers(s->run->pg, s->carry, NULL, s->run->arena, ctx, err);
     pawl_pg_rollback(s->run->pg);
     return st;
 }

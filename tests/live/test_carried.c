@@ -280,6 +280,34 @@ what_is_changed_while_a_swap_waits_goes_live_as_it_is(void **state)
     pawl_test_end(&f);
 }
 
+/* An index that is gone meanwhile is gone, and one that came has come. */
+static void
+an_index_that_is_dropped_while_a_rewrite_waits_is_gone(void **state)
+{
+    pawl_test_fixture f = begin(
+        "rewrite_waits",
+        TABLE
+        "CREATE INDEX p_i ON p (price, id); CREATE INDEX p_j ON p (n); ALTER TABLE p ADD CONSTRAINT p_u "
+        "UNIQUE (price)",
+        REWRITE_WITH(", cutover: manual"));
+
+    (void) state;
+    pawl_test_up_until(&f, "waiting");
+    pawl_test_exec(f.db, "DROP INDEX p_i; DROP INDEX p_j; CREATE INDEX p_j ON p (n DESC); ALTER TABLE p DROP "
+                         "CONSTRAINT p_u; CREATE INDEX p_k ON p (id, n)");
+    pawl_test_pawl_exits(f.dir, "cutover", "1", 0);
+    pawl_test_up(&f);
+    pawl_test_assert_text(
+        &f,
+        "SELECT string_agg(pg_get_indexdef(indexrelid), '; ' ORDER BY indexrelid::regclass::text) FROM "
+        "pg_index WHERE indrelid = "
+        "'p'::regclass",
+        "CREATE INDEX p_j ON public.p USING btree (n DESC); CREATE INDEX p_k ON public.p USING btree (id, "
+        "n); "
+        "CREATE UNIQUE INDEX p_pkey ON public.p USING btree (id)");
+    pawl_test_end(&f);
+}
+
 /* Changed since the swap: the way back takes it as it is. */
 static void
 what_was_changed_since_a_swap_is_not_undone_by_the_way_back(void **state)
@@ -320,6 +348,7 @@ main(void)
         cmocka_unit_test(a_view_that_groups_by_the_primary_key_is_made_anew),
         cmocka_unit_test(a_view_of_many_operands_is_made_anew),
         cmocka_unit_test(what_is_changed_while_a_swap_waits_goes_live_as_it_is),
+        cmocka_unit_test(an_index_that_is_dropped_while_a_rewrite_waits_is_gone),
         cmocka_unit_test(what_was_changed_since_a_swap_is_not_undone_by_the_way_back),
     };
 
