@@ -554,6 +554,24 @@ pawl_stmt_set(pawl_strbuf *b, const pawl_job *job, const pawl_set_shape *shape)
     pawl_stmt_and_where(b, job);
 }
 
+void
+pawl_stmt_set_missed(pawl_strbuf *b, const pawl_job *job, const pawl_set_shape *shape)
+{
+    int horizon;
+
+    pawl_strbuf_reset(b);
+    pawl_sql_add(b, "SELECT EXISTS (SELECT FROM ");
+    pawl_stmt_from_table(b, job);
+    pawl_sql_add(b, " WHERE ");
+    horizon = pawl_stmt_range(b, job, shape->has_lower, shape->same, 1);
+    pawl_sql_add(b, " AND NOT ");
+    pawl_version_match_sql(b, horizon, NULL);
+    pawl_sql_add(b, " AND t.xmin OPERATOR(pg_catalog.<>) pg_catalog.pg_current_xact_id()::xid");
+    and_stripes(b, job, shape);
+    pawl_stmt_and_where(b, job);
+    pawl_sql_add(b, ")");
+}
+
 /* ROWS FROM (unnest($1), ...) WITH ORDINALITY AS u(k1, ..., i) */
 static void
 key_source(pawl_strbuf *b, const pawl_job *job)

@@ -88,6 +88,12 @@ void pawl_stmt_left(pawl_strbuf *b, const pawl_job *job);
 void pawl_stmt_set(pawl_strbuf *b, const pawl_job *job, const pawl_set_shape *shape);
 
 /*
+ * Behind it: is there a row that it should have written and that came while it waited? [lower parts] upper parts, horizon of
+ * the read. One boolean.
+ */
+void pawl_stmt_set_missed(pawl_strbuf *b, const pawl_job *job, const pawl_set_shape *shape);
+
+/*
  * Rows by their keys: key arrays. `lock`: FOR NO KEY UPDATE, columns ordinal, xmin, key, read; else only the ordinals
  * of those that are there.
  */

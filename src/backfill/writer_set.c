@@ -7,6 +7,7 @@
  * statement goes to its own. When it finds fewer (a row has moved, or is younger than the horizon, or a trigger keeps it as it
  * is), it is rolled back and the range is read after all.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include "backfill/writer.h"
@@ -100,6 +101,15 @@ queue_places(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attempt)
     return pawl_pg_pipe_add_kept(pipe, w->sql.data, n, args);
 }
 
+static pawl_set_shape
+shape_of(const pawl_attempt *attempt)
+{
+    return (pawl_set_shape){.has_lower = attempt->from->is_set,
+                            .same = pawl_keyval_same(attempt->from, &attempt->to),
+                            .first_stripe = attempt->is_striped ? attempt->stripe : attempt->chunk->stripe,
+                            .per_set = attempt->is_striped ? attempt->per_set : 0};
+}
+
 static int
 set_queue_write(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attempt)
 {
@@ -112,11 +122,7 @@ set_queue_write(pawl_writer *w, pawl_pg_pipe *pipe, const pawl_attempt *attempt)
         return queue_places(w, pipe, attempt);
     n = pawl_keyval_args(&attempt->to, args, pawl_keyval_args(attempt->from, args, 0));
 
-    const pawl_set_shape shape = {.has_lower = attempt->from->is_set,
-                                  .same = pawl_keyval_same(attempt->from, &attempt->to),
-                                  .first_stripe =
-                                      attempt->is_striped ? attempt->stripe : attempt->chunk->stripe,
-                                  .per_set = attempt->is_striped ? attempt->per_set : 0};
+    const pawl_set_shape shape = shape_of(attempt);
 
     pawl_stmt_set(&w->sql, w->job, &shape);
     return pawl_pg_pipe_add(pipe, w->sql.data, n, args);
@@ -147,6 +153,34 @@ set_settle(pawl_writer *w, pawl_pg *pg, const pawl_pg_result *answer, pawl_attem
     (void) err;
     count_written(answer, attempt);
     return PAWL_OK;
+}
+
+/*
+ * A transaction that deletes a row and inserts it again, and commits while the statement waits for it, leaves a row that the
+ * statement's snapshot does not have. Where the read's count of rows came true, none was lost that way.
+ */
+static pawl_status
+set_has_missed(pawl_writer *w, pawl_pg *pg, const pawl_attempt *attempt, bool *out, pawl_error *err)
+{
+    PAWL_AUTO(pawl_pg_result) res = NULL;
+    const pawl_set_shape shape = shape_of(attempt);
+    pawl_pg_arg args[2 * PAWL_KEY_MAX + 1];
+    char horizon[12];
+    bool is_counted = attempt->is_striped ? set_is_by_place(attempt)
+                                          : !attempt->is_end && attempt->chunk->stripe == 0 &&
+                                                attempt->written == attempt->asked;
+    int n = pawl_keyval_args(&attempt->to, args, pawl_keyval_args(attempt->from, args, 0));
+    pawl_status st;
+
+    *out = false;
+    if (is_counted)
+        return PAWL_OK;
+    pawl_fmt(horizon, sizeof horizon, "%" PRIu32, attempt->horizon);
+    args[n++] = PAWL_ARG_TEXT(horizon);
+    pawl_stmt_set_missed(&w->sql, w->job, &shape);
+    if ((st = pawl_pg_query(pg, w->sql.data, n, args, &res, err)) == PAWL_OK)
+        *out = pawl_pg_is_true(res, 0, 0);
+    return st;
 }
 
 /* The row has to be looked up: the read has only said where it ends. It is locked, so that what is kept of it is what
@@ -182,5 +216,6 @@ const pawl_writer_kind pawl_writer_set = {
     .queue_write = set_queue_write,
     .is_complete = set_is_complete,
     .settle = set_settle,
+    .has_missed = set_has_missed,
     .condemn = set_condemn,
 };

@@ -197,6 +197,36 @@ a_row_that_is_waited_for_is_done_from_its_new_value(void **state)
                            "1000");
 }
 
+/* Deleted and inserted again by one transaction that the write waits for: the new row is not in the snapshot of the statement. */
+static void
+insert_again(const char *name, pawl_form_choice form)
+{
+    pawl_test_job j;
+    const char *db = begin(&j, name, NULL);
+    PGconn *other = pawl_test_connect(db);
+
+    j.spec.form = form;
+    pawl_test_run_on(other, "CREATE TABLE side (n int); BEGIN; INSERT INTO side VALUES (1)");
+    pawl_test_exec(db, "UPDATE t SET s = 'young'");
+    go(&j, db);
+    pawl_test_run_on(
+        other, "WITH d AS (DELETE FROM t WHERE id % 300 = 40 RETURNING *) INSERT INTO t SELECT * FROM d");
+    pawl_test_job_let_go();
+    pawl_test_wait_in_line(db);
+    pawl_test_run_on(other, "COMMIT");
+    pawl_test_job_finish(&j);
+    PQfinish(other);
+    pawl_test_assert_query(db, "SELECT count(*) FROM t WHERE n = 1", "1000");
+}
+
+static void
+a_row_that_is_inserted_again_while_it_is_waited_for_is_done(void **state)
+{
+    (void) state;
+    insert_again("again_striped", PAWL_FORM_STRIPED);
+    insert_again("again_plain", PAWL_FORM_PLAIN);
+}
+
 static void
 rows_that_are_left_out_stay_as_they_are(void **state)
 {
@@ -244,6 +274,7 @@ main(void)
         cmocka_unit_test(a_row_that_has_taken_the_place_of_another_is_not_counted_for_it),
         cmocka_unit_test(a_row_is_not_counted_for_another_that_where_has_let_through_since),
         cmocka_unit_test(a_row_that_is_waited_for_is_done_from_its_new_value),
+        cmocka_unit_test(a_row_that_is_inserted_again_while_it_is_waited_for_is_done),
         cmocka_unit_test(rows_that_are_left_out_stay_as_they_are),
         cmocka_unit_test(a_row_that_the_server_refuses_is_named),
     };
