@@ -1,6 +1,5 @@
-/* Writes without a join: values by arithmetic on the key (see address.h), and expressions at places. */
+/* Writes without a join: values by arithmetic on the key (see address.h). */
 #include "backfill/stmt_private.h"
-#include "backfill/stripe.h"
 #include "backfill/version.h"
 
 #include "util/banned.h"
@@ -127,24 +126,4 @@ pawl_stmt_write_addressed(pawl_strbuf *b, const pawl_job *job, const pawl_write_
         pawl_sql_add(b, " AND ");
         (void) pawl_stmt_range(b, job, shape->has_lower, shape->same, 1);
     }
-}
-
-/* CASE keeps the planner from taking the range for an index, and the order. */
-void
-pawl_stmt_set_places(pawl_strbuf *b, const pawl_job *job, bool has_lower, int same)
-{
-    pawl_strbuf_reset(b);
-    pawl_sql_add(b, "UPDATE ");
-    pawl_stmt_from_table(b, job);
-    pawl_stmt_set_expressions(b, job);
-    pawl_sql_add(
-        b, " WHERE t.ctid OPERATOR(pg_catalog.=) ANY ($1::tid[]) AND CASE WHEN "
-           "(SELECT pg_catalog.pg_relation_filenode($4::oid::regclass) OPERATOR(pg_catalog.=) $5::oid) AND ");
-    pawl_version_match_sql(b, 2, NULL);
-    pawl_sql_add(b, " THEN ");
-    (void) pawl_stmt_range(b, job, has_lower, same, 6);
-    pawl_sql_add(b, " AND ");
-    pawl_stripe_sql(b, job->key);
-    pawl_sql_add(b, " OPERATOR(pg_catalog.=) $3::integer ELSE false END");
-    pawl_stmt_and_where(b, job);
 }

@@ -1,0 +1,88 @@
+/* Writes by SQL expressions: over a range of keys, or at the places of its rows. */
+#include "backfill/stmt_private.h"
+#include "backfill/stripe.h"
+#include "backfill/version.h"
+
+#include "util/banned.h"
+
+/* So that the stripe, which costs something for each row, is computed once. */
+static void
+and_stripes(pawl_strbuf *b, const pawl_job *job, const pawl_set_shape *shape)
+{
+    if (shape->first_stripe == 0 && shape->per_set == 0)
+        return;
+    pawl_sql_add(b, " AND ");
+    pawl_stripe_sql(b, job->key);
+    if (shape->per_set == 0)
+        pawl_strbuf_addf(b, " OPERATOR(pg_catalog.>=) %d", shape->first_stripe);
+    else if (shape->per_set == 1)
+        pawl_strbuf_addf(b, " OPERATOR(pg_catalog.=) %d", shape->first_stripe);
+    else
+        pawl_strbuf_addf(b, " OPERATOR(pg_catalog./) %d OPERATOR(pg_catalog.=) %d", shape->per_set,
+                         shape->first_stripe / shape->per_set);
+}
+
+void
+pawl_stmt_set_expressions(pawl_strbuf *b, const pawl_job *job)
+{
+    pawl_sql_add(b, " SET ");
+    for (size_t i = 0; i < job->spec->nset; i++)
+    {
+        if (i > 0)
+            pawl_sql_add(b, ", ");
+        pawl_sql_ident(b, job->spec->set[i].column);
+        pawl_sql_add(b, " = ");
+        pawl_sql_fragment(b, job->spec->set[i].expression);
+    }
+}
+
+void
+pawl_stmt_set(pawl_strbuf *b, const pawl_job *job, const pawl_set_shape *shape)
+{
+    pawl_strbuf_reset(b);
+    pawl_sql_add(b, "UPDATE ");
+    pawl_stmt_from_table(b, job);
+    pawl_stmt_set_expressions(b, job);
+    pawl_sql_add(b, " WHERE ");
+    (void) pawl_stmt_range(b, job, shape->has_lower, shape->same, 1);
+    and_stripes(b, job, shape);
+    pawl_stmt_and_where(b, job);
+}
+
+void
+pawl_stmt_set_missed(pawl_strbuf *b, const pawl_job *job, const pawl_set_shape *shape)
+{
+    int horizon;
+
+    pawl_strbuf_reset(b);
+    pawl_sql_add(b, "SELECT EXISTS (SELECT FROM ");
+    pawl_stmt_from_table(b, job);
+    pawl_sql_add(b, " WHERE ");
+    horizon = pawl_stmt_range(b, job, shape->has_lower, shape->same, 1);
+    pawl_sql_add(b, " AND NOT ");
+    pawl_version_match_sql(b, horizon, NULL);
+    pawl_sql_add(b, " AND t.xmin OPERATOR(pg_catalog.<>) pg_catalog.pg_current_xact_id()::xid");
+    and_stripes(b, job, shape);
+    pawl_stmt_and_where(b, job);
+    pawl_sql_add(b, ")");
+}
+
+/* CASE keeps the planner from taking the range for an index, and the order. */
+void
+pawl_stmt_set_places(pawl_strbuf *b, const pawl_job *job, bool has_lower, int same)
+{
+    pawl_strbuf_reset(b);
+    pawl_sql_add(b, "UPDATE ");
+    pawl_stmt_from_table(b, job);
+    pawl_stmt_set_expressions(b, job);
+    pawl_sql_add(
+        b, " WHERE t.ctid OPERATOR(pg_catalog.=) ANY ($1::tid[]) AND CASE WHEN "
+           "(SELECT pg_catalog.pg_relation_filenode($4::oid::regclass) OPERATOR(pg_catalog.=) $5::oid) AND ");
+    pawl_version_match_sql(b, 2, NULL);
+    pawl_sql_add(b, " THEN ");
+    (void) pawl_stmt_range(b, job, has_lower, same, 6);
+    pawl_sql_add(b, " AND ");
+    pawl_stripe_sql(b, job->key);
+    pawl_sql_add(b, " OPERATOR(pg_catalog.=) $3::integer ELSE false END");
+    pawl_stmt_and_where(b, job);
+}
