@@ -60,6 +60,7 @@ def read_arguments():
     parser.add_argument("--indexes", choices=("both", "none", "three"), default="both",
                         help="beside the primary key (default: one part without, one with three)")
     parser.add_argument("--workers", type=int, default=2, help="sessions in which pawl copies and builds (default: 2)")
+    parser.add_argument("--notes", type=int, default=0, help="32 bytes more in each row, so many times")
     parser.add_argument("--foreground", action=argparse.BooleanOptionalAction, default=False,
                         help="run pgbench beside each, and print its latencies")
     parser.add_argument("--rate", type=int, default=200, help="its transactions a second (default: 200)")
@@ -219,7 +220,8 @@ def main():
         print("pg_repack is not installed beside the server: left out")
         names.remove("pg_repack")
     with servers.Server(bin_dir, {"maintenance_work_mem": "256MB"}, False) as server:
-        server.sql(table.MAKE.format(rows=args.rows), "VACUUM (FREEZE, ANALYZE) template")
+        make = table.WIDE if args.notes else table.MAKE
+        server.sql(make.format(rows=args.rows, notes=args.notes), "VACUUM (FREEZE, ANALYZE) template")
         for title, indexes in parts(args):
             results = {name: [] for name in names}
             for _ in range(args.rounds):

@@ -14,6 +14,10 @@ SELECT i::bigint AS id, (i % 977)::int AS shop, (i % 53)::int AS stock,
   FROM generate_series(1, {rows}) i ORDER BY i
 """
 
+# The same with longer notes: so many times 32 characters.
+WIDE = MAKE.replace("substr(md5((i * 7)::text), 1, 28)",
+                    "(SELECT string_agg(md5((i * 7 + k)::text), '') FROM generate_series(1, {notes}) k)")
+
 # A copy in key order (a scan that is parallel, or begins in the middle, would shuffle it), as after a VACUUM, and a
 # checkpoint, so that every contender writes the same full-page images.
 COPY = (

@@ -405,6 +405,16 @@ has_kind(const rewrite *r, pawl_hang_kind kind)
     return false;
 }
 
+/* Where there are no privileges to be given, those of the owner are the server's own. */
+static void
+forget_privileges(rewrite *r)
+{
+    pawl_carry_owner owner =
+        has_kind(r, PAWL_HANG_PRIVILEGE) ? PAWL_CARRY_OWNER_LOSES_ALL : PAWL_CARRY_OWNER_STAYS;
+
+    pawl_carry_forget_privileges(&r->b, "privileges", "TABLE", r->b.table, owner);
+}
+
 static void
 cut_over(rewrite *r)
 {
@@ -418,10 +428,7 @@ cut_over(rewrite *r)
                    pawl_carry_quote(b, r->spec->kept));
     pawl_carry_add(b, list, "the new table", "ALTER TABLE %s RENAME TO %s", r->shadow,
                    pawl_carry_quote(b, b->hanging->table));
-    /* Where there are no privileges to be given, those of the owner are the server's own. */
-    pawl_carry_forget_privileges(b, "privileges", "TABLE", b->table,
-                                 has_kind(r, PAWL_HANG_PRIVILEGE) ? PAWL_CARRY_OWNER_LOSES_ALL
-                                                                  : PAWL_CARRY_OWNER_STAYS);
+    forget_privileges(r);
     each(r, place_item);
     each(r, place_part);
     pawl_carry_make_views(b);
@@ -520,10 +527,7 @@ cut_back(rewrite *r, const pawl_carry *saved)
                    pawl_carry_quote(b, r->spec->kept));
     pawl_carry_add(b, list, "the old table", "ALTER TABLE %s RENAME TO %s", r->shadow,
                    pawl_carry_quote(b, b->hanging->table));
-    /* Where there are no privileges to be given, those of the owner are the server's own. */
-    pawl_carry_forget_privileges(b, "privileges", "TABLE", b->table,
-                                 has_kind(r, PAWL_HANG_PRIVILEGE) ? PAWL_CARRY_OWNER_LOSES_ALL
-                                                                  : PAWL_CARRY_OWNER_STAYS);
+    forget_privileges(r);
     each(r, return_privilege);
     was.items = pawl_arena_array(b->arena, saved->nsaved, sizeof *was.items);
     if (was.items == NULL)
