@@ -88,10 +88,11 @@ void pawl_stmt_left(pawl_strbuf *b, const pawl_job *job);
 void pawl_stmt_set(pawl_strbuf *b, const pawl_job *job, const pawl_set_shape *shape);
 
 /*
- * Behind it: is there a row that it should have written and that came while it waited? [lower parts] upper parts, horizon of
- * the read. One boolean.
+ * Behind it, the same of the rows that were committed by others since the read and that it has not written: [lower parts]
+ * upper parts, horizon of the read. What a trigger wrote of them in a transaction within ours is ours. `is_question`: one
+ * row, if there are such rows.
  */
-void pawl_stmt_set_missed(pawl_strbuf *b, const pawl_job *job, const pawl_set_shape *shape);
+void pawl_stmt_set_young(pawl_strbuf *b, const pawl_job *job, const pawl_set_shape *shape, bool is_question);
 
 /*
  * Rows by their keys: key arrays. `lock`: FOR NO KEY UPDATE, columns ordinal, xmin, key, read; else only the ordinals

@@ -36,35 +36,59 @@ pawl_stmt_set_expressions(pawl_strbuf *b, const pawl_job *job)
     }
 }
 
-void
-pawl_stmt_set(pawl_strbuf *b, const pawl_job *job, const pawl_set_shape *shape)
+/* UPDATE ... SET ..., or with `is_question` SELECT FROM; of the range. Returns the next parameter. */
+static int
+from_range(pawl_strbuf *b, const pawl_job *job, const pawl_set_shape *shape, bool is_question)
 {
+    int next;
+
     pawl_strbuf_reset(b);
-    pawl_sql_add(b, "UPDATE ");
+    pawl_sql_add(b, is_question ? "SELECT FROM " : "UPDATE ");
     pawl_stmt_from_table(b, job);
-    pawl_stmt_set_expressions(b, job);
+    if (!is_question)
+        pawl_stmt_set_expressions(b, job);
     pawl_sql_add(b, " WHERE ");
-    (void) pawl_stmt_range(b, job, shape->has_lower, shape->same, 1);
+    next = pawl_stmt_range(b, job, shape->has_lower, shape->same, 1);
     and_stripes(b, job, shape);
     pawl_stmt_and_where(b, job);
+    return next;
 }
 
 void
-pawl_stmt_set_missed(pawl_strbuf *b, const pawl_job *job, const pawl_set_shape *shape)
+pawl_stmt_set(pawl_strbuf *b, const pawl_job *job, const pawl_set_shape *shape)
 {
-    int horizon;
+    (void) from_range(b, job, shape, false);
+}
 
-    pawl_strbuf_reset(b);
-    pawl_sql_add(b, "SELECT EXISTS (SELECT FROM ");
-    pawl_stmt_from_table(b, job);
-    pawl_sql_add(b, " WHERE ");
-    horizon = pawl_stmt_range(b, job, shape->has_lower, shape->same, 1);
-    pawl_sql_add(b, " AND NOT ");
+/*
+ * The status of an id of 32 bits: it is less than 2^31 away from our own. Of the transactions that we see the work of, those
+ * within ours alone are in progress.
+ */
+static void
+is_committed(pawl_strbuf *b)
+{
+    static const char own[] = "pg_catalog.pg_current_xact_id()::text::bigint";
+
+    pawl_strbuf_addf(
+        b,
+        "CASE WHEN t.xmin OPERATOR(pg_catalog.=) pg_catalog.pg_current_xact_id()::xid THEN false "
+        "ELSE pg_catalog.pg_xact_status((%s OPERATOR(pg_catalog.+) (((t.xmin::text::bigint "
+        "OPERATOR(pg_catalog.-) %s) OPERATOR(pg_catalog.&) 4294967295) OPERATOR(pg_catalog.#) 2147483648) "
+        "OPERATOR(pg_catalog.-) 2147483648)::text::pg_catalog.xid8) OPERATOR(pg_catalog.=) "
+        "'committed' END",
+        own, own);
+}
+
+void
+pawl_stmt_set_young(pawl_strbuf *b, const pawl_job *job, const pawl_set_shape *shape, bool is_question)
+{
+    int horizon = from_range(b, job, shape, is_question);
+
+    pawl_sql_add(b, " AND CASE WHEN ");
     pawl_version_match_sql(b, horizon, NULL);
-    pawl_sql_add(b, " AND t.xmin OPERATOR(pg_catalog.<>) pg_catalog.pg_current_xact_id()::xid");
-    and_stripes(b, job, shape);
-    pawl_stmt_and_where(b, job);
-    pawl_sql_add(b, ")");
+    pawl_sql_add(b, " THEN false ELSE ");
+    is_committed(b);
+    pawl_sql_add(b, is_question ? " END LIMIT 1" : " END");
 }
 
 /* CASE keeps the planner from taking the range for an index, and the order. */

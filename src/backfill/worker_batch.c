@@ -8,11 +8,6 @@
 
 #include "util/banned.h"
 
-enum
-{
-    MOST_WRITES = 5, /* of a batch during which rows came that each of them should have written */
-};
-
 /* The pins of a transaction that may run user code: `where:`, `set:`, triggers. pg_catalog comes first, so that no
  * object of that path can stand for one of ours. No commit of a batch waits for the disk: should the server crash, data
  * and cursor are lost together, and done again; changes of state, which wait, make sure of all that went before. */
@@ -223,47 +218,29 @@ pawl_worker_hold(pawl_worker *w, pawl_error *err)
     return st;
 }
 
-/* *is_over: every row is accounted for. */
-static pawl_status
-look_at_write(pawl_worker *w, const pawl_pg_result *answer, pawl_attempt *attempt, bool *is_over,
-              pawl_error *err)
-{
-    const pawl_writer_kind *kind = w->writer.kind;
-    bool has_missed = false;
-    pawl_status st = PAWL_OK;
-
-    if (attempt->is_exact)
-        st = kind->settle(&w->writer, w->pg, answer, attempt, err);
-    else if (!kind->is_complete(&w->writer, answer, attempt))
-        return PAWL_OK;
-    if (st == PAWL_OK && kind->has_missed != NULL)
-        st = kind->has_missed(&w->writer, w->pg, attempt, &has_missed, err);
-    *is_over = !has_missed;
-    return st;
-}
-
-/* The first try counts; when rows are missing it is rolled back and the next names them and settles them in its own
+/* The first try counts; when rows are missing it is rolled back and the second names them and settles them in its own
  * transaction. */
 pawl_status
 pawl_worker_write(pawl_worker *w, pawl_attempt *attempt, pawl_error *err)
 {
     pawl_pg_pipe pipe;
     int slot = -1;
-    bool is_over = false;
     pawl_status st;
 
     pawl_pg_pipe_init(&pipe, w->pg);
     st = write_batch(w, attempt, &pipe, &slot, err);
-    for (int tries = 1; st == PAWL_OK && slot >= 0; tries++)
+    if (st == PAWL_OK && slot >= 0 &&
+        !w->writer.kind->is_complete(&w->writer, pawl_pg_pipe_result(&pipe, slot), attempt))
     {
-        st = look_at_write(w, pawl_pg_pipe_result(&pipe, slot), attempt, &is_over, err);
-        if (st != PAWL_OK || is_over || tries >= MOST_WRITES)
-            break;
         pawl_pg_pipe_reset(&pipe);
         pawl_pg_rollback(w->pg);
         attempt->is_exact = true;
         st = write_batch(w, attempt, &pipe, &slot, err);
+        if (st == PAWL_OK)
+            st = w->writer.kind->settle(&w->writer, w->pg, pawl_pg_pipe_result(&pipe, slot), attempt, err);
     }
+    if (st == PAWL_OK && slot >= 0 && w->writer.kind->catch_up != NULL)
+        st = w->writer.kind->catch_up(&w->writer, w->pg, attempt, err);
     if (st == PAWL_OK && w->writer.kind->finish != NULL)
         st = w->writer.kind->finish(&w->writer, &pipe, attempt, err);
     if (st != PAWL_OK && w->writer.kind->explain != NULL)

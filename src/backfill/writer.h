@@ -121,10 +121,9 @@ struct pawl_writer_kind
     /* After an exact write, in its transaction: deal with the rows that were not written. */
     pawl_status (*settle)(pawl_writer *w, pawl_pg *pg, const pawl_pg_result *answer, pawl_attempt *attempt,
                           pawl_error *err);
-    /* Behind a write that is complete, in its transaction: whether rows came while it waited that it does not know of. Then it
-     * is rolled back and done again. NULL: it would have counted them. */
-    pawl_status (*has_missed)(pawl_writer *w, pawl_pg *pg, const pawl_attempt *attempt, bool *out,
-                              pawl_error *err);
+    /* Behind a write that is complete, in its transaction: rows that came while it waited, of which it does not know. NULL: it
+     * would have counted them. */
+    pawl_status (*catch_up)(pawl_writer *w, pawl_pg *pg, pawl_attempt *attempt, pawl_error *err);
     /* What cannot stand in the pipe, in its transaction, when every row is accounted for; `pipe` has the answers. NULL:
      * nothing. */
     pawl_status (*finish)(pawl_writer *w, const pawl_pg_pipe *pipe, pawl_attempt *attempt, pawl_error *err);

@@ -227,6 +227,27 @@ a_row_that_is_inserted_again_while_it_is_waited_for_is_done(void **state)
     insert_again("again_plain", PAWL_FORM_PLAIN);
 }
 
+/* What a trigger writes in a transaction within ours has an id of its own, and is done all the same. */
+static void
+a_row_that_a_trigger_writes_again_is_done_once(void **state)
+{
+    pawl_test_job j;
+    const char *db = begin(&j, "within", NULL);
+
+    (void) state;
+    j.spec.form = PAWL_FORM_PLAIN;
+    pawl_test_exec(
+        db,
+        "CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " BEGIN UPDATE t SET s = 'within' WHERE id = NEW.id; EXCEPTION WHEN division_by_zero THEN NULL; END;"
+        " RETURN NULL; END $$;"
+        "CREATE TRIGGER again AFTER UPDATE OF n ON t FOR EACH ROW EXECUTE FUNCTION again()");
+    pawl_test_job_go(&j);
+    pawl_test_job_finish(&j);
+    pawl_test_assert_query(db, "SELECT count(*) FROM t WHERE n = 1 AND s = 'within'", "1000");
+    assert_int_equal(j.result.progress.rows_written, ROWS);
+}
+
 static void
 rows_that_are_left_out_stay_as_they_are(void **state)
 {
@@ -275,6 +296,7 @@ main(void)
         cmocka_unit_test(a_row_is_not_counted_for_another_that_where_has_let_through_since),
         cmocka_unit_test(a_row_that_is_waited_for_is_done_from_its_new_value),
         cmocka_unit_test(a_row_that_is_inserted_again_while_it_is_waited_for_is_done),
+        cmocka_unit_test(a_row_that_a_trigger_writes_again_is_done_once),
         cmocka_unit_test(rows_that_are_left_out_stay_as_they_are),
         cmocka_unit_test(a_row_that_the_server_refuses_is_named),
     };
