@@ -161,6 +161,9 @@ PAWL_NODISCARD pawl_status pawl_swap_allow_nulled(const pawl_swap *s, pawl_error
 /* In a transaction, s->table looked at: PAWL_E_REFUSED where the way back would log changes by a key that has the column. */
 PAWL_NODISCARD pawl_status pawl_swap_check_key(pawl_swap *s, pawl_pg *pg, pawl_error *err);
 
+/* What is in the list of indexes and not there yet; a unique one that meets an exchange of values again behind a drain. */
+PAWL_NODISCARD pawl_status pawl_swap_index(pawl_swap *s, bool to_back, pawl_error *err);
+
 /* Work for pawl_swap_txn: snapshots from before now see rows in which the column that is to go live is not filled yet. */
 PAWL_NODISCARD pawl_status pawl_swap_note_horizon(pawl_step_run *run, void *swap, pawl_error *err);
 

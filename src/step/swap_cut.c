@@ -574,7 +574,7 @@ pawl_swap_ready(pawl_swap *s, bool to_back, pawl_error *err)
 
     /* A plan made anew, because somebody altered the table since the last one, may have more in it. */
     if ((!to_back && (st = drop_leftovers(s, err)) != PAWL_OK) ||
-        (st = pawl_swap_run_list(s, &s->carry->index, err)) != PAWL_OK ||
+        (st = pawl_swap_index(s, to_back, err)) != PAWL_OK ||
         (st = pawl_swap_patiently(s, look_for_proof, &p, err)) != PAWL_OK ||
         (!p.is_there && (st = pawl_swap_prove(s, to_back, err)) != PAWL_OK))
         return st;

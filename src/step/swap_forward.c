@@ -217,35 +217,49 @@ analyze(pawl_step_run *run, void *ctx, pawl_error *err)
 }
 
 static pawl_status
-build_once(pawl_swap *s, pawl_error *err)
+catch_up(pawl_swap *s, pawl_error *err)
 {
-    pawl_status st;
+    pawl_status st = PAWL_OK;
 
-    if ((pawl_swap_is_captured(s, false) && (st = pawl_swap_drain(s, false, err)) != PAWL_OK) ||
-        (st = pawl_swap_txn(s, NULL, pawl_swap_note_horizon, err)) != PAWL_OK)
-        return st;
-    PAWL_FAILPOINT("swap.before_index");
-    return pawl_swap_run_list(s, &s->carry->index, err);
+    if (pawl_swap_is_captured(s, false))
+        st = pawl_swap_drain(s, false, err);
+    return st == PAWL_OK ? pawl_swap_txn(s, NULL, pawl_swap_note_horizon, err) : st;
 }
 
-static pawl_status
-build(pawl_swap *s, pawl_error *err)
+pawl_status
+pawl_swap_index(pawl_swap *s, bool to_back, pawl_error *err)
 {
     pawl_carry_twice twice = {0};
-    pawl_error failure = PAWL_ERROR_INIT;
-    pawl_status st;
 
-    while ((st = build_once(s, &failure)) != PAWL_OK)
+    for (;;)
     {
-        if (!pawl_swap_is_captured(s, false) || !pawl_carry_can_pass(&twice, &failure))
+        pawl_error failure = PAWL_ERROR_INIT;
+        pawl_status st = pawl_swap_run_list(s, &s->carry->index, &failure);
+
+        if (st == PAWL_OK)
+            return st;
+        if (to_back || !pawl_swap_is_captured(s, false) || !pawl_carry_can_pass(&twice, &failure))
         {
             *err = failure;
             return st;
         }
         pawl_log_text(s->run->sink, PAWL_EVENT_WAITING, "built again when the changes since are done: %s",
                       failure.message);
-        failure = (pawl_error) PAWL_ERROR_INIT;
+        if ((st = catch_up(s, err)) != PAWL_OK)
+            return st;
     }
+}
+
+static pawl_status
+build(pawl_swap *s, pawl_error *err)
+{
+    pawl_status st = catch_up(s, err);
+
+    if (st != PAWL_OK)
+        return st;
+    PAWL_FAILPOINT("swap.before_index");
+    if ((st = pawl_swap_index(s, false, err)) != PAWL_OK)
+        return st;
     PAWL_FAILPOINT("swap.after_index");
     return pawl_swap_txn(s, "verify", analyze, err);
 }

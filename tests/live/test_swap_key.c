@@ -179,6 +179,34 @@ unique_index_that_meets_an_exchange_is_built_after_a_drain(void **state)
     pawl_test_end(&f);
 }
 
+/* Made while the swap waits, over values that the changes which are not drained yet will tell apart. */
+static void
+unique_index_that_came_late_is_built_behind_a_drain(void **state)
+{
+    static const char swap[] = "      table: public.u\n      column: code\n      type: varchar(20)\n"
+                               "      lua: transforms/code.lua\n      cutover: manual\n";
+    pawl_test_fixture f =
+        begin("unique_late",
+              "CREATE TABLE u (id int PRIMARY KEY, code text); INSERT INTO u SELECT i, 'c' || i "
+              "FROM generate_series(1, 50) i",
+              swap);
+
+    (void) state;
+    pawl_test_project_write(f.dir, "migrations/transforms/code.lua",
+                            "return function(row) return { code = row.code } end");
+    pawl_test_up_until(&f, "waiting");
+    pawl_test_exec(f.db, "CREATE UNIQUE INDEX u_late ON u (code); SET pawl.worker = '1';"
+                         "UPDATE u SET code_new = 'c1' WHERE id = 2; RESET pawl.worker;"
+                         "UPDATE u SET code = 'd2' WHERE id = 2");
+    pawl_test_exec(f.db,
+                   "INSERT INTO pawl.control (job_id, action, from_where) VALUES (1, 'cutover', 'test')");
+    pawl_test_up(&f);
+    pawl_test_assert_text(&f, "SELECT string_agg(code, ' ' ORDER BY id) FROM u WHERE id < 3", "c1 d2");
+    pawl_test_assert_text(&f, "SELECT pg_get_indexdef('u_late'::regclass)",
+                          "CREATE UNIQUE INDEX u_late ON public.u USING btree (code)");
+    pawl_test_end(&f);
+}
+
 int
 main(void)
 {
@@ -188,6 +216,7 @@ main(void)
         cmocka_unit_test(views_are_refused_by_name_or_made_anew),
         cmocka_unit_test(unique_values_that_are_exchanged_are_carried_over),
         cmocka_unit_test(unique_index_that_meets_an_exchange_is_built_after_a_drain),
+        cmocka_unit_test(unique_index_that_came_late_is_built_behind_a_drain),
     };
 
     return cmocka_run_group_tests(tests, pawl_test_setup, pawl_test_teardown);
