@@ -141,6 +141,10 @@ an_index_that_is_not_used_yet_is_noticed_before_the_first_row(void **state)
     spec.any_plan = true;
     (void) pawl_test_backfill_ok(&spec, &env, "unused");
     PQfinish(old);
+    pawl_test_wait_until(db,
+                         "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint > xmin::text::bigint "
+                         "FROM pg_index WHERE indexrelid = 'fresh'::regclass",
+                         10000);
     assert_int_equal(pawl_test_query_i64(db, "SELECT count(*) FROM t WHERE n = 1"), 5000);
     spec = pawl_test_spec("t");
     spec.set = set;
