@@ -16,8 +16,7 @@
 
 enum
 {
-    MOST_CATCH_UPS =
-        100, /* a trigger may suppress the update of a row that is young: it would be tried for ever */
+    MOST_CATCH_UPS = 10, /* a row whose update a trigger suppresses would be tried for ever */
 };
 
 static pawl_status

@@ -118,8 +118,8 @@ PAWL_NODISCARD pawl_status pawl_rewrite_indexes(pawl_rewrite *rw, const pawl_car
                                                 pawl_error *err);
 
 /*
- * rewrite_build.c: ready, and the plan was made anew: take away what was built for an index that was dropped or defined anew since. *is_all:
- * nothing is left to be built.
+ * rewrite_build.c: ready, and the plan was made anew: take away what was built for an index that was dropped or defined
+ * anew since. *is_all: nothing is left to be built.
  */
 PAWL_NODISCARD pawl_status pawl_rewrite_look_again(pawl_rewrite *rw, bool *is_all, pawl_error *err);
 
